@@ -1,0 +1,113 @@
+// Package offering says what an issuing authority does with a document type:
+// in which format, for which keys, how many copies for how long, and from
+// which attributes. The document type itself is public and the same for
+// everyone (format/doctype).
+package offering
+
+import (
+	"errors"
+	"time"
+
+	"github.com/eidos-id/eidos/format/doctype"
+)
+
+var errUnfinished = errors.New("offering: not there yet")
+
+// FormatMdoc is the only format so far. OpenID4VCI 1.0, A.2.
+const FormatMdoc = "mso_mdoc"
+
+// Level is a confidence level of key storage: what an attestation of a key
+// must reach before a document is signed for it.
+type Level string
+
+// The levels, rising.
+const (
+	Low         Level = "low" // software keys, trusted on first use
+	Substantial Level = "substantial"
+	High        Level = "high"
+)
+
+// Offering is one thing that an authority issues. The zero value of each
+// field means what its comment says; DocType alone makes a usable offering.
+type Offering struct {
+	// Tenant is the authority. Optional, "default".
+	Tenant string `yaml:"tenant,omitempty"`
+	// ID is the credential configuration id in metadata and offers: letters,
+	// digits, "-", "_" and ".". Optional, the short name of the type.
+	ID string `yaml:"id,omitempty"`
+	// DocType is the document type, in the spelling that is issued.
+	DocType string `yaml:"docType"`
+	// Format of the credentials. Optional, "mso_mdoc".
+	Format string `yaml:"format,omitempty"`
+	// Scope is the OAuth scope that asks for it. Optional, the ID.
+	Scope string `yaml:"scope,omitempty"`
+	// Level that the keys must reach. Optional, "low".
+	Level Level `yaml:"level,omitempty"`
+	// Batch is how many copies are issued at once, 1 to 100. Optional, 10.
+	Batch int `yaml:"batch,omitempty"`
+	// Lifetime of the signed copies, whole days. Optional, 14 days. Shorter
+	// means more re-issuing and smaller status lists.
+	Lifetime Days `yaml:"lifetimeDays,omitempty"`
+	// Validity of the document as a whole (expiry_date where the register
+	// has none), whole days. Optional, 5 years of 365 days.
+	Validity Days `yaml:"validityDays,omitempty"`
+	// PreAuthorized allows the pre-authorized code grant, Authorization the
+	// authorization code grant. If neither is set both are allowed.
+	PreAuthorized bool `yaml:"preAuthorized,omitempty"`
+	Authorization bool `yaml:"authorizationCode,omitempty"`
+	// NoTxCode waives the transaction code (PIN) of a pre-authorized offer.
+	// Only for offers that are handed over face to face.
+	NoTxCode bool `yaml:"noTxCode,omitempty"`
+	// Display is how the document looks, a language each. Optional, the
+	// names and colours of the document type.
+	Display []Display `yaml:"display,omitempty"`
+	// From maps elements to attributes of the source: "namespace/id" or,
+	// where unambiguous, "id" to an attribute name, "name[0]" for the first
+	// entry of a list, "=text" for a fixed value, or "-" to leave the element
+	// out. Optional: an element takes the attribute with its own name.
+	From map[string]string `yaml:"from,omitempty"`
+}
+
+// Days is a duration in whole days.
+type Days int
+
+// Duration returns the days as a duration.
+func (d Days) Duration() time.Duration { return time.Duration(d) * 24 * time.Hour }
+
+// Display is how a document looks in one language. OpenID4VCI 1.0, 12.2.4.
+type Display struct {
+	Locale      string `yaml:"locale,omitempty"`
+	Name        string `yaml:"name"`
+	Description string `yaml:"description,omitempty"`
+	Background  string `yaml:"background,omitempty"` // "#rrggbb"
+	Foreground  string `yaml:"foreground,omitempty"` // "#rrggbb"
+	Logo        string `yaml:"logo,omitempty"`       // https or data URL
+}
+
+// Load decodes offerings (YAML: a list under the key "offerings", at most
+// 256 KiB, known fields only), checks them against the catalogue and fills in
+// what was left out.
+func Load(data []byte, types *doctype.Catalogue) ([]Offering, error) { return nil, errUnfinished }
+
+// Demo returns the built-in offerings of a tenant: mdl, pid and photoid.
+func Demo(tenant string) []Offering { return nil }
+
+// Items are the encoded elements of a namespace, in definition order.
+type Items struct {
+	Namespace string
+	Elements  []Item
+}
+
+// Item is an encoded element.
+type Item struct {
+	ID    string
+	Value []byte // CBOR, owned by the caller
+}
+
+// Elements builds the content of a document from the attributes of a person:
+// mapped, derived as of at (the start of validity, in the civil time zone
+// that birthdays are counted in), encoded and checked for completeness.
+// Errors name elements, never values.
+func (o Offering) Elements(t *doctype.Type, attributes map[string]any, at time.Time) ([]Items, error) {
+	return nil, errUnfinished
+}
