@@ -33,7 +33,9 @@ func AppendInt(dst []byte, v int64) []byte {
 }
 
 // AppendBytes appends a byte string.
-func AppendBytes(dst, v []byte) []byte { return append(appendHead(dst, majorBytes, uint64(len(v))), v...) }
+func AppendBytes(dst, v []byte) []byte {
+	return append(appendHead(dst, majorBytes, uint64(len(v))), v...)
+}
 
 // AppendBytesHead appends the head of a byte string of n bytes; the caller
 // appends the bytes.
