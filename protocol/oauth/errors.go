@@ -1,0 +1,69 @@
+package oauth
+
+import (
+	"encoding/json"
+
+	"github.com/eidos-id/eidos/internal/fetch"
+)
+
+// Error codes that the server answers with.
+const (
+	CodeInvalidRequest           = "invalid_request"               // RFC 6749, 4.1.2.1 and 5.2
+	CodeInvalidClient            = "invalid_client"                // RFC 6749, 5.2
+	CodeInvalidGrant             = "invalid_grant"                 // RFC 6749, 5.2
+	CodeUnauthorizedClient       = "unauthorized_client"           // RFC 6749, 4.1.2.1
+	CodeUnsupportedGrantType     = "unsupported_grant_type"        // RFC 6749, 5.2
+	CodeUnsupportedResponseType  = "unsupported_response_type"     // RFC 6749, 4.1.2.1
+	CodeInvalidScope             = "invalid_scope"                 // RFC 6749, 5.2
+	CodeAccessDenied             = "access_denied"                 // RFC 6749, 4.1.2.1
+	CodeServerError              = "server_error"                  // RFC 6749, 4.1.2.1
+	CodeInvalidRequestURI        = "invalid_request_uri"           // RFC 9101, 8
+	CodeInvalidDetails           = "invalid_authorization_details" // RFC 9396, 5
+	CodeInvalidDPoPProof         = "invalid_dpop_proof"            // RFC 9449, 5
+	CodeUseDPoPNonce             = "use_dpop_nonce"                // RFC 9449, 8
+	CodeInvalidToken             = "invalid_token"                 // RFC 6750, 3.1
+	CodeInvalidClientAttestation = "invalid_client_attestation"    // attestation draft 07, 6.2
+	CodeUseAttestationChallenge  = "use_attestation_challenge"     // attestation draft 07, 6.2
+	CodeUseFreshAttestation      = "use_fresh_attestation"         // attestation draft 07, 6.2
+)
+
+// Error is a refusal in the vocabulary of OAuth: what the server sends, or
+// what the client was sent.
+type Error struct {
+	Code        string // one of the Code constants, or what the other side sent
+	Description string // printable ASCII, nothing private
+	Status      int    // HTTP status; 0 when it came by redirect
+	Err         error  // the cause, for the log; may be nil; never sent
+}
+
+// Error returns code and description, and the cause if there is one.
+func (e *Error) Error() string {
+	s := e.Code
+	if e.Description != "" {
+		s += ": " + e.Description
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Reply is what the server answers.
+type Reply struct {
+	Response fetch.Response
+	Refusal  *Error // why it is not what was asked for, for log and audit; nil on success
+}
+
+// Details is one object of authorization_details of type openid_credential.
+//
+// OpenID4VCI 1.0, 5.1.1 and 6.2.
+type Details struct {
+	Type                  string          `json:"type"` // "openid_credential"
+	Configuration         string          `json:"credential_configuration_id"`
+	Locations             []string        `json:"locations,omitempty"`
+	Claims                json.RawMessage `json:"claims,omitempty"`
+	CredentialIdentifiers []string        `json:"credential_identifiers,omitempty"` // only in token responses
+}
