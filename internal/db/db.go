@@ -1,0 +1,172 @@
+// Package db opens a role's database, SQLite or PostgreSQL, brings its schema
+// up to date and runs transactions on it. One SQL text serves both engines:
+// $1 placeholders; the types text, bytea, bigint and boolean; times as bigint;
+// ids made in Go; no JSON operators.
+package db
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// patience is how long Tx goes on retrying a transaction that lost against others.
+const patience = 15 * time.Second
+
+// DB is a role's database. It may be used concurrently.
+type DB struct {
+	engine engine
+	write  *sql.DB
+	read   *sql.DB // the same as write on PostgreSQL
+}
+
+type engine string
+
+const (
+	sqlite   engine = "sqlite"
+	postgres engine = "postgres"
+)
+
+// Open opens the database of a role and applies the migrations that it lacks,
+// NNNN_name.sql at the root of schema or in its only folder (so that a role
+// can say //go:embed schema/*.sql), each in a transaction of its own. It also
+// keeps the tables of this package, once and audit.
+//
+// dsn is "sqlite:PATH", a file that is made if absent, or a "postgres://…"
+// URL; there, the tables are in a schema named after the role, which is made
+// if absent. role is letters in lower case. Several processes may open one
+// database at the same time. It is an error if the database was migrated by a
+// newer release than this.
+func Open(ctx context.Context, dsn, role string, schema fs.FS) (*DB, error) {
+	if role == "" || strings.Trim(role, "abcdefghijklmnopqrstuvwxyz") != "" {
+		return nil, fmt.Errorf("db: role %q is not a word in lower case", role)
+	}
+	var d *DB
+	var err error
+	switch {
+	case strings.HasPrefix(dsn, "sqlite:"):
+		d, err = openSQLite(strings.TrimPrefix(dsn, "sqlite:"))
+	case strings.HasPrefix(dsn, "postgres://"), strings.HasPrefix(dsn, "postgresql://"):
+		d, err = openPostgres(ctx, dsn, role)
+	default:
+		err = errors.New("address begins with neither sqlite: nor postgres://")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("db: open for %s: %w", role, err)
+	}
+	if err := d.migrate(ctx, role, schema); err != nil {
+		d.Close()
+		return nil, fmt.Errorf("db: open for %s: %w", role, err)
+	}
+	return d, nil
+}
+
+// Close closes the database, after running transactions have ended.
+func (d *DB) Close() error {
+	if d.read != d.write {
+		return errors.Join(d.read.Close(), d.write.Close())
+	}
+	return d.write.Close()
+}
+
+// Ping reports whether the database answers, for readiness checks.
+func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
+
+// Tx runs f in a transaction and commits it; if f returns an error, Tx rolls
+// back and returns that error as it is. Transactions are serializable: they
+// behave as if one ran after the other.
+//
+// When a transaction loses against a concurrent one, Tx runs f again, so f
+// must do nothing but work on tx and assign variables of its caller. It keeps
+// on for 15 seconds or until ctx ends. On PostgreSQL nothing but the
+// end of the transaction may follow a failed statement.
+//
+// A Tx inside a Tx of the same database is an error, recognised by the context
+// that f is given.
+func (d *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	return d.run(ctx, d.write, &sql.TxOptions{Isolation: sql.LevelSerializable}, f)
+}
+
+// View runs f as Tx does, in a transaction that only reads. It waits for no
+// writer.
+func (d *DB) View(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	o := &sql.TxOptions{ReadOnly: true}
+	if d.engine == postgres {
+		o.Isolation = sql.LevelRepeatableRead // one snapshot for all its statements, as SQLite gives
+	}
+	return d.run(ctx, d.read, o, f)
+}
+
+type inTx struct{ d *DB }
+
+func (d *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(context.Context, *Tx) error) error {
+	if ctx.Value(inTx{d}) != nil {
+		return errors.New("db: transaction inside a transaction")
+	}
+	ctx = context.WithValue(ctx, inTx{d}, true)
+	var deadline time.Time
+	for try := 0; ; try++ {
+		err := d.once(ctx, pool, o, f)
+		if err == nil || !retryable(err) {
+			return err
+		}
+		if try == 0 {
+			deadline = time.Now().Add(patience)
+		} else if time.Now().After(deadline) {
+			return fmt.Errorf("db: gave up after %d tries: %w", try+1, err)
+		}
+		// Waiting a random while, longer each time, lets the others finish.
+		longest := min(time.Millisecond<<min(try, 6), 50*time.Millisecond)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(rand.N(longest)):
+		}
+	}
+}
+
+// once makes one try at a transaction.
+func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(context.Context, *Tx) error) error {
+	tx, err := pool.BeginTx(ctx, o)
+	if err != nil {
+		return fmt.Errorf("db: begin: %w", err)
+	}
+	defer tx.Rollback() // does nothing after Commit; also when f panics
+	if err := f(ctx, &Tx{tx: tx}); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("db: commit: %w", err)
+	}
+	return nil
+}
+
+// Tx is a running transaction. It must not be used concurrently, nor after the
+// function that it was given to has returned.
+type Tx struct{ tx *sql.Tx }
+
+// Exec runs a statement that returns no rows and returns how many it changed.
+func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	r, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
+
+// Query runs a statement that returns rows. The caller closes them before
+// running the next statement.
+func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	return t.tx.QueryContext(ctx, query, args...)
+}
+
+// QueryRow runs a statement that returns at most one row. Scan returns
+// sql.ErrNoRows if there was none.
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	return t.tx.QueryRowContext(ctx, query, args...)
+}

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package testkit
+
+import "testing"
+
+// Postgres skips the test: a server of the test's own is started on Unix only.
+func Postgres(t testing.TB) string {
+	t.Helper()
+	t.Skip("a PostgreSQL server for tests is started on Unix only")
+	return ""
+}
