@@ -2,10 +2,9 @@ package cose
 
 import (
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
 	"fmt"
+
+	"github.com/eidos-id/eidos/format/key"
 )
 
 // Algorithm is an identifier of the IANA registry "COSE Algorithms".
@@ -56,25 +55,34 @@ func (a Algorithm) String() string {
 //
 // The binding of hash and curve is that of ISO/IEC 18013-5:2021, 9.1.2.4.
 func AlgorithmOf(pub crypto.PublicKey) (Algorithm, error) {
-	switch k := pub.(type) {
-	case *ecdsa.PublicKey:
-		if k == nil {
-			return 0, fmt.Errorf("%w: nil key", ErrKey)
-		}
-		switch k.Curve {
-		case elliptic.P256():
-			return ES256, nil
-		case elliptic.P384():
-			return ES384, nil
-		case elliptic.P521():
-			return ES512, nil
-		}
-	case ed25519.PublicKey:
-		if len(k) == ed25519.PublicKeySize {
-			return EdDSA, nil
-		}
+	alg, err := key.AlgorithmOf(pub)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrKey, err)
 	}
-	return 0, fmt.Errorf("%w: no signature algorithm for %T", ErrKey, pub)
+	switch alg {
+	case key.ES256:
+		return ES256, nil
+	case key.ES384:
+		return ES384, nil
+	case key.ES512:
+		return ES512, nil
+	case key.EdDSA:
+		return EdDSA, nil
+	}
+	return 0, fmt.Errorf("%w: no COSE algorithm for %s", ErrKey, alg)
+}
+
+// signatureSize is the length of a signature in bytes.
+//
+// RFC 9053, 2.1; RFC 8032, 5.1.6.
+func (a Algorithm) signatureSize() int {
+	switch a {
+	case ES384:
+		return 2 * 48
+	case ES512:
+		return 2 * 66
+	}
+	return 64
 }
 
 // polymorphic returns the identifier of RFC 9053 for one of RFC 9864, and any
