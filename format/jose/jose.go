@@ -75,4 +75,7 @@ func decode(e *base64.Encoding, s string) ([]byte, error) {
 	return b, nil
 }
 
-var strictURL = base64.RawURLEncoding.Strict()
+var (
+	strictURL = base64.RawURLEncoding.Strict()
+	strictStd = base64.StdEncoding.Strict()
+)
