@@ -1,6 +1,11 @@
 package mdoc
 
-import "github.com/eidos-id/eidos/format/cose"
+import (
+	"fmt"
+
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/cose"
+)
 
 // ElementRef names one data element.
 type ElementRef struct {
@@ -71,7 +76,127 @@ func ParseIssuerSigned(data []byte) (*IssuerSigned, error) {
 
 // ParseIssuerSignedLimits is [ParseIssuerSigned] with the caller's limits.
 func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
-	panic("stub")
+	p := parser{lim.or()}
+	var s IssuerSigned
+	r := p.open(data)
+	if r.Err() == nil {
+		if err := p.issuerSigned(&s, data); err != nil {
+			return nil, err
+		}
+	}
+	if err := r.Err(); err != nil {
+		return nil, wrap("IssuerSigned", err)
+	}
+	return &s, nil
+}
+
+// issuerSigned parses data, which was checked as a part of what it came in.
+func (p parser) issuerSigned(s *IssuerSigned, data []byte) error {
+	s.Raw = data
+	r := cbor.NewReader(data)
+	var auth []byte
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "nameSpaces":
+			p.issuerNameSpaces(r, s)
+			r.In("nameSpaces")
+		case "issuerAuth":
+			auth = r.Raw()
+		default:
+			r.Skip()
+		}
+	})
+	if auth == nil {
+		need(r, 0, "issuerAuth")
+	}
+	if err := r.Done(); err != nil {
+		return wrap("IssuerSigned", err)
+	}
+	return wrap("issuerAuth", p.issuerAuth(&s.Auth, auth))
+}
+
+func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
+	if n := r.Len(); n > 0 && n <= p.lim.NameSpaces {
+		s.NameSpaces = make([]IssuerNameSpace, 0, n)
+	}
+	r.Map(func() {
+		if !bound(r, len(s.NameSpaces)+1, p.lim.NameSpaces, "name spaces") {
+			return
+		}
+		ns := IssuerNameSpace{Name: name(r)}
+		if n := r.Len(); n > 0 && n <= p.lim.Elements {
+			ns.Items = make([]IssuerSignedItem, 0, n)
+		}
+		r.Array(func(i int) {
+			if !bound(r, i+1, p.lim.Elements, "elements in a name space") {
+				return
+			}
+			raw, inner := r.Embedded()
+			if r.Err() != nil {
+				return
+			}
+			ns.Items = append(ns.Items, IssuerSignedItem{Raw: raw})
+			r.Fail(p.item(&ns.Items[i], inner))
+		})
+		if r.Err() == nil && len(ns.Items) == 0 {
+			r.Failf("name space %.128q is empty", ns.Name)
+		}
+		if id, ok := unique(len(ns.Items), func(i int) string { return ns.Items[i].ID }); !ok {
+			r.Failf("element %.128q twice in name space %.128q", id, ns.Name)
+		}
+		s.NameSpaces = append(s.NameSpaces, ns)
+	})
+}
+
+// maxDigestID bounds digestID. ISO/IEC 18013-5:2021, 9.1.2.4: smaller than 2^31.
+const maxDigestID = 1<<31 - 1
+
+// item parses what is inside an IssuerSignedItemBytes.
+func (p parser) item(it *IssuerSignedItem, inner []byte) error {
+	r := p.open(inner)
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "digestID":
+			it.DigestID = r.Uint()
+			seen |= 1
+		case "random":
+			it.Random = r.Bytes()
+			seen |= 2
+		case "elementIdentifier":
+			it.ID = name(r)
+			seen |= 4
+		case "elementValue":
+			it.Value = r.Raw()
+			seen |= 8
+		default:
+			r.Skip()
+		}
+	})
+	if r.Err() == nil && it.DigestID > maxDigestID {
+		r.Failf("digestID %d is not smaller than 2^31", it.DigestID)
+	}
+	if seen != 15 {
+		need(r, seen, "digestID", "random", "elementIdentifier", "elementValue")
+	}
+	return wrap("IssuerSignedItem", r.Done())
+}
+
+// issuerAuth parses the COSE_Sign1 and the mobile security object in it.
+func (p parser) issuerAuth(a *IssuerAuth, raw []byte) error {
+	var err error
+	if a.Sign1, err = cose.ParseSign1(raw); err != nil {
+		return wrap("COSE_Sign1", err)
+	}
+	switch {
+	case a.Sign1.Tagged:
+		return fmt.Errorf("%w: COSE_Sign1 with tag 18, which ISO/IEC 18013-5 leaves out", ErrSyntax)
+	case a.Sign1.Payload == nil:
+		return fmt.Errorf("%w: no payload", ErrSyntax)
+	case len(a.Sign1.X5Chain) > p.lim.Chain:
+		return fmt.Errorf("%w: more than %d certificates in x5chain", ErrLimit, p.lim.Chain)
+	}
+	return p.mso(&a.MSO, a.Sign1.Payload)
 }
 
 // Item finds an element, or returns nil.

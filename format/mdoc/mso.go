@@ -2,7 +2,13 @@ package mdoc
 
 import (
 	"crypto"
+	"crypto/sha256"
+	"crypto/sha512"
+	"fmt"
 	"time"
+
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/cose"
 )
 
 // The digest algorithms of a mobile security object. ISO/IEC 18013-5:2021, 9.1.2.5.
@@ -40,6 +46,8 @@ type MobileSecurityObject struct {
 	Validity Validity
 	// Status says where to ask whether the document was revoked; nil if nowhere.
 	Status *Status
+
+	plainTimes bool // all times are UTC with Z and without fraction
 }
 
 // NameSpaceDigests are the digests of one name space, in the order received.
@@ -86,8 +94,8 @@ func (k KeyAuthorizations) Authorizes(ref ElementRef) bool {
 	return false
 }
 
-// Status says where the revocation of a document is published. At least one
-// member is set. ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
+// Status says where the revocation of a document is published. Received
+// without either member it names a mechanism that this package does not know. ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
 type Status struct {
 	List       *StatusListRef
 	Identifier *IdentifierListRef
@@ -115,11 +123,249 @@ type IdentifierListRef struct {
 // ParseMSO parses MobileSecurityObjectBytes, tag 24 included. Errors:
 // [ErrSyntax], [ErrLimit], [ErrVersion].
 func ParseMSO(data []byte) (*MobileSecurityObject, error) {
-	panic("stub")
+	var m MobileSecurityObject
+	if err := (parser{DefaultLimits()}).mso(&m, data); err != nil {
+		return nil, err
+	}
+	return &m, nil
+}
+
+func (p parser) mso(m *MobileSecurityObject, data []byte) error {
+	r := p.open(data)
+	raw, inner := r.Embedded()
+	if err := r.Done(); err != nil {
+		return wrap("MobileSecurityObjectBytes", err)
+	}
+	m.Raw = raw
+	r = p.open(inner)
+	m.plainTimes = true
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "version":
+			m.Version = version(r)
+			r.In("version")
+			seen |= 1
+		case "digestAlgorithm":
+			m.DigestAlgorithm = r.Text()
+			seen |= 2
+		case "valueDigests":
+			p.valueDigests(r, m)
+			r.In("valueDigests")
+			seen |= 4
+		case "deviceKeyInfo":
+			p.deviceKeyInfo(r, m)
+			r.In("deviceKeyInfo")
+			seen |= 8
+		case "docType":
+			m.DocType = name(r)
+			seen |= 16
+		case "validityInfo":
+			m.validityInfo(r)
+			r.In("validityInfo")
+			seen |= 32
+		case "status":
+			m.Status = parseStatus(r)
+			r.In("status")
+		default:
+			r.Skip()
+		}
+	})
+	need(r, seen, "version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo")
+	if r.Err() == nil {
+		m.checkDigests(r)
+	}
+	return wrap("MobileSecurityObject", r.Done())
+}
+
+func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
+	r.Map(func() {
+		if !bound(r, len(m.ValueDigests)+1, p.lim.NameSpaces, "name spaces") {
+			return
+		}
+		ns := NameSpaceDigests{Name: name(r)}
+		n := r.Len()
+		if n > 0 && n <= p.lim.Elements {
+			ns.Digests = make([]Digest, 0, n)
+		}
+		r.Map(func() {
+			if !bound(r, len(ns.Digests)+1, p.lim.Elements, "digests in a name space") {
+				return
+			}
+			d := Digest{ID: r.Uint(), Value: r.Bytes()}
+			if d.ID > maxDigestID {
+				r.Failf("digestID %d is not smaller than 2^31", d.ID)
+			}
+			ns.Digests = append(ns.Digests, d)
+		})
+		m.ValueDigests = append(m.ValueDigests, ns)
+	})
+}
+
+// digestSize is the length of a digest in bytes, or 0 for an unknown algorithm.
+func digestSize(algorithm string) int {
+	switch algorithm {
+	case SHA256:
+		return sha256.Size
+	case SHA384:
+		return sha512.Size384
+	case SHA512:
+		return sha512.Size
+	}
+	return 0
+}
+
+// checkDigests refuses unknown algorithms and digests of another length.
+func (m *MobileSecurityObject) checkDigests(r *cbor.Reader) {
+	size := digestSize(m.DigestAlgorithm)
+	if size == 0 {
+		r.Failf("digestAlgorithm %.16q is none of SHA-256, SHA-384, SHA-512", m.DigestAlgorithm)
+		return
+	}
+	for _, ns := range m.ValueDigests {
+		for _, d := range ns.Digests {
+			if len(d.Value) != size {
+				r.Failf("digest %d in name space %.128q has %d bytes, not %d", d.ID, ns.Name, len(d.Value), size)
+				return
+			}
+		}
+	}
+}
+
+func (p parser) deviceKeyInfo(r *cbor.Reader, m *MobileSecurityObject) {
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "deviceKey":
+			m.DeviceKey = r.Raw()
+		case "keyAuthorizations":
+			p.keyAuthorizations(r, &m.KeyAuthorizations)
+			r.In("keyAuthorizations")
+		default:
+			r.Skip()
+		}
+	})
+	if m.DeviceKey == nil {
+		need(r, 0, "deviceKey")
+	}
+}
+
+func (p parser) keyAuthorizations(r *cbor.Reader, k *KeyAuthorizations) {
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "nameSpaces":
+			r.Array(func(i int) {
+				if bound(r, i+1, p.lim.NameSpaces, "name spaces") {
+					k.NameSpaces = append(k.NameSpaces, name(r))
+				}
+			})
+		case "dataElements":
+			r.Map(func() {
+				ns := name(r)
+				r.Array(func(int) {
+					if bound(r, len(k.Elements)+1, p.lim.Elements, "data elements") {
+						k.Elements = append(k.Elements, ElementRef{ns, name(r)})
+					}
+				})
+			})
+		default:
+			r.Skip()
+		}
+	})
+}
+
+func (m *MobileSecurityObject) validityInfo(r *cbor.Reader) {
+	v := &m.Validity
+	date := func(t *time.Time) {
+		var plain bool
+		*t, plain = r.TDate()
+		m.plainTimes = m.plainTimes && plain
+	}
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "signed":
+			date(&v.Signed)
+			seen |= 1
+		case "validFrom":
+			date(&v.ValidFrom)
+			seen |= 2
+		case "validUntil":
+			date(&v.ValidUntil)
+			seen |= 4
+		case "expectedUpdate":
+			date(&v.ExpectedUpdate)
+		default:
+			r.Skip()
+		}
+	})
+	need(r, seen, "signed", "validFrom", "validUntil")
+}
+
+func parseStatus(r *cbor.Reader) *Status {
+	s := new(Status)
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "status_list":
+			s.List = new(StatusListRef)
+			var seen uint
+			r.Map(func() {
+				switch string(r.TextBytes()) {
+				case "idx":
+					s.List.Index = r.Uint()
+					seen |= 1
+				case "uri":
+					s.List.URI = name(r)
+					seen |= 2
+				case "certificate":
+					s.List.Certificate = r.Bytes()
+				default:
+					r.Skip()
+				}
+			})
+			need(r, seen, "idx", "uri")
+			r.In("status_list")
+		case "identifier_list":
+			s.Identifier = new(IdentifierListRef)
+			var seen uint
+			r.Map(func() {
+				switch string(r.TextBytes()) {
+				case "id":
+					s.Identifier.ID = r.Bytes()
+					seen |= 1
+				case "uri":
+					s.Identifier.URI = name(r)
+					seen |= 2
+				case "certificate":
+					s.Identifier.Certificate = r.Bytes()
+				default:
+					r.Skip()
+				}
+			})
+			need(r, seen, "id", "uri")
+			r.In("identifier_list")
+		default:
+			r.Skip()
+		}
+	})
+	return s
 }
 
 // DevicePublicKey decodes the device key: *ecdsa.PublicKey, ed25519.PublicKey,
 // or *ecdh.PublicKey (X25519). Error: [ErrKey].
 func (m *MobileSecurityObject) DevicePublicKey() (crypto.PublicKey, error) {
-	panic("stub")
+	pub, err := cose.ParseKey(m.DeviceKey)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w: %w", ErrKey, err)
+	}
+	return pub, nil
+}
+
+// digests returns those of a name space.
+func (m *MobileSecurityObject) digests(nameSpace string) []Digest {
+	for i := range m.ValueDigests {
+		if m.ValueDigests[i].Name == nameSpace {
+			return m.ValueDigests[i].Digests
+		}
+	}
+	return nil
 }

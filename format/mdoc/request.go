@@ -120,15 +120,3 @@ type PurposeHint struct {
 	Controller string
 	Code       int64
 }
-
-// ParseDeviceRequest parses a DeviceRequest strictly, with the default limits.
-// Reader authentication is not verified: see [VerifyReader]. The result refers
-// to data. Errors: [ErrSyntax], [ErrLimit], [ErrVersion].
-func ParseDeviceRequest(data []byte) (*DeviceRequest, error) {
-	return ParseDeviceRequestLimits(data, Limits{})
-}
-
-// ParseDeviceRequestLimits is [ParseDeviceRequest] with the caller's limits.
-func ParseDeviceRequestLimits(data []byte, lim Limits) (*DeviceRequest, error) {
-	panic("stub")
-}

@@ -1,5 +1,7 @@
 package mdoc
 
+import "github.com/eidos-id/eidos/format/cbor"
+
 // The status of a DeviceResponse. ISO/IEC 18013-5:2021, 8.3.2.1.2.3.
 const (
 	StatusOK                  = 0
@@ -104,5 +106,166 @@ func ParseDeviceResponse(data []byte) (*DeviceResponse, error) {
 
 // ParseDeviceResponseLimits is [ParseDeviceResponse] with the caller's limits.
 func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error) {
-	panic("stub")
+	p := parser{lim.or()}
+	d := DeviceResponse{Raw: data}
+	r := p.open(data)
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "version":
+			d.Version = version(r)
+			r.In("version")
+			seen |= 1
+		case "documents": // an empty array is against the CDDL, but says nothing wrong
+			r.Array(func(i int) {
+				if bound(r, i+1, p.lim.Documents, "documents") {
+					d.Documents = append(d.Documents, Document{})
+					r.Fail(p.document(&d.Documents[i], r.Raw()))
+				}
+			})
+			r.In("documents")
+		case "zkDocuments":
+			d.ZKDocuments = r.Raw()
+		case "encryptedDocuments":
+			d.EncryptedDocuments = r.Raw()
+		case "documentErrors":
+			p.documentErrors(r, &d)
+			r.In("documentErrors")
+		case "status":
+			d.Status = r.Uint()
+			seen |= 2
+		default:
+			r.Skip()
+		}
+	})
+	need(r, seen, "version", "status")
+	if r.Err() == nil && d.Status != StatusOK && len(d.Documents) > 0 {
+		r.Failf("documents with status %d", d.Status)
+	}
+	if err := r.Done(); err != nil {
+		return nil, wrap("DeviceResponse", err)
+	}
+	return &d, nil
+}
+
+func (p parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
+	r.Array(func(int) {
+		r.Map(func() {
+			if bound(r, len(d.Errors)+1, p.lim.Documents, "document errors") {
+				d.Errors = append(d.Errors, DocumentError{DocType: name(r), Code: r.Int()})
+			}
+		})
+	})
+}
+
+// document parses one Document, which was checked as a part of the response.
+func (p parser) document(d *Document, data []byte) error {
+	d.Raw = data
+	r := cbor.NewReader(data)
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "docType":
+			d.DocType = name(r)
+			seen |= 1
+		case "issuerSigned":
+			if raw := r.Raw(); raw != nil {
+				r.Fail(p.issuerSigned(&d.IssuerSigned, raw))
+			}
+			r.In("issuerSigned")
+			seen |= 2
+		case "deviceSigned":
+			p.deviceSigned(r, &d.DeviceSigned)
+			r.In("deviceSigned")
+			seen |= 4
+		case "errors":
+			p.errors(r, d)
+			r.In("errors")
+		default:
+			r.Skip()
+		}
+	})
+	need(r, seen, "docType", "issuerSigned", "deviceSigned")
+	if r.Err() == nil {
+		d.checkElements(r)
+	}
+	return wrap("Document", r.Done())
+}
+
+// checkElements refuses an element that both issuer and device signed.
+// ISO/IEC 18013-5 second edition (draft v4), 10.3.3.
+func (d *Document) checkElements(r *cbor.Reader) {
+	for _, ns := range d.DeviceSigned.NameSpaces {
+		for _, e := range ns.Elements {
+			if d.IssuerSigned.Item(ElementRef{ns.Name, e.ID}) != nil {
+				r.Failf("element %.128q of name space %.128q both issuer and device signed", e.ID, ns.Name)
+				return
+			}
+		}
+	}
+}
+
+func (p parser) errors(r *cbor.Reader, d *Document) {
+	r.Map(func() {
+		ns := name(r)
+		r.Map(func() {
+			if bound(r, len(d.Errors)+1, p.lim.Elements, "element errors") {
+				d.Errors = append(d.Errors, ElementError{ElementRef{ns, name(r)}, r.Int()})
+			}
+		})
+	})
+}
+
+func (p parser) deviceSigned(r *cbor.Reader, d *DeviceSigned) {
+	var seen uint
+	r.Map(func() {
+		switch string(r.TextBytes()) {
+		case "nameSpaces":
+			raw, inner := r.Embedded()
+			d.NameSpacesRaw = raw
+			if r.Err() == nil {
+				r.Fail(p.deviceNameSpaces(d, inner))
+			}
+			r.In("nameSpaces")
+			seen |= 1
+		case "deviceAuth":
+			r.Map(func() {
+				switch string(r.TextBytes()) {
+				case "deviceSignature":
+					d.Signature = r.Raw()
+				case "deviceMac":
+					d.MAC = r.Raw()
+				default:
+					r.Skip()
+				}
+			})
+			if r.Err() == nil && (d.Signature == nil) == (d.MAC == nil) {
+				r.Failf("deviceAuth holds not exactly one of deviceSignature and deviceMac")
+			}
+			seen |= 2
+		default:
+			r.Skip()
+		}
+	})
+	need(r, seen, "nameSpaces", "deviceAuth")
+}
+
+func (p parser) deviceNameSpaces(d *DeviceSigned, inner []byte) error {
+	r := p.open(inner)
+	r.Map(func() {
+		if !bound(r, len(d.NameSpaces)+1, p.lim.NameSpaces, "name spaces") {
+			return
+		}
+		ns := DeviceNameSpace{Name: name(r)}
+		r.Map(func() {
+			if bound(r, len(ns.Elements)+1, p.lim.Elements, "elements in a name space") {
+				ns.Elements = append(ns.Elements, DeviceElement{ID: name(r), Value: r.Raw()})
+			}
+		})
+		if r.Err() == nil && len(ns.Elements) == 0 {
+			r.Failf("name space %.128q is empty", ns.Name)
+		}
+		d.NameSpaces = append(d.NameSpaces, ns)
+	})
+	return wrap("DeviceNameSpaces", r.Done())
 }

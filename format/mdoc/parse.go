@@ -1,0 +1,110 @@
+package mdoc
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/eidos-id/eidos/format/cbor"
+)
+
+// parser holds the limits of one parse.
+type parser struct{ lim Limits }
+
+// open checks data, one CBOR item from outside or out of a byte string, and
+// returns a reader over it.
+func (p parser) open(data []byte) *cbor.Reader {
+	return cbor.ReadChecked(data, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth})
+}
+
+// bound records an error if n is more than max.
+func bound(r *cbor.Reader, n, max int, what string) bool {
+	if n <= max {
+		return true
+	}
+	r.Fail(fmt.Errorf("%w: more than %d %s", ErrLimit, max, what))
+	return false
+}
+
+// need records an error naming the first absent member: bit i of seen stands
+// for names[i].
+func need(r *cbor.Reader, seen uint, names ...string) {
+	for i, n := range names {
+		if seen&(1<<i) == 0 {
+			r.Failf("%s is missing", n)
+			return
+		}
+	}
+}
+
+// name takes a docType, name space or element identifier: text, not empty.
+func name(r *cbor.Reader) string {
+	s := r.Text()
+	if s == "" {
+		r.Failf("empty name before byte %d", r.Offset())
+	}
+	return s
+}
+
+// version takes a version "1.x". ISO/IEC 18013-5 second edition (draft v4),
+// 8.3: an unknown minor version is never an error.
+func version(r *cbor.Reader) string {
+	v := r.Text()
+	if r.Err() != nil {
+		return ""
+	}
+	if v == "1.0" || v == "1.1" { // without the cost of the general case
+		return v
+	}
+	major, minor, _ := strings.Cut(v, ".")
+	if !digits(major) || !digits(minor) {
+		r.Failf("version %.16q is not major.minor", v)
+	} else if major != "1" {
+		r.Fail(fmt.Errorf("%w %.16q", ErrVersion, v))
+	}
+	return v
+}
+
+func digits(s string) bool {
+	return s != "" && len(s) <= 9 && strings.Trim(s, "0123456789") == ""
+}
+
+// wrap gives an error from the reader one of this package's kinds.
+func wrap(where string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrLimit), errors.Is(err, ErrSyntax), errors.Is(err, ErrVersion):
+		return fmt.Errorf("%s: %w", where, err)
+	case errors.Is(err, cbor.ErrTooLarge), errors.Is(err, cbor.ErrTooDeep), errors.Is(err, cbor.ErrTooMany):
+		return fmt.Errorf("%s: %w: %w", where, ErrLimit, err)
+	}
+	return fmt.Errorf("%s: %w: %w", where, ErrSyntax, err)
+}
+
+// fewNames is up to how many names are compared one by one.
+const fewNames = 32
+
+// unique reports whether the n names that at returns differ, else which does not.
+func unique(n int, at func(i int) string) (duplicate string, ok bool) {
+	if n <= fewNames {
+		for i := 1; i < n; i++ {
+			a := at(i)
+			for j := range i {
+				if a == at(j) {
+					return a, false
+				}
+			}
+		}
+		return "", true
+	}
+	seen := make(map[string]struct{}, n)
+	for i := range n {
+		a := at(i)
+		if _, dup := seen[a]; dup {
+			return a, false
+		}
+		seen[a] = struct{}{}
+	}
+	return "", true
+}
