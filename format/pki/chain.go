@@ -1,22 +1,46 @@
 package pki
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/x509"
+	"fmt"
+	"maps"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
 )
 
-// Pool is an immutable set of trust anchors, looked up by subject name.
+const (
+	clausePath = annexB + "12.8.3"
+	clauseCRL  = annexB + "B.3"
+
+	maxSameName = 8 // anchors of one name tried for one certificate: a CA and its renewals
+)
+
+// Pool is an immutable set of trust anchors, looked up by subject name. A nil
+// Pool is empty.
 type Pool struct {
 	bySubject map[string][]*x509.Certificate
-	exact     map[[32]byte]bool
+	exact     map[[sha256.Size]byte]*x509.Certificate
 	n         int
 }
 
-// NewPool returns a pool of anchors. The certificates are kept, not copied.
+// NewPool returns a pool of anchors. The certificates are kept, not copied;
+// one that occurs twice counts once.
 func NewPool(anchors ...*x509.Certificate) *Pool {
-	return &Pool{}
+	p := &Pool{bySubject: make(map[string][]*x509.Certificate, len(anchors))}
+	for _, a := range anchors {
+		if p.contains(a) {
+			continue
+		}
+		p.bySubject[string(a.RawSubject)] = append(p.bySubject[string(a.RawSubject)], a)
+		p.n++
+	}
+	return p
 }
 
 // WithExact returns a pool that also trusts these very certificates as
@@ -24,10 +48,40 @@ func NewPool(anchors ...*x509.Certificate) *Pool {
 // profile, name and key usage checks, on dates and bytes alone. It is for
 // pinned counterparts (trust on first use) and for test set-ups whose signer
 // certificate fits no profile.
-func (p *Pool) WithExact(signers ...*x509.Certificate) *Pool { return p }
+func (p *Pool) WithExact(signers ...*x509.Certificate) *Pool {
+	q := &Pool{exact: make(map[[sha256.Size]byte]*x509.Certificate, len(signers))}
+	if p != nil {
+		q.bySubject, q.n = p.bySubject, p.n
+		maps.Copy(q.exact, p.exact)
+	}
+	before := len(q.exact)
+	for _, s := range signers {
+		q.exact[Fingerprint(s)] = s
+	}
+	q.n += len(q.exact) - before
+	return q
+}
 
 // Len is the number of anchors, exact signers included.
-func (p *Pool) Len() int { return p.n }
+func (p *Pool) Len() int {
+	if p == nil {
+		return 0
+	}
+	return p.n
+}
+
+// contains reports whether the certificate is itself an anchor.
+func (p *Pool) contains(cert *x509.Certificate) bool {
+	if p == nil {
+		return false
+	}
+	for _, a := range p.bySubject[string(cert.RawSubject)] {
+		if bytes.Equal(a.Raw, cert.Raw) {
+			return true
+		}
+	}
+	return false
+}
 
 // VerifyOptions say what a path is wanted for. Now and Profile are required.
 type VerifyOptions struct {
@@ -48,7 +102,7 @@ type VerifyOptions struct {
 
 // Path is a validated certification path.
 type Path struct {
-	Chain      []*x509.Certificate // as presented, first the signer; without the anchor
+	Chain      []*x509.Certificate // as presented, first the signer; up to what the anchor issued
 	Anchor     *x509.Certificate   // of the pool; equal to Chain[0] if Exact
 	Exact      bool                // trusted as an exact signer, not by a CA
 	Revocation Revocation          // of Chain[0]
@@ -58,13 +112,252 @@ type Path struct {
 func (p Path) Signer() *x509.Certificate { return p.Chain[0] }
 
 // VerifyChain validates a certification path from chain[0] to an anchor.
-// Certificates after the first must each have issued the one before; the
-// anchor itself is accepted at the end of the chain and passed over. The path
-// is valid, and the Path filled, only if the report is OK.
+// Each certificate is issued by an anchor, which ends the path, or by the
+// next one of the chain. The path is valid, and the Path filled, only if the
+// report is OK.
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and B.3; RFC 5280, 6.1.
 func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Path, check.Report) {
-	var r check.Report
-	r.Fail("path", annexB+"12.8.3", "not written yet", "wait")
-	return Path{}, r
+	c := checker{policy: Tolerant}
+	c.Checks = make([]check.Check, 0, 24)
+	if o.Strict {
+		c.policy = Strict
+	}
+	if len(chain) == 0 || len(chain) > MaxChainLength {
+		c.Fail("certificate chain", clausePath, fmt.Sprintf("%d certificates", len(chain)), fmt.Sprintf("send 1 to %d", MaxChainLength))
+		return Path{}, c.Report
+	}
+	c.cert = chain[0]
+	if path, ok := c.exactSigner(chain, anchors, o.Now); ok {
+		return path, c.Report
+	}
+	c.profile(o.Profile)
+	path := c.build(chain, anchors, o.Now)
+	if path.Anchor != nil {
+		c.limits(path, o.Now)
+		if c.rules.sameC {
+			c.checkCountry(path.Anchor)
+		}
+		path.Revocation = c.revocation(path, o)
+	}
+	if !c.OK() {
+		return Path{}, c.Report
+	}
+	return path, c.Report
+}
+
+// exactSigner accepts a certificate that is trusted by itself. An expired one
+// is reported as such and not tried any further.
+func (c *checker) exactSigner(chain []*x509.Certificate, anchors *Pool, now time.Time) (Path, bool) {
+	if anchors == nil || len(anchors.exact) == 0 {
+		return Path{}, false
+	}
+	anchor, ok := anchors.exact[Fingerprint(chain[0])]
+	if !ok {
+		return Path{}, false
+	}
+	c.Warn("certificate chain", clausePath, "this exact signer certificate is trusted; its profile was not checked", "trust its CA instead, where there is one")
+	if !c.current("signer certificate dates", chain[0], now) {
+		return Path{}, true
+	}
+	return Path{Chain: chain[:1], Anchor: anchor, Exact: true, Revocation: Undetermined}, true
+}
+
+// build finds the anchor, verifying every signature on the way. The Path's
+// Anchor is nil if there is none; the report then says why.
+func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time) Path {
+	for i, cert := range chain {
+		if !c.current(certName(i, "dates"), cert, now) {
+			return Path{}
+		}
+		if !signatureAllowed(cert.SignatureAlgorithm) {
+			c.Fail(certName(i, "signature"), clauseB11, cert.SignatureAlgorithm.String(), "sign with ECDSA and SHA-2")
+			return Path{}
+		}
+		anchor, tried := anchors.issuerOf(cert)
+		if anchor != nil {
+			if len(chain) > i+1 && bytes.Equal(chain[i+1].Raw, anchor.Raw) {
+				c.departure(form, "anchor in the chain", clauseB11, "present", "leave the root out of the chain")
+			}
+			c.Pass(certName(i, "signature"), clausePath, "verifies with the anchor's key")
+			return Path{Chain: chain[:i+1], Anchor: anchor}
+		}
+		if i+1 == len(chain) {
+			seen, advice := "no anchor named "+cert.Issuer.String(), "add the issuer's root to the anchors if you trust it"
+			if tried {
+				seen, advice = "not signed with the key of the anchor named "+cert.Issuer.String(), "the certificate is forged, or the CA has a newer key"
+			}
+			c.Fail("trust anchor", clausePath, seen, advice)
+			return Path{}
+		}
+		if !c.intermediate(cert, chain[i+1], i) {
+			return Path{}
+		}
+	}
+	return Path{}
+}
+
+// certName is the name of a check on the i-th certificate of a chain.
+func certName(i int, what string) string {
+	if i == 0 {
+		return "signer certificate " + what
+	}
+	return fmt.Sprintf("CA certificate %d %s", i, what)
+}
+
+// issuerOf returns the anchor whose key signed the certificate, or whether
+// any bore the issuer's name.
+func (p *Pool) issuerOf(cert *x509.Certificate) (anchor *x509.Certificate, tried bool) {
+	if p == nil {
+		return nil, false
+	}
+	n := 0
+	for _, a := range p.bySubject[string(cert.RawIssuer)] {
+		if !sameKeyIdentifier(cert, a) {
+			tried = true
+			continue
+		}
+		if n++; n > maxSameName {
+			break
+		}
+		tried = true
+		if verifySignature(cert, a) {
+			return a, true
+		}
+	}
+	return nil, tried
+}
+
+// sameKeyIdentifier compares the certificate's authority key identifier with
+// the CA's subject key identifier, where both are there.
+func sameKeyIdentifier(cert, ca *x509.Certificate) bool {
+	return len(cert.AuthorityKeyId) == 0 || len(ca.SubjectKeyId) == 0 || bytes.Equal(cert.AuthorityKeyId, ca.SubjectKeyId)
+}
+
+// intermediate checks that next, a CA certificate of the chain, issued cert.
+// RFC 5280, 6.1.3 and 6.1.4.
+func (c *checker) intermediate(cert, next *x509.Certificate, i int) bool {
+	const advice = "send the chain in order, each certificate issued by the next"
+	name := certName(i, "issuer")
+	switch {
+	case !bytes.Equal(cert.RawIssuer, next.RawSubject) || !sameKeyIdentifier(cert, next):
+		c.Fail(name, clausePath, "the next certificate has another name or key identifier", advice)
+	case !next.BasicConstraintsValid || !next.IsCA || next.KeyUsage&x509.KeyUsageCertSign == 0:
+		c.Fail(name, clausePath, "the next certificate is not that of a CA", advice)
+	case !verifySignature(cert, next):
+		c.Fail(certName(i, "signature"), clausePath, "does not verify with the next certificate's key", advice)
+	default:
+		c.Pass(certName(i, "signature"), clausePath, "verifies with the next certificate's key")
+		return c.processable(certName(i+1, "extensions"), next)
+	}
+	return false
+}
+
+// processable refuses CA certificates with constraints that path validation
+// here does not process.
+func (c *checker) processable(name string, ca *x509.Certificate) bool {
+	for i := range ca.Extensions {
+		e := &ca.Extensions[i]
+		constraint := isCE(e.Id) && (e.Id[3] == 30 || e.Id[3] == 33 || e.Id[3] == 36 || e.Id[3] == 54)
+		if constraint || e.Critical && !(isCE(e.Id) && understood(e.Id[3])) {
+			c.Fail(name, clauseB11, e.Id.String(), "the profiles forbid constraints and unknown critical extensions in a CA certificate")
+			return false
+		}
+	}
+	return true
+}
+
+// limits checks what the anchor itself says: that it is a CA, current, and
+// how many CAs may stand below it.
+func (c *checker) limits(path Path, now time.Time) {
+	a := path.Anchor
+	c.current("anchor dates", a, now)
+	if !a.BasicConstraintsValid || !a.IsCA || a.KeyUsage&x509.KeyUsageCertSign == 0 {
+		c.Fail("anchor", clausePath, "not the certificate of a CA", "trust its CA, or this signer exactly")
+	}
+	c.processable("anchor extensions", a)
+	// below counts the CAs between a CA and the signer, self-issued ones apart (RFC 5280, 6.1.4).
+	below := 0
+	for i := 1; i <= len(path.Chain); i++ {
+		ca := a
+		if i < len(path.Chain) {
+			ca = path.Chain[i]
+		}
+		if (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen {
+			c.Fail("path length", clausePath, fmt.Sprintf("%d CAs below one that allows %d", below, ca.MaxPathLen), "an IACA issues signer certificates itself")
+			return
+		}
+		if !bytes.Equal(ca.RawIssuer, ca.RawSubject) {
+			below++
+		}
+	}
+	c.Pass("path length", clausePath, "allowed")
+}
+
+// current checks the dates of one certificate.
+func (c *checker) current(name string, cert *x509.Certificate, now time.Time) bool {
+	switch {
+	case now.Before(cert.NotBefore):
+		c.Fail(name, clausePath, "valid from "+cert.NotBefore.UTC().Format(time.RFC3339), "not yet valid; check the clock")
+	case now.After(cert.NotAfter):
+		c.Fail(name, clausePath, "valid until "+cert.NotAfter.UTC().Format(time.RFC3339), "expired; get a newer one")
+	default:
+		c.Pass(name, clausePath, "current")
+		return true
+	}
+	return false
+}
+
+// revocation looks every certificate of the path up in its issuer's list and
+// returns the state of the signer's.
+func (c *checker) revocation(path Path, o VerifyOptions) Revocation {
+	var state Revocation
+	for i, cert := range path.Chain {
+		issuer := path.Anchor
+		if i+1 < len(path.Chain) {
+			issuer = path.Chain[i+1]
+		}
+		s, seen := lookUp(o.CRLs, cert, issuer, o.Now)
+		name := certName(i, "revocation")
+		switch {
+		case s == Revoked:
+			c.Fail(name, clauseCRL, seen, "do not accept what it signed")
+		case s == Good:
+			c.Pass(name, clauseCRL, seen)
+		case o.RequireRevocation:
+			c.Fail(name, clauseCRL, seen, "fetch the issuer's current revocation list")
+		default:
+			c.Skip(name, clauseCRL, seen)
+		}
+		if i == 0 {
+			state = s
+		}
+	}
+	return state
+}
+
+// verifySignature verifies the signature of a certificate with the public key
+// of another, algorithm on the allow-list or not at all.
+func verifySignature(cert, issuer *x509.Certificate) bool {
+	return verifyRaw(cert.SignatureAlgorithm, cert.RawTBSCertificate, cert.Signature, issuer.PublicKey)
+}
+
+func verifyRaw(alg x509.SignatureAlgorithm, message, signature []byte, pub any) bool {
+	switch pub := pub.(type) {
+	case ed25519.PublicKey:
+		return alg == x509.PureEd25519 && len(pub) == ed25519.PublicKeySize && ed25519.Verify(pub, message, signature)
+	case *ecdsa.PublicKey:
+		switch alg {
+		case x509.ECDSAWithSHA256:
+			digest := sha256.Sum256(message)
+			return ecdsa.VerifyASN1(pub, digest[:], signature)
+		case x509.ECDSAWithSHA384:
+			digest := sha512.Sum384(message)
+			return ecdsa.VerifyASN1(pub, digest[:], signature)
+		case x509.ECDSAWithSHA512:
+			digest := sha512.Sum512(message)
+			return ecdsa.VerifyASN1(pub, digest[:], signature)
+		}
+	}
+	return false
 }

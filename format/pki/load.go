@@ -1,24 +1,133 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
+	"encoding/pem"
+	"fmt"
 	"io/fs"
+	"path"
+	"slices"
+	"strings"
 )
 
-// ParseCertificate parses one DER certificate of at most MaxCertificateSize bytes.
-func ParseCertificate(der []byte) (*x509.Certificate, error) { return nil, ErrMalformed }
+// ParseCertificate parses one DER certificate of at most MaxCertificateSize
+// bytes. The error is ErrMalformed.
+func ParseCertificate(der []byte) (*x509.Certificate, error) {
+	if len(der) > MaxCertificateSize {
+		return nil, fmt.Errorf("certificate of %d bytes, more than %d: %w", len(der), MaxCertificateSize, ErrMalformed)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w: %w", ErrMalformed, err)
+	}
+	return cert, nil
+}
 
 // ParseChain parses the DER certificates of an x5chain or x5c, the signer's first.
 // At most MaxChainLength are accepted.
-func ParseChain(der [][]byte) ([]*x509.Certificate, error) { return nil, ErrMalformed }
+func ParseChain(der [][]byte) ([]*x509.Certificate, error) {
+	if len(der) == 0 || len(der) > MaxChainLength {
+		return nil, fmt.Errorf("chain of %d certificates, not 1 to %d: %w", len(der), MaxChainLength, ErrMalformed)
+	}
+	chain := make([]*x509.Certificate, len(der))
+	for i, d := range der {
+		cert, err := ParseCertificate(d)
+		if err != nil {
+			return nil, fmt.Errorf("chain, number %d: %w", i+1, err)
+		}
+		chain[i] = cert
+	}
+	return chain, nil
+}
 
-// ParseBundle parses certificates in PEM (any number; other blocks are
-// refused) or one in DER.
-func ParseBundle(data []byte) ([]*x509.Certificate, error) { return nil, ErrMalformed }
+// ParseBundle parses certificates in PEM (any number; other blocks, such as
+// private keys, are refused) or one in DER.
+func ParseBundle(data []byte) ([]*x509.Certificate, error) {
+	if !bytes.Contains(data, []byte("-----BEGIN ")) {
+		cert, err := ParseCertificate(data)
+		if err != nil {
+			return nil, err
+		}
+		return []*x509.Certificate{cert}, nil
+	}
+	var certs []*x509.Certificate
+	for {
+		var block *pem.Block
+		if block, data = pem.Decode(data); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("PEM block %q among certificates: %w", block.Type, ErrMalformed)
+		}
+		if len(certs) == maxBundle {
+			return nil, fmt.Errorf("more than %d certificates: %w", maxBundle, ErrMalformed)
+		}
+		cert, err := ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("number %d: %w", len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	if bytes.Contains(data, []byte("-----BEGIN ")) {
+		return nil, fmt.Errorf("PEM after %d certificates: %w", len(certs), ErrMalformed)
+	}
+	if len(certs) == 0 {
+		return nil, ErrEmpty
+	}
+	return certs, nil
+}
 
 // LoadBundle reads the certificates of a PEM or DER file or, if name is a
 // directory, of all its *.pem, *.crt, *.cer and *.der files in name order.
-func LoadBundle(fsys fs.FS, name string) ([]*x509.Certificate, error) { return nil, ErrMalformed }
+func LoadBundle(fsys fs.FS, name string) ([]*x509.Certificate, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	if !info.IsDir() {
+		return loadFile(fsys, name)
+	}
+	entries, err := fs.ReadDir(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	var certs []*x509.Certificate
+	for _, e := range entries {
+		if e.IsDir() || !slices.Contains([]string{".pem", ".crt", ".cer", ".der"}, strings.ToLower(path.Ext(e.Name()))) {
+			continue
+		}
+		some, err := loadFile(fsys, path.Join(name, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if certs = append(certs, some...); len(certs) > maxBundle {
+			return nil, fmt.Errorf("%s: more than %d certificates: %w", name, maxBundle, ErrMalformed)
+		}
+	}
+	if len(certs) == 0 {
+		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
+	}
+	return certs, nil
+}
+
+func loadFile(fsys fs.FS, name string) ([]*x509.Certificate, error) {
+	data, err := fs.ReadFile(fsys, name)
+	if err != nil {
+		return nil, fmt.Errorf("certificates: %w", err)
+	}
+	certs, err := ParseBundle(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return certs, nil
+}
 
 // EncodePEM returns certificates as PEM blocks.
-func EncodePEM(certs ...*x509.Certificate) []byte { return nil }
+func EncodePEM(certs ...*x509.Certificate) []byte {
+	var out []byte
+	for _, c := range certs {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+	}
+	return out
+}

@@ -1,0 +1,244 @@
+package pki
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"fmt"
+)
+
+// Tags of the few ASN.1 types looked at by hand. X.690, 8.1.2; RFC 5280, 4.2.1.6
+// for the implicit tags of GeneralName.
+const (
+	tagBitString       = 0x03
+	tagUTF8String      = 0x0c
+	tagPrintableString = 0x13
+	tagSequence        = 0x30
+	tagSet             = 0x31
+	tagName0           = 0xa0 // [0] constructed: distributionPoint and fullName
+	nameRFC822         = 0x81
+	nameDNS            = 0x82
+	nameDirectory      = 0xa4
+	nameURI            = 0x86
+)
+
+// element is one DER element; full includes its header.
+type element struct {
+	tag        byte
+	body, full []byte
+}
+
+// next cuts the first DER element off der. Lengths over 65535 bytes and
+// multi-byte tags do not occur where this is used and are refused.
+func next(der []byte) (e element, rest []byte, ok bool) {
+	if len(der) < 2 || der[0]&0x1f == 0x1f {
+		return e, nil, false
+	}
+	head, n := 2, int(der[1])
+	switch {
+	case der[1] < 0x80:
+	case der[1] == 0x81 && len(der) >= 3 && der[2] >= 0x80:
+		head, n = 3, int(der[2])
+	case der[1] == 0x82 && len(der) >= 4 && der[2] != 0:
+		head, n = 4, int(der[2])<<8|int(der[3])
+	default:
+		return e, nil, false
+	}
+	if len(der)-head < n {
+		return e, nil, false
+	}
+	return element{der[0], der[head : head+n], der[:head+n]}, der[head+n:], true
+}
+
+// inside returns the contents of the single element der if it has that tag.
+func inside(der []byte, tag byte) ([]byte, bool) {
+	e, rest, ok := next(der)
+	if !ok || len(rest) != 0 || e.tag != tag {
+		return nil, false
+	}
+	return e.body, true
+}
+
+// generalNames lists the tags of a GeneralNames sequence's contents.
+func generalNames(body []byte) (names []element, ok bool) {
+	for len(body) > 0 {
+		var e element
+		if e, body, ok = next(body); !ok {
+			return nil, false
+		}
+		names = append(names, e)
+	}
+	return names, len(names) > 0
+}
+
+// distributionPoints returns the names in a CRLDistributionPoints extension,
+// and whether any point has reasons or a cRLIssuer.
+// RFC 5280, 4.2.1.13.
+func distributionPoints(value []byte) (names []element, extras, ok bool) {
+	points, ok := inside(value, tagSequence)
+	if !ok || len(points) == 0 {
+		return nil, false, false
+	}
+	for len(points) > 0 {
+		var p, d element
+		if p, points, ok = next(points); !ok || p.tag != tagSequence {
+			return nil, false, false
+		}
+		var more []byte
+		if d, more, ok = next(p.body); !ok {
+			return nil, false, false
+		}
+		if extras = extras || len(more) > 0 || d.tag != tagName0; d.tag != tagName0 {
+			continue
+		}
+		full, ok := inside(d.body, tagName0)
+		if !ok {
+			return nil, false, false
+		}
+		some, ok := generalNames(full)
+		if !ok {
+			return nil, false, false
+		}
+		names = append(names, some...)
+	}
+	return names, extras, true
+}
+
+// attribute is one AttributeTypeAndValue of a distinguished name.
+type attribute struct {
+	oid   []byte // contents of the OBJECT IDENTIFIER
+	tag   byte   // of the string type
+	value []byte
+}
+
+// Contents octets of the attribute types of a Name. RFC 5280, Appendix A.1.
+const (
+	attrCN     = "\x55\x04\x03"
+	attrSerial = "\x55\x04\x05"
+	attrC      = "\x55\x04\x06"
+	attrL      = "\x55\x04\x07"
+	attrST     = "\x55\x04\x08"
+	attrO      = "\x55\x04\x0a"
+	attrOU     = "\x55\x04\x0b"
+)
+
+// attributes walks a DER Name.
+func attributes(raw []byte) (list []attribute, ok bool) {
+	rdns, ok := inside(raw, tagSequence)
+	if !ok {
+		return nil, false
+	}
+	for len(rdns) > 0 {
+		var set element
+		if set, rdns, ok = next(rdns); !ok || set.tag != tagSet {
+			return nil, false
+		}
+		for body := set.body; len(body) > 0; {
+			var pair, id, value element
+			if pair, body, ok = next(body); !ok || pair.tag != tagSequence {
+				return nil, false
+			}
+			var rest []byte
+			if id, rest, ok = next(pair.body); !ok || id.tag != asn1.TagOID {
+				return nil, false
+			}
+			if value, rest, ok = next(rest); !ok || len(rest) != 0 {
+				return nil, false
+			}
+			list = append(list, attribute{id.body, value.tag, value.body})
+		}
+	}
+	return list, true
+}
+
+// findAttribute returns the first attribute of that type in a DER Name.
+func findAttribute(raw []byte, oid string) (attribute, bool) {
+	list, _ := attributes(raw)
+	for _, a := range list {
+		if string(a.oid) == oid {
+			return a, true
+		}
+	}
+	return attribute{}, false
+}
+
+// encode writes the Name in DER, each attribute in an RDN of its own.
+func (n Name) encode() ([]byte, error) {
+	var rdns []pkix.RelativeDistinguishedNameSET
+	add := func(arc int, tag int, value string) {
+		if value != "" {
+			rdns = append(rdns, pkix.RelativeDistinguishedNameSET{{
+				Type:  oid(2, 5, 4, arc),
+				Value: asn1.RawValue{Tag: tag, Bytes: []byte(value)},
+			}})
+		}
+	}
+	add(6, asn1.TagPrintableString, n.Country)
+	add(8, asn1.TagUTF8String, n.State)
+	add(7, asn1.TagUTF8String, n.Locality)
+	add(10, asn1.TagUTF8String, n.Organization)
+	add(11, asn1.TagUTF8String, n.Unit)
+	add(5, asn1.TagPrintableString, n.SerialNumber)
+	add(3, asn1.TagUTF8String, n.CommonName)
+	der, err := asn1.Marshal(rdns)
+	if err != nil {
+		return nil, fmt.Errorf("distinguished name: %w", err)
+	}
+	return der, nil
+}
+
+// NameOf reads a DER distinguished name, such as RawSubject of a certificate
+// or request. Attributes that a Name cannot hold, repeated ones and string
+// types other than PrintableString and UTF8String are ErrUnsupported.
+func NameOf(raw []byte) (Name, error) {
+	list, ok := attributes(raw)
+	if !ok {
+		return Name{}, fmt.Errorf("distinguished name: %w", ErrMalformed)
+	}
+	var n Name
+	for _, a := range list {
+		field := map[string]*string{attrC: &n.Country, attrST: &n.State, attrL: &n.Locality, attrO: &n.Organization,
+			attrOU: &n.Unit, attrSerial: &n.SerialNumber, attrCN: &n.CommonName}[string(a.oid)]
+		if field == nil || *field != "" {
+			return Name{}, fmt.Errorf("distinguished name: attribute %x unknown or repeated: %w", a.oid, ErrUnsupported)
+		}
+		if a.tag != tagPrintableString && a.tag != tagUTF8String {
+			return Name{}, fmt.Errorf("distinguished name: attribute %x as ASN.1 type %#x: %w", a.oid, a.tag, ErrUnsupported)
+		}
+		*field = string(a.value)
+	}
+	return n, nil
+}
+
+// extension returns the extension 2.5.29.arc of a certificate, or nil.
+func extension(cert *x509.Certificate, arc int) *pkix.Extension {
+	for i := range cert.Extensions {
+		if id := cert.Extensions[i].Id; isCE(id) && id[3] == arc {
+			return &cert.Extensions[i]
+		}
+	}
+	return nil
+}
+
+// isCE reports whether an identifier is 2.5.29.x, as all of RFC 5280, 4.2.1 are.
+func isCE(id asn1.ObjectIdentifier) bool {
+	return len(id) == 4 && id[0] == 2 && id[1] == 5 && id[2] == 29
+}
+
+// publicKeyBits returns the contents of the subjectPublicKey BIT STRING and
+// the DER AlgorithmIdentifier beside it.
+func publicKeyBits(spki []byte) (algorithm, bits []byte, ok bool) {
+	body, ok := inside(spki, tagSequence)
+	if !ok {
+		return nil, nil, false
+	}
+	alg, rest, ok := next(body)
+	if !ok {
+		return nil, nil, false
+	}
+	bits, ok = inside(rest, tagBitString)
+	if !ok || len(bits) < 2 || bits[0] != 0 {
+		return nil, nil, false
+	}
+	return alg.full, bits[1:], true
+}
