@@ -1,6 +1,7 @@
 package key
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -47,6 +48,11 @@ func ASN1ToRaw(pub crypto.PublicKey, der []byte) ([]byte, error) {
 	raw := make([]byte, 2*size)
 	sig.R.FillBytes(raw[:size])
 	sig.S.FillBytes(raw[size:])
+	// encoding/asn1 overlooks further elements of a SEQUENCE. DER has one
+	// encoding for a value, so comparing with ours finds these and all else.
+	if again, err := RawToASN1(raw); err != nil || !bytes.Equal(again, der) {
+		return nil, fmt.Errorf("Ecdsa-Sig-Value not in DER: %w", ErrSignature)
+	}
 	return raw, nil
 }
 
