@@ -14,6 +14,7 @@
 package doctype
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -94,8 +95,8 @@ type Shape struct {
 	// string or of entries of an array. Optional: 150 characters, 256 KiB,
 	// 64 entries.
 	Max int `yaml:"max,omitempty"`
-	// Min is the least number of the same, for a map of its members.
-	Min int `yaml:"min,omitempty"`
+	// Empty allows a text, byte string, array or map with nothing in it.
+	Empty bool `yaml:"empty,omitempty"`
 	// Values lists the only values that a text or an unsigned integer may
 	// have, each with its names. Optional.
 	Values []Choice `yaml:"values,omitempty"`
@@ -103,9 +104,11 @@ type Shape struct {
 	Of *Shape `yaml:"of,omitempty"`
 	// Members are the members of a map, in the order they are encoded.
 	Members []Member `yaml:"members,omitempty"`
-	// Or lists further shapes that are accepted. What we encode from a value
+	// Or lists further shapes that may be written and read. What is encoded
 	// takes the first shape that fits.
 	Or []Shape `yaml:"or,omitempty"`
+	// Accept lists further shapes that are only read: of older editions.
+	Accept []Shape `yaml:"accept,omitempty"`
 }
 
 // Choice is one value of an enumeration.
@@ -183,7 +186,8 @@ type Namespace struct {
 // use. Readers accept it, nobody issues it.
 type Spelling struct {
 	DocType string `yaml:"docType"`
-	// Namespaces maps its namespaces to those of the type.
+	// Namespaces maps its namespaces to those of the type; "*" says that
+	// elements of all namespaces of the type may be found in it.
 	Namespaces map[string]string `yaml:"namespaces,omitempty"`
 }
 
@@ -210,10 +214,99 @@ type Type struct {
 	// Rules say what is derived, see [Type.Derive].
 	Rules []Rule `yaml:"derive,omitempty"`
 
-	index map[Name]*Element // concrete names and aliases
-	wild  []*Element        // elements whose ID ends in a wildcard
+	index      map[Name]*Element // concrete names and aliases
+	wild       []*Element        // elements whose ID ends in a wildcard
+	namespaces map[string]string // other spellings of namespaces, "*" as in Spelling
 }
 
 // Values are element values by name: a string is the text form of any kind,
 // other values are as the [Kind] says.
 type Values map[Name]any
+
+// Element finds an element by namespace and identifier, or by an older
+// spelling of either; wildcards are resolved: age_over_18 finds age_over_NN
+// and returns it with ID age_over_18. The returned names are those of the
+// definition.
+func (t *Type) Element(namespace, id string) (Element, bool) {
+	if e, ok := t.inNamespace(namespace, id); ok {
+		return e, true
+	}
+	switch ns := t.namespaces[namespace]; ns {
+	case "":
+		return Element{}, false
+	case "*":
+		for i := range t.Namespaces {
+			if e, ok := t.inNamespace(t.Namespaces[i].Name, id); ok {
+				return e, true
+			}
+		}
+		return Element{}, false
+	default:
+		return t.inNamespace(ns, id)
+	}
+}
+
+func (t *Type) inNamespace(namespace, id string) (Element, bool) {
+	if e, ok := t.index[Name{namespace, id}]; ok && e.Wild == "" {
+		return *e, true
+	}
+	for _, e := range t.wild {
+		stem := strings.TrimSuffix(e.ID, e.Wild)
+		match, ok := strings.CutPrefix(id, stem)
+		if !ok || e.Namespace != namespace || !wildMatch(e.Wild, match) {
+			continue
+		}
+		found := *e
+		found.ID, found.Wild = id, ""
+		found.Names = make(Names, len(e.Names))
+		for lang, name := range e.Names {
+			found.Names[lang] = strings.ReplaceAll(name, "{}", match)
+		}
+		found.Claim = slices.Clone(e.Claim)
+		for i := range found.Claim {
+			found.Claim[i] = strings.Replace(found.Claim[i], e.Wild, match, 1)
+		}
+		return found, true
+	}
+	return Element{}, false
+}
+
+// The wildcards.
+const (
+	wildDigits = "NN"
+	wildName   = "xx"
+)
+
+// wildMatch reports whether the wildcard may stand for the text.
+func wildMatch(wild, text string) bool {
+	if wild == wildDigits {
+		return len(text) == 2 && only(text, isDigit)
+	}
+	return text != "" && only(text, func(c byte) bool { return isDigit(c) || c == '_' || c >= 'a' && c <= 'z' })
+}
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+
+// Claim finds the element whose SD-JWT claim path this is.
+func (t *Type) Claim(path ...string) (Element, bool) {
+	for i := range t.Namespaces {
+		for j := range t.Namespaces[i].Elements {
+			if e := t.Namespaces[i].Elements[j]; len(path) > 0 && e.Wild == "" && slices.Equal(e.Claim, path) {
+				return e, true
+			}
+		}
+	}
+	return Element{}, false
+}
+
+// Portrait returns the element by which a verifier binds the holder.
+func (t *Type) Portrait() (Element, bool) {
+	for i := range t.Namespaces {
+		for j := range t.Namespaces[i].Elements {
+			if e := t.Namespaces[i].Elements[j]; e.Portrait {
+				return e, true
+			}
+		}
+	}
+	return Element{}, false
+}
