@@ -14,8 +14,8 @@
 // No standard covers the road between app and provider (EUDI TS3, 1.2), so
 // this one is ours. BASE is the provider's URL of one wallet product. Every
 // request but the first is a JWT signed by the instance key, sent as
-// application/jwt, with the claims aud = BASE, iat, jti and challenge; it is
-// good once and for the lifetime of its challenge.
+// application/jwt, with the claims aud = BASE, iat and challenge; it is good
+// once and for the lifetime of its challenge.
 //
 //	POST BASE/challenge                → 200 {"challenge": "…", "expires_in": 300}
 //	POST BASE/instances                InstallRequest         → 201 InstallResponse

@@ -2,12 +2,31 @@ package attestation
 
 import (
 	"crypto"
+	"fmt"
 	"time"
+
+	"github.com/eidos-id/eidos/format/jose"
 )
 
 // EvidenceSoftwareTOFU is evidence of nothing but the key itself: a software
 // key is accepted on first use, at the lowest level, and named so everywhere.
 const EvidenceSoftwareTOFU = "software-tofu"
+
+// typ headers of what the app signs.
+const (
+	typeInstall  = "eidos-install+jwt"
+	typeRenew    = "eidos-renew+jwt"
+	typeNewKey   = "eidos-new-key+jwt"
+	typeKeysAsks = "eidos-key-attestation-request+jwt"
+)
+
+// Limits of the conversation, in bytes.
+const (
+	maxEvidence = 64 << 10
+	maxInstall  = 256 << 10 // an InstallRequest with evidence
+	maxRequest  = maxToken  // the other requests
+	maxResponse = 256 << 10
+)
 
 // Area describes the secure area that a key lives in, as the app tells it.
 // Without evidence the provider believes none of it beyond LevelLow.
@@ -16,11 +35,25 @@ type Area struct {
 	Name string `json:"name,omitempty"` // for people, at most 128 characters
 }
 
+func (a Area) check() error {
+	if a.Type == "" || len(a.Type) > 64 || len(a.Name) > 128 {
+		return fmt.Errorf("area: type of 1 to 64 characters and name of at most 128 wanted")
+	}
+	return nil
+}
+
 // App says which software was installed.
 type App struct {
 	Name     string `json:"name"`     // at most 128 characters
 	Version  string `json:"version"`  // at most 64
 	Platform string `json:"platform"` // "linux/amd64", "js/wasm", …; at most 64
+}
+
+func (a App) check() error {
+	if a.Name == "" || len(a.Name) > 128 || a.Version == "" || len(a.Version) > 64 || len(a.Platform) > 64 {
+		return fmt.Errorf("app: name of 1 to 128 characters, version of 1 to 64 and platform of at most 64 wanted")
+	}
+	return nil
 }
 
 // InstallRequest asks the provider to register an installation and to vouch
@@ -42,7 +75,7 @@ type Links struct {
 
 // InstallResponse answers an InstallRequest or a RenewRequest.
 type InstallResponse struct {
-	InstanceID  string    `json:"instance_id"`
+	InstanceID  string    `json:"instance_id"` // 1 to 64 characters of base64url
 	Attestation string    `json:"wallet_instance_attestation"`
 	ClientID    string    `json:"client_id"`
 	Expires     time.Time `json:"expires"` // of the attestation, RFC 3339
@@ -57,7 +90,7 @@ type InstallResponse struct {
 type RenewRequest struct {
 	InstanceID string
 	App        App              // the app may have been updated
-	NewKey     crypto.PublicKey // optional
+	NewKey     crypto.PublicKey // nil for the registered key
 }
 
 // KeyAttestationRequest asks the provider to vouch for keys. typ
@@ -73,4 +106,72 @@ type KeyAttestationRequest struct {
 type KeyAttestationResponse struct {
 	KeyAttestation string    `json:"key_attestation"`
 	Expires        time.Time `json:"expires"` // RFC 3339
+}
+
+// requestClaims are the claims of every signed request.
+type requestClaims struct {
+	Audience  audience         `json:"aud"`
+	IssuedAt  jose.NumericDate `json:"iat,omitempty"`
+	Challenge string           `json:"challenge"`
+}
+
+type installClaims struct {
+	requestClaims
+	Format   string `json:"evidence_format"`
+	Evidence string `json:"evidence,omitempty"`
+	App      App    `json:"app"`
+	Area     Area   `json:"secure_area"`
+}
+
+type renewClaims struct {
+	requestClaims
+	App App `json:"app"`
+	// NewKey is a JWT signed by the new key, with that as jwk in its header
+	// and the claims aud, iat and challenge of the JWT around it.
+	NewKey string `json:"new_key,omitempty"`
+}
+
+type keysAskClaims struct {
+	requestClaims
+	Keys  []jose.JWK `json:"keys"`
+	Nonce string     `json:"c_nonce,omitempty"`
+	Area  Area       `json:"secure_area"`
+}
+
+type challengeResponse struct {
+	Challenge string `json:"challenge"`
+	ExpiresIn int    `json:"expires_in"`
+}
+
+type errorResponse struct {
+	Code        string `json:"error"`
+	Description string `json:"error_description,omitempty"`
+}
+
+// validInstanceID reports whether id may stand in a path of the conversation.
+func validInstanceID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
+}
+
+// decodeEvidence reads base64url within the limit.
+func decodeEvidence(s string) ([]byte, error) {
+	if len(s) > maxEvidence/3*4+4 {
+		return nil, fmt.Errorf("evidence of %d characters, limit %d", len(s), maxEvidence/3*4+4)
+	}
+	if s == "" {
+		return nil, nil
+	}
+	return jose.Decode(s)
+}
+
+// decodeResponse reads an answer's JSON strictly as to its form and leniently
+// as to members added later.
+func decodeResponse(body []byte, v any) error {
+	return jose.Unmarshal(body, v, jose.Limits{Token: maxResponse, Depth: 8, Members: 1000})
 }
