@@ -8,9 +8,13 @@ import (
 	"errors"
 )
 
-// ErrMalformed: the bytes or the text are not an engagement. It comes wrapped
-// with the element, the clause and what was seen.
-var ErrMalformed = errors.New("malformed engagement")
+// Sentinels; they come wrapped with the element, the clause and what was seen.
+var (
+	// ErrMalformed: the bytes or the text are not an engagement.
+	ErrMalformed = errors.New("malformed engagement")
+	// ErrUnsupported: it is of another major version or cipher suite.
+	ErrUnsupported = errors.New("engagement not supported")
+)
 
 // CipherSuite1 is the only cipher suite: ECDH, HKDF-SHA256, AES-256-GCM,
 // HMAC 256/256. ISO/IEC 18013-5:2021, 9.1.5.2.

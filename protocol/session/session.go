@@ -60,12 +60,15 @@ var (
 	// ErrDecoding: a message is not the CBOR that it should be. The session is
 	// over.
 	ErrDecoding = errors.New("session: CBOR decoding error")
+	// ErrPeer: the peer ended the session with an error status. The session is
+	// over.
+	ErrPeer = errors.New("session: peer reports an error")
 	// ErrTimeout: the peer was silent for too long. The session is over.
 	ErrTimeout = errors.New("session: timed out")
 )
 
-// IdleTimeout is how long a side waits for the peer, once established, if the
-// caller does not ask for longer: 300 s, the least that the standard allows.
+// IdleTimeout is how long a session may be silent once the first message has
+// gone or come: 300 s, the least that the standard allows.
 // ISO/IEC 18013-5:2021, 9.1.1.4.
 const IdleTimeout = 300 * time.Second
 
