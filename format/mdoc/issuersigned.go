@@ -182,10 +182,11 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) error {
 	return wrap("IssuerSignedItem", r.Done())
 }
 
-// issuerAuth parses the COSE_Sign1 and the mobile security object in it.
+// issuerAuth parses the COSE_Sign1 in raw, which was checked as a part of what
+// it came in, and the mobile security object inside, which was not.
 func (p parser) issuerAuth(a *IssuerAuth, raw []byte) error {
 	var err error
-	if a.Sign1, err = cose.ParseSign1(raw); err != nil {
+	if a.Sign1, err = cose.ReadSign1(cbor.NewReader(raw)); err != nil {
 		return wrap("COSE_Sign1", err)
 	}
 	switch {

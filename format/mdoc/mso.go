@@ -2,8 +2,6 @@ package mdoc
 
 import (
 	"crypto"
-	"crypto/sha256"
-	"crypto/sha512"
 	"fmt"
 	"time"
 
@@ -200,19 +198,6 @@ func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
 		})
 		m.ValueDigests = append(m.ValueDigests, ns)
 	})
-}
-
-// digestSize is the length of a digest in bytes, or 0 for an unknown algorithm.
-func digestSize(algorithm string) int {
-	switch algorithm {
-	case SHA256:
-		return sha256.Size
-	case SHA384:
-		return sha512.Size384
-	case SHA512:
-		return sha512.Size
-	}
-	return 0
 }
 
 // checkDigests refuses unknown algorithms and digests of another length.

@@ -2,59 +2,325 @@ package mdoc
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdh"
+	"crypto/hkdf"
+	"crypto/sha256"
+	"fmt"
 
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/cose"
 	"github.com/eidos-id/eidos/format/key"
 )
 
 // Presentation is one document on its way into a response: the selected
 // elements, and once [Presentation.Sign], [Presentation.MAC] or
-// [Presentation.Finish] was called, the device's proof.
+// [Presentation.Finish] was called, the device's proof. It refers to the
+// bytes of the stored document.
 type Presentation struct {
-	docType    string
+	mso        *MobileSecurityObject
 	issuerAuth []byte
+	items      []selected
+	device     []byte // DeviceNameSpacesBytes
+	errors     []ElementError
+	sign       *cose.Prepared
+	proof      []byte // the DeviceAuth map
 }
+
+// selected are the IssuerSignedItemBytes to return from one name space.
+type selected struct {
+	name string
+	raw  [][]byte
+	ids  []string
+}
+
+// noDeviceNameSpaces is #6.24(bstr .cbor {}).
+const noDeviceNameSpaces = "\xd8\x18\x41\xa0"
 
 // Select takes the elements that the holder agreed to share, in the order of
 // the stored document. Selecting an element that the document does not hold
 // fails with [ErrNoElement]; selecting one twice is the same as once.
-func (s *IssuerSigned) Select(elements []ElementRef) (*Presentation, error) { panic("stub") }
+func (s *IssuerSigned) Select(elements []ElementRef) (*Presentation, error) {
+	p := &Presentation{mso: &s.Auth.MSO, issuerAuth: s.Auth.Sign1.Raw, device: []byte(noDeviceNameSpaces)}
+	wanted := make(map[ElementRef]bool, len(elements))
+	for _, e := range elements {
+		wanted[e] = true
+	}
+	missing := len(wanted)
+	for i := range s.NameSpaces {
+		ns := &s.NameSpaces[i]
+		var sel selected
+		for j := range ns.Items {
+			if wanted[ElementRef{ns.Name, ns.Items[j].ID}] {
+				sel.raw = append(sel.raw, ns.Items[j].Raw)
+				sel.ids = append(sel.ids, ns.Items[j].ID)
+			}
+		}
+		if len(sel.raw) > 0 {
+			sel.name = ns.Name
+			missing -= len(sel.raw)
+			p.items = append(p.items, sel)
+		}
+	}
+	if missing > 0 {
+		for _, e := range elements {
+			if s.Item(e) == nil {
+				return nil, fmt.Errorf("select from %.128q: %w: %.128q of name space %.128q", s.Auth.MSO.DocType, ErrNoElement, e.ID, e.NameSpace)
+			}
+		}
+	}
+	return p, nil
+}
+
+// holds reports whether the element is selected from the issuer's.
+func (p *Presentation) holds(ref ElementRef) bool {
+	for _, sel := range p.items {
+		if sel.name != ref.NameSpace {
+			continue
+		}
+		for _, id := range sel.ids {
+			if id == ref.ID {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // SignElements adds elements that the device signs itself. The mobile security
 // object must authorise each ([ErrNoElement] if not), and none may be selected
-// from the issuer's too. ISO/IEC 18013-5:2021, 9.1.2.4 and 9.1.3.
-func (p *Presentation) SignElements(nameSpaces []DeviceNameSpace) error { panic("stub") }
+// from the issuer's too ([ErrSyntax]). It replaces what an earlier call added
+// and must come before the proof. ISO/IEC 18013-5:2021, 9.1.2.4 and 9.1.3.
+func (p *Presentation) SignElements(nameSpaces []DeviceNameSpace) error {
+	if dup, ok := unique(len(nameSpaces), func(i int) string { return nameSpaces[i].Name }); !ok {
+		return fmt.Errorf("device-signed elements: %w: name space %.128q twice", ErrSyntax, dup)
+	}
+	inner := cbor.AppendMap(nil, len(nameSpaces))
+	for _, ns := range nameSpaces {
+		if dup, ok := unique(len(ns.Elements), func(i int) string { return ns.Elements[i].ID }); !ok {
+			return fmt.Errorf("device-signed elements: %w: %.128q twice", ErrSyntax, dup)
+		}
+		inner = cbor.AppendMap(cbor.AppendText(inner, ns.Name), len(ns.Elements))
+		for _, e := range ns.Elements {
+			ref := ElementRef{ns.Name, e.ID}
+			if !p.mso.KeyAuthorizations.Authorizes(ref) {
+				return fmt.Errorf("device-signed elements: %w: %.128q of name space %.128q is not in keyAuthorizations (ISO/IEC 18013-5:2021, 9.1.2.4)", ErrNoElement, e.ID, ns.Name)
+			}
+			if p.holds(ref) {
+				return fmt.Errorf("device-signed elements: %w: %.128q of name space %.128q is issuer signed too", ErrSyntax, e.ID, ns.Name)
+			}
+			inner = append(cbor.AppendText(inner, e.ID), e.Value...)
+		}
+	}
+	if err := (parser{DefaultLimits()}).deviceNameSpaces(new(DeviceSigned), inner); err != nil {
+		return err
+	}
+	p.device, p.sign, p.proof = cbor.AppendEmbedded(nil, inner), nil, nil
+	return nil
+}
 
 // AddErrors says why elements were not returned.
-func (p *Presentation) AddErrors(errs []ElementError) { panic("stub") }
+func (p *Presentation) AddErrors(errs []ElementError) { p.errors = append(p.errors, errs...) }
 
 // Sign makes the device signature with the key that the document is bound to
 // ([ErrKey] if it is another). transcript is one of the Transcript functions'.
 // ISO/IEC 18013-5:2021, 9.1.3.6.
 func (p *Presentation) Sign(ctx context.Context, transcript []byte, device key.Signer) error {
-	panic("stub")
+	bound, err := p.mso.DevicePublicKey()
+	if err != nil {
+		return err
+	}
+	if !key.Equal(bound, device.Public()) {
+		return fmt.Errorf("device signature: %w: the document is bound to another", ErrKey)
+	}
+	message, err := p.prepare(transcript, bound)
+	if err != nil {
+		return err
+	}
+	signature, err := device.Sign(ctx, message)
+	if err != nil {
+		return fmt.Errorf("device signature: %w", err)
+	}
+	return p.Finish(signature)
 }
 
 // Prepare returns what the device key signs, for a signature that is made
 // elsewhere and handed to [Presentation.Finish].
-func (p *Presentation) Prepare(transcript []byte) (toBeSigned []byte, err error) { panic("stub") }
+func (p *Presentation) Prepare(transcript []byte) (toBeSigned []byte, err error) {
+	bound, err := p.mso.DevicePublicKey()
+	if err != nil {
+		return nil, err
+	}
+	return p.prepare(transcript, bound)
+}
+
+func (p *Presentation) prepare(transcript []byte, bound crypto.PublicKey) (toBeSigned []byte, err error) {
+	content := DeviceAuthenticationBytes(transcript, p.mso.DocType, p.device)
+	p.sign, err = cose.PrepareSign1(bound, cose.Headers{}, cose.Content{Payload: content, Detached: true})
+	if err != nil {
+		return nil, fmt.Errorf("device signature: %w: %w", ErrKey, err)
+	}
+	return p.sign.Message, nil
+}
 
 // Finish puts the raw device signature in. It is not verified.
-func (p *Presentation) Finish(signature []byte) error { panic("stub") }
+func (p *Presentation) Finish(signature []byte) error {
+	if p.sign == nil {
+		return fmt.Errorf("device signature: %w: not prepared", ErrSyntax)
+	}
+	proof := make([]byte, 0, 128)
+	proof, err := p.sign.Finish(cbor.AppendText(cbor.AppendMap(proof, 1), "deviceSignature"), signature)
+	if err != nil {
+		return fmt.Errorf("device signature: %w", err)
+	}
+	p.proof = proof
+	return nil
+}
 
 // MAC authenticates the device by agreement with the reader's ephemeral key
 // instead of a signature, so that the answer proves nothing to third persons.
 // Both keys must be on one curve ([ErrKey]). ISO/IEC 18013-5:2021, 9.1.3.5.
 func (p *Presentation) MAC(ctx context.Context, transcript []byte, device key.Agreer, eReaderKey *ecdh.PublicKey) error {
-	panic("stub")
+	bound, err := cose.ParseECDHKey(p.mso.DeviceKey)
+	if err != nil {
+		return fmt.Errorf("device MAC: %w: %w", ErrKey, err)
+	}
+	if !bound.Equal(device.Public()) {
+		return fmt.Errorf("device MAC: %w: the document is bound to another", ErrKey)
+	}
+	secret, err := macKey(ctx, transcript, device, eReaderKey)
+	if err != nil {
+		return fmt.Errorf("device MAC: %w", err)
+	}
+	content := DeviceAuthenticationBytes(transcript, p.mso.DocType, p.device)
+	proof, err := cose.AppendMac0(cbor.AppendText(cbor.AppendMap(nil, 1), "deviceMac"), secret,
+		cose.Headers{}, cose.Content{Payload: content, Detached: true})
+	if err != nil {
+		return fmt.Errorf("device MAC: %w", err)
+	}
+	p.proof = proof
+	return nil
+}
+
+// macKey derives EMacKey from one side's private and the other's public key.
+// ISO/IEC 18013-5:2021, 9.1.3.5.
+func macKey(ctx context.Context, transcript []byte, own key.Agreer, peer *ecdh.PublicKey) ([]byte, error) {
+	if peer == nil || own.Public().Curve() != peer.Curve() {
+		return nil, fmt.Errorf("%w: device and reader keys are on different curves", ErrKey)
+	}
+	z, err := own.Agree(ctx, peer)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(z)
+	salt := sha256.Sum256(SessionTranscriptBytes(transcript))
+	return hkdf.Key(sha256.New, z, salt[:], "EMacKey", 32)
 }
 
 // EncodeResponse writes the DeviceResponse of finished presentations, version
-// "1.0", status 0. Without presentations and errors it is an empty response.
+// "1.0", status 0, maps in the order of the CDDL. Without presentations and
+// errors it is an empty response. A presentation without proof is [ErrSyntax].
+//
+// ISO/IEC 18013-5:2021, 8.3.2.1.2.2.
 func EncodeResponse(documents []*Presentation, errors []DocumentError) ([]byte, error) {
-	panic("stub")
+	members, size := 2, 64
+	if len(documents) > 0 {
+		members++
+	}
+	if len(errors) > 0 {
+		members++
+	}
+	for i, p := range documents {
+		if p.proof == nil {
+			return nil, fmt.Errorf("response: %w: document %d has no device signature or MAC", ErrSyntax, i)
+		}
+		size += p.size()
+	}
+	for _, e := range errors {
+		size += 16 + len(e.DocType)
+	}
+	b := cbor.AppendMap(make([]byte, 0, size), members)
+	b = cbor.AppendText(cbor.AppendText(b, "version"), "1.0")
+	if len(documents) > 0 {
+		b = cbor.AppendArray(cbor.AppendText(b, "documents"), len(documents))
+		for _, p := range documents {
+			b = p.append(b)
+		}
+	}
+	if len(errors) > 0 {
+		b = cbor.AppendArray(cbor.AppendText(b, "documentErrors"), len(errors))
+		for _, e := range errors {
+			b = cbor.AppendInt(cbor.AppendText(cbor.AppendMap(b, 1), e.DocType), e.Code)
+		}
+	}
+	return cbor.AppendUint(cbor.AppendText(b, "status"), StatusOK), nil
+}
+
+// size is at least what append writes.
+func (p *Presentation) size() int {
+	n := 160 + len(p.mso.DocType) + len(p.issuerAuth) + len(p.device) + len(p.proof)
+	for _, sel := range p.items {
+		n += 16 + len(sel.name)
+		for _, raw := range sel.raw {
+			n += len(raw)
+		}
+	}
+	for _, e := range p.errors {
+		n += 32 + len(e.NameSpace) + len(e.ID)
+	}
+	return n
+}
+
+// append writes the Document.
+func (p *Presentation) append(b []byte) []byte {
+	members := 3
+	if len(p.errors) > 0 {
+		members = 4
+	}
+	b = cbor.AppendText(cbor.AppendText(cbor.AppendMap(b, members), "docType"), p.mso.DocType)
+	b = cbor.AppendText(b, "issuerSigned")
+	if len(p.items) > 0 {
+		b = cbor.AppendMap(cbor.AppendText(cbor.AppendMap(b, 2), "nameSpaces"), len(p.items))
+		for _, sel := range p.items {
+			b = cbor.AppendArray(cbor.AppendText(b, sel.name), len(sel.raw))
+			for _, raw := range sel.raw {
+				b = append(b, raw...)
+			}
+		}
+	} else {
+		b = cbor.AppendMap(b, 1)
+	}
+	b = append(cbor.AppendText(b, "issuerAuth"), p.issuerAuth...)
+	b = append(cbor.AppendText(cbor.AppendMap(cbor.AppendText(b, "deviceSigned"), 2), "nameSpaces"), p.device...)
+	b = append(cbor.AppendText(b, "deviceAuth"), p.proof...)
+	if len(p.errors) > 0 {
+		b = appendErrors(cbor.AppendText(b, "errors"), p.errors)
+	}
+	return b
+}
+
+func appendErrors(b []byte, errs []ElementError) []byte {
+	refs, codes := make([]ElementRef, 0, len(errs)), make(map[ElementRef]int64, len(errs))
+	for _, e := range errs {
+		if _, known := codes[e.ElementRef]; !known {
+			refs = append(refs, e.ElementRef)
+		}
+		codes[e.ElementRef] = e.Code
+	}
+	names, byName := grouped(refs)
+	b = cbor.AppendMap(b, len(names))
+	for _, ns := range names {
+		b = cbor.AppendMap(cbor.AppendText(b, ns), len(byName[ns]))
+		for _, id := range byName[ns] {
+			b = cbor.AppendInt(cbor.AppendText(b, id), codes[ElementRef{ns, id}])
+		}
+	}
+	return b
 }
 
 // EncodeErrorResponse writes a DeviceResponse without documents and with an
-// error status, such as [StatusCBORDecodingError].
-func EncodeErrorResponse(status uint64) []byte { panic("stub") }
+// error status, such as [StatusCBORDecodingError]. ISO/IEC 18013-5:2021, 8.3.2.1.2.3.
+func EncodeErrorResponse(status uint64) []byte {
+	b := cbor.AppendText(cbor.AppendText(cbor.AppendMap(nil, 2), "version"), "1.0")
+	return cbor.AppendUint(cbor.AppendText(b, "status"), status)
+}
