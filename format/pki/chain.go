@@ -167,11 +167,12 @@ func (c *checker) exactSigner(chain []*x509.Certificate, anchors *Pool, now time
 // Anchor is nil if there is none; the report then says why.
 func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time) Path {
 	for i, cert := range chain {
-		if !c.current(certName(i, "dates"), cert, now) {
+		names := certNames(i)
+		if !c.current(names.dates, cert, now) {
 			return Path{}
 		}
 		if !signatureAllowed(cert.SignatureAlgorithm) {
-			c.Fail(certName(i, "signature"), clauseB11, cert.SignatureAlgorithm.String(), "sign with ECDSA and SHA-2")
+			c.Fail(names.signature, clauseB11, cert.SignatureAlgorithm.String(), "sign with ECDSA and SHA-2")
 			return Path{}
 		}
 		anchor, tried := anchors.issuerOf(cert)
@@ -179,7 +180,7 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 			if len(chain) > i+1 && bytes.Equal(chain[i+1].Raw, anchor.Raw) {
 				c.departure(form, "anchor in the chain", clauseB11, "present", "leave the root out of the chain")
 			}
-			c.Pass(certName(i, "signature"), clausePath, "verifies with the anchor's key")
+			c.Pass(names.signature, clausePath, "verifies with the anchor's key")
 			return Path{Chain: chain[:i+1], Anchor: anchor}
 		}
 		if i+1 == len(chain) {
@@ -197,12 +198,18 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 	return Path{}
 }
 
-// certName is the name of a check on the i-th certificate of a chain.
-func certName(i int, what string) string {
+// checkNames are the names of the checks on one certificate of a chain.
+type checkNames struct{ dates, signature, issuer, extensions, revocation string }
+
+// certNames names the checks on the i-th certificate; the usual case, that of
+// the signer, builds no strings.
+func certNames(i int) checkNames {
 	if i == 0 {
-		return "signer certificate " + what
+		return checkNames{"signer certificate dates", "signer certificate signature", "signer certificate issuer",
+			"signer certificate extensions", "signer certificate revocation"}
 	}
-	return fmt.Sprintf("CA certificate %d %s", i, what)
+	p := fmt.Sprintf("CA certificate %d ", i)
+	return checkNames{p + "dates", p + "signature", p + "issuer", p + "extensions", p + "revocation"}
 }
 
 // issuerOf returns the anchor whose key signed the certificate, or whether
@@ -238,17 +245,17 @@ func sameKeyIdentifier(cert, ca *x509.Certificate) bool {
 // RFC 5280, 6.1.3 and 6.1.4.
 func (c *checker) intermediate(cert, next *x509.Certificate, i int) bool {
 	const advice = "send the chain in order, each certificate issued by the next"
-	name := certName(i, "issuer")
+	names := certNames(i)
 	switch {
 	case !bytes.Equal(cert.RawIssuer, next.RawSubject) || !sameKeyIdentifier(cert, next):
-		c.Fail(name, clausePath, "the next certificate has another name or key identifier", advice)
+		c.Fail(names.issuer, clausePath, "the next certificate has another name or key identifier", advice)
 	case !next.BasicConstraintsValid || !next.IsCA || next.KeyUsage&x509.KeyUsageCertSign == 0:
-		c.Fail(name, clausePath, "the next certificate is not that of a CA", advice)
+		c.Fail(names.issuer, clausePath, "the next certificate is not that of a CA", advice)
 	case !verifySignature(cert, next):
-		c.Fail(certName(i, "signature"), clausePath, "does not verify with the next certificate's key", advice)
+		c.Fail(names.signature, clausePath, "does not verify with the next certificate's key", advice)
 	default:
-		c.Pass(certName(i, "signature"), clausePath, "verifies with the next certificate's key")
-		return c.processable(certName(i+1, "extensions"), next)
+		c.Pass(names.signature, clausePath, "verifies with the next certificate's key")
+		return c.processable(certNames(i+1).extensions, next)
 	}
 	return false
 }
@@ -318,7 +325,7 @@ func (c *checker) revocation(path Path, o VerifyOptions) Revocation {
 			issuer = path.Chain[i+1]
 		}
 		s, seen := lookUp(o.CRLs, cert, issuer, o.Now)
-		name := certName(i, "revocation")
+		name := certNames(i).revocation
 		switch {
 		case s == Revoked:
 			c.Fail(name, clauseCRL, seen, "do not accept what it signed")

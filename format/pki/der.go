@@ -61,6 +61,7 @@ func inside(der []byte, tag byte) ([]byte, bool) {
 
 // generalNames lists the tags of a GeneralNames sequence's contents.
 func generalNames(body []byte) (names []element, ok bool) {
+	names = make([]element, 0, 2)
 	for len(body) > 0 {
 		var e element
 		if e, body, ok = next(body); !ok {
@@ -128,6 +129,7 @@ func attributes(raw []byte) (list []attribute, ok bool) {
 	if !ok {
 		return nil, false
 	}
+	list = make([]attribute, 0, 8)
 	for len(rdns) > 0 {
 		var set element
 		if set, rdns, ok = next(rdns); !ok || set.tag != tagSet {
@@ -149,17 +151,6 @@ func attributes(raw []byte) (list []attribute, ok bool) {
 		}
 	}
 	return list, true
-}
-
-// findAttribute returns the first attribute of that type in a DER Name.
-func findAttribute(raw []byte, oid string) (attribute, bool) {
-	list, _ := attributes(raw)
-	for _, a := range list {
-		if string(a.oid) == oid {
-			return a, true
-		}
-	}
-	return attribute{}, false
 }
 
 // encode writes the Name in DER, each attribute in an RDN of its own.

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha1"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"time"
@@ -299,11 +300,29 @@ func (c *checker) extendedKeyUsage() {
 
 func (c *checker) hasEKU(dotted ...string) bool {
 	for _, id := range c.cert.UnknownExtKeyUsage {
-		if slices.Contains(dotted, id.String()) {
-			return true
+		for _, d := range dotted {
+			if isOID(id, d) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// isOID compares an object identifier with one in dotted form.
+func isOID(id asn1.ObjectIdentifier, dotted string) bool {
+	i, arc := 0, 0
+	for k := 0; k <= len(dotted); k++ {
+		if k < len(dotted) && dotted[k] != '.' {
+			arc = arc*10 + int(dotted[k]-'0')
+			continue
+		}
+		if i == len(id) || id[i] != arc {
+			return false
+		}
+		i, arc = i+1, 0
+	}
+	return i == len(id)
 }
 
 func (c *checker) issuerAltName() {
