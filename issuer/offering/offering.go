@@ -5,13 +5,8 @@
 package offering
 
 import (
-	"errors"
 	"time"
-
-	"github.com/eidos-id/eidos/format/doctype"
 )
-
-var errUnfinished = errors.New("offering: not there yet")
 
 // FormatMdoc is the only format so far. OpenID4VCI 1.0, A.2.
 const FormatMdoc = "mso_mdoc"
@@ -63,8 +58,9 @@ type Offering struct {
 	Display []Display `yaml:"display,omitempty"`
 	// From maps elements to attributes of the source: "namespace/id" or,
 	// where unambiguous, "id" to an attribute name, "name[0]" for the first
-	// entry of a list, "=text" for a fixed value, or "-" to leave the element
-	// out. Optional: an element takes the attribute with its own name.
+	// entry of a list, "=text" for a fixed value in text form, "=" alone for
+	// an empty one, or "-" to leave the element out. Optional: an element
+	// takes the attribute with its own name.
 	From map[string]string `yaml:"from,omitempty"`
 }
 
@@ -84,14 +80,6 @@ type Display struct {
 	Logo        string `yaml:"logo,omitempty"`       // https or data URL
 }
 
-// Load decodes offerings (YAML: a list under the key "offerings", at most
-// 256 KiB, known fields only), checks them against the catalogue and fills in
-// what was left out.
-func Load(data []byte, types *doctype.Catalogue) ([]Offering, error) { return nil, errUnfinished }
-
-// Demo returns the built-in offerings of a tenant: mdl, pid and photoid.
-func Demo(tenant string) []Offering { return nil }
-
 // Items are the encoded elements of a namespace, in definition order.
 type Items struct {
 	Namespace string
@@ -102,12 +90,4 @@ type Items struct {
 type Item struct {
 	ID    string
 	Value []byte // CBOR, owned by the caller
-}
-
-// Elements builds the content of a document from the attributes of a person:
-// mapped, derived as of at (the start of validity, in the civil time zone
-// that birthdays are counted in), encoded and checked for completeness.
-// Errors name elements, never values.
-func (o Offering) Elements(t *doctype.Type, attributes map[string]any, at time.Time) ([]Items, error) {
-	return nil, errUnfinished
 }
