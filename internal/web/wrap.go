@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"log/slog"
@@ -30,7 +31,7 @@ func Wrap(h http.Handler, o WrapOptions) http.Handler {
 	}
 	assets := assetHandler()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rq := &request{reference: rand.Text()[:12], log: o.Log.With("role", o.Role), pattern: "none"}
+		rq := &request{reference: rand.Text()[:12], log: o.Log.With("role", o.Role)}
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rq))
 		setSecurityHeaders(w.Header(), o.HTTPS)
 		if strings.HasPrefix(r.URL.Path, assetPrefix) {
@@ -49,10 +50,8 @@ func Wrap(h http.Handler, o WrapOptions) http.Handler {
 					renderError(sw, r, &Error{Status: http.StatusInternalServerError})
 				}
 			}
-			if r.Pattern != "" { // the mux below writes it here; it names the route without the ids in the path
-				rq.pattern = r.Pattern
-			}
-			rq.log.Info("request", "reference", rq.reference, "method", r.Method, "route", rq.pattern,
+			// The mux below writes Pattern: the route, without the ids that are in the path.
+			rq.log.Info("request", "reference", rq.reference, "route", cmp.Or(r.Pattern, "none"),
 				"status", sw.code(), "ms", time.Since(start).Milliseconds())
 		}()
 		h.ServeHTTP(sw, r)
@@ -77,7 +76,6 @@ type requestKey struct{}
 type request struct {
 	reference string
 	log       *slog.Logger
-	pattern   string
 }
 
 // Reference returns the id by which the log knows the request of this context,
