@@ -1,0 +1,138 @@
+package query
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/mdoc"
+)
+
+// Held is one document that could answer: what the planner needs to know of it.
+type Held struct {
+	// ID is the holder's name for the document.
+	ID     string
+	Format string
+	// Type is the docType or vct.
+	Type string
+	// Bound says that a key of the holder is bound to it.
+	Bound bool
+	// Authorities stand behind its issuer.
+	Authorities []Authority
+	Claims      Claims
+}
+
+// Claims are the claims of a held document.
+type Claims interface {
+	// Has reports whether the path selects anything.
+	Has(p Path) bool
+	// Values returns what the path selects as JSON-like data (strings, int64,
+	// bool, nil, map[string]any, []any), or nothing.
+	Values(p Path) []any
+}
+
+// MdocClaims are the claims of an mdoc.
+type MdocClaims struct{ Document *mdoc.IssuerSigned }
+
+// Has reports whether the document holds the element.
+func (m MdocClaims) Has(p Path) bool {
+	ref, ok := p.element()
+	return ok && m.Document.Item(ref) != nil
+}
+
+// Values returns the element's value mapped to JSON: dates as text, byte
+// strings as base64url. OpenID4VP 1.0, B.2.3 with RFC 8949, 6.1.
+func (m MdocClaims) Values(p Path) []any {
+	ref, ok := p.element()
+	if !ok {
+		return nil
+	}
+	item := m.Document.Item(ref)
+	if item == nil {
+		return nil
+	}
+	v, ok := jsonOf(cbor.ReadChecked(item.Value, cbor.Limits{}))
+	if !ok {
+		return nil
+	}
+	return []any{v}
+}
+
+// jsonOf maps one CBOR item to JSON-like data.
+func jsonOf(r *cbor.Reader) (any, bool) {
+	var v any
+	ok := true
+	switch r.Kind() {
+	case cbor.KindUint, cbor.KindNegInt:
+		v = r.Int()
+	case cbor.KindText:
+		v = r.Text()
+	case cbor.KindBytes:
+		v = base64.RawURLEncoding.EncodeToString(r.Bytes())
+	case cbor.KindBool:
+		v = r.Bool()
+	case cbor.KindNull:
+		r.Null()
+	case cbor.KindTag:
+		r.AnyTag()
+		v, ok = jsonOf(r)
+	case cbor.KindArray:
+		list := []any{}
+		r.Array(func(int) {
+			x, good := jsonOf(r)
+			list, ok = append(list, x), ok && good
+		})
+		v = list
+	case cbor.KindMap:
+		m := map[string]any{}
+		r.Map(func() {
+			k := r.Text()
+			x, good := jsonOf(r)
+			m[k], ok = x, ok && good
+		})
+		v = m
+	default: // floats and other simple values match no DCQL value
+		r.Skip()
+	}
+	return v, ok && r.Err() == nil
+}
+
+// JSONClaims are claims that are JSON already, numbers as json.Number or int64.
+type JSONClaims map[string]any
+
+// Has reports whether the path selects anything.
+func (j JSONClaims) Has(p Path) bool { return len(j.Values(p)) > 0 }
+
+// Values returns what the path selects.
+func (j JSONClaims) Values(p Path) []any {
+	vs, err := p.Select(map[string]any(j))
+	if err != nil {
+		return nil
+	}
+	return vs
+}
+
+// matches reports whether one of the selected values is among those wanted.
+// With a path over all elements one matching element is enough, as deployed
+// wallets do; OpenID4VP 1.0, 6.3 leaves it open.
+func matches(selected, wanted []any) bool {
+	for _, v := range selected {
+		if n, ok := v.(json.Number); ok {
+			i, err := n.Int64()
+			if err != nil || strings.ContainsAny(n.String(), ".eE") {
+				continue
+			}
+			v = i
+		}
+		switch v.(type) {
+		case string, int64, bool:
+			for _, w := range wanted {
+				if v == w {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
