@@ -183,13 +183,6 @@ func (l *linter) deviceKey() {
 	if err := l.mso.KeyAuthorizations.check(); err != nil {
 		wrong = err.Error()
 	}
-	for _, ns := range l.signed.NameSpaces {
-		for _, item := range ns.Items {
-			if l.mso.KeyAuthorizations.Authorizes(ElementRef{ns.Name, item.ID}) {
-				wrong = fmt.Sprintf("%s/%s is issued and left to the device too", ns.Name, item.ID)
-			}
-		}
-	}
 	l.verdict("key authorizations", clauseMSO, wrong)
 }
 

@@ -52,13 +52,14 @@ type VerifyParams struct {
 	RequireDeviceAuth bool
 }
 
-// Result is what a verified document says. Elements are there only if the
-// issuer's signature, chain, digests, docType and validity held, device-signed
-// elements only if device authentication held too.
+// Result is what a verified document says. Elements are there only if no check
+// of the report failed, device-signed elements only if device authentication
+// was checked too.
 type Result struct {
 	DocType string
 	Issuer  Issuer
-	// IssuerVerified and DeviceVerified tell which half held.
+	// IssuerVerified tells that issuer data authentication held,
+	// DeviceVerified that mdoc authentication held as well.
 	IssuerVerified, DeviceVerified bool
 	// DeviceAuth is "signature", "mac" or empty if not checked.
 	DeviceAuth string
@@ -305,7 +306,7 @@ func (v *verification) status() {
 func (v *verification) result(d *Document, issuerOK bool) Result {
 	res := Result{DocType: v.mso.DocType, Issuer: v.issuer, IssuerVerified: issuerOK,
 		Validity: v.mso.Validity, Status: v.mso.Status}
-	if !issuerOK {
+	if !v.report.OK() {
 		return res
 	}
 	res.NameSpaces = make([]NameSpace, len(v.signed.NameSpaces))
@@ -317,7 +318,7 @@ func (v *verification) result(d *Document, issuerOK bool) Result {
 		}
 		res.NameSpaces[i] = ns
 	}
-	if d != nil && v.deviceAuth != "" && v.report.OK() {
+	if d != nil && v.deviceAuth != "" {
 		res.DeviceVerified, res.DeviceAuth, res.DeviceSigned = true, v.deviceAuth, d.DeviceSigned.NameSpaces
 	}
 	return res
