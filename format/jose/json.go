@@ -44,17 +44,6 @@ func Unmarshal(data []byte, v any, limits Limits) error {
 	return nil
 }
 
-// marshal is json.Marshal without the escapes for HTML, which make URLs long.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
 // scanner walks one JSON text and keeps nothing but member names. Depth and
 // members count down.
 type scanner struct {

@@ -112,14 +112,18 @@ func seal(protected, cek, iv, plaintext []byte) (string, error) {
 }
 
 func (h *JWEHeader) marshal() ([]byte, error) {
-	w := objectWriter{out: []byte{'{'}}
+	w := newObject(300)
 	w.text("alg", h.Alg)
 	w.text("enc", h.Enc)
 	w.text("zip", h.Zip)
 	w.text("typ", h.Typ)
 	w.text("cty", h.CTY)
 	w.text("kid", h.KID)
-	w.any("epk", h.EPK)
+	epk, err := h.EPK.MarshalJSON()
+	if err != nil {
+		return nil, err
+	}
+	w.raw("epk", epk)
 	w.text("apu", Encode(h.APU))
 	w.text("apv", Encode(h.APV))
 	return w.finish(h.Raw, "alg", "enc", "zip", "typ", "cty", "kid", "epk", "apu", "apv", "crit")

@@ -8,7 +8,6 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -224,47 +223,47 @@ func privateKey(pub crypto.PublicKey, d []byte) (crypto.PrivateKey, error) {
 
 // MarshalJSON writes the public key: kty, crv, x and y, then what else is set.
 func (k JWK) MarshalJSON() ([]byte, error) {
-	w, err := publicMembers(k.Key)
+	kty, crv, x, y, err := publicMembers(k.Key)
 	if err != nil {
 		return nil, err
 	}
-	w.KID, w.Use, w.Alg, w.KeyOps = k.KID, k.Use, k.Alg, k.KeyOps
-	for _, der := range k.X5C {
-		w.X5C = append(w.X5C, base64.StdEncoding.EncodeToString(der))
+	w := newObject(200)
+	w.text("kty", kty)
+	w.text("crv", crv)
+	w.text("x", x)
+	w.text("y", y)
+	w.text("kid", k.KID)
+	w.text("use", k.Use)
+	w.text("alg", k.Alg)
+	if len(k.KeyOps) > 0 {
+		w.any("key_ops", k.KeyOps)
 	}
-	return marshal(w)
+	w.chain(k.X5C)
+	return w.finish(nil)
 }
 
-// wireJWK has the members in the order in which we write them.
-type wireJWK struct {
-	KTY    string   `json:"kty"`
-	CRV    string   `json:"crv"`
-	X      string   `json:"x"`
-	Y      string   `json:"y,omitempty"`
-	KID    string   `json:"kid,omitempty"`
-	Use    string   `json:"use,omitempty"`
-	Alg    string   `json:"alg,omitempty"`
-	KeyOps []string `json:"key_ops,omitempty"`
-	X5C    []string `json:"x5c,omitempty"`
-}
-
-func publicMembers(pub crypto.PublicKey) (wireJWK, error) {
-	if err := key.Check(pub); err != nil {
-		return wireJWK{}, fmt.Errorf("JWK: %w", err)
-	}
+// publicMembers returns the members that make a key: those of its thumbprint.
+// Only EC keys have y.
+func publicMembers(pub crypto.PublicKey) (kty, crv, x, y string, err error) {
 	switch pub := pub.(type) {
 	case *ecdsa.PublicKey:
-		x, y, err := key.XY(pub)
+		xb, yb, err := key.XY(pub)
 		if err != nil {
-			return wireJWK{}, fmt.Errorf("JWK: %w", err)
+			return "", "", "", "", fmt.Errorf("JWK: %w", err)
 		}
-		return wireJWK{KTY: "EC", CRV: pub.Curve.Params().Name, X: Encode(x), Y: Encode(y)}, nil
+		return "EC", pub.Curve.Params().Name, Encode(xb), Encode(yb), nil
 	case ed25519.PublicKey:
-		return wireJWK{KTY: "OKP", CRV: "Ed25519", X: Encode(pub)}, nil
+		if err := key.Check(pub); err != nil {
+			return "", "", "", "", fmt.Errorf("JWK: %w", err)
+		}
+		return "OKP", "Ed25519", Encode(pub), "", nil
 	case *ecdh.PublicKey:
-		return wireJWK{KTY: "OKP", CRV: "X25519", X: Encode(pub.Bytes())}, nil
+		if err := key.Check(pub); err != nil {
+			return "", "", "", "", fmt.Errorf("JWK: %w", err)
+		}
+		return "OKP", "X25519", Encode(pub.Bytes()), "", nil
 	}
-	return wireJWK{}, fmt.Errorf("JWK of %T: %w", pub, ErrUnsupported)
+	return "", "", "", "", fmt.Errorf("JWK of %T: %w", pub, ErrUnsupported)
 }
 
 // UnmarshalJSON is ParseJWK.
@@ -280,13 +279,13 @@ func (k *JWK) UnmarshalJSON(data []byte) error {
 // Thumbprint is the SHA-256 JWK thumbprint of a key: the hash of its required
 // members in lexicographic order without white space (RFC 7638, 3).
 func Thumbprint(pub crypto.PublicKey) ([32]byte, error) {
-	w, err := publicMembers(pub)
+	kty, crv, x, y, err := publicMembers(pub)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	text := `{"crv":"` + w.CRV + `","kty":"` + w.KTY + `","x":"` + w.X + `"`
-	if w.Y != "" {
-		text += `,"y":"` + w.Y + `"`
+	text := `{"crv":"` + crv + `","kty":"` + kty + `","x":"` + x + `"`
+	if y != "" {
+		text += `,"y":"` + y + `"`
 	}
 	return sha256.Sum256([]byte(text + `}`)), nil
 }

@@ -5,10 +5,7 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/key"
@@ -100,66 +97,20 @@ func Finish(signingInput, signature []byte) string {
 }
 
 func (h *Header) marshal() ([]byte, error) {
-	w := objectWriter{out: []byte{'{'}}
+	w := newObject(300)
 	w.text("alg", h.Alg)
 	w.text("typ", h.Typ)
 	w.text("cty", h.Cty)
 	w.text("kid", h.KID)
 	if h.JWK != nil {
-		w.any("jwk", h.JWK)
-	}
-	if len(h.X5C) > 0 {
-		chain := make([]string, len(h.X5C))
-		for i, der := range h.X5C {
-			chain[i] = base64.StdEncoding.EncodeToString(der)
+		jwk, err := h.JWK.MarshalJSON()
+		if err != nil {
+			return nil, err
 		}
-		w.any("x5c", chain)
+		w.raw("jwk", jwk)
 	}
+	w.chain(h.X5C)
 	return w.finish(h.Raw, "alg", "typ", "cty", "kid", "jwk", "x5c", "crit")
-}
-
-// objectWriter writes a JSON object whose members keep their order.
-type objectWriter struct {
-	out []byte
-	err error
-}
-
-func (w *objectWriter) raw(name string, value []byte) {
-	if len(w.out) > 1 {
-		w.out = append(w.out, ',')
-	}
-	quoted, err := marshal(name)
-	w.err = errors.Join(w.err, err)
-	w.out = append(w.out, quoted...)
-	w.out = append(w.out, ':')
-	w.out = append(w.out, value...)
-}
-
-func (w *objectWriter) any(name string, value any) {
-	b, err := marshal(value)
-	w.err = errors.Join(w.err, err)
-	w.raw(name, b)
-}
-
-func (w *objectWriter) text(name, value string) {
-	if value != "" {
-		w.any(name, value)
-	}
-}
-
-// finish adds the members without fields of their own, sorted, and refuses
-// those that have one.
-func (w *objectWriter) finish(others map[string]json.RawMessage, own ...string) ([]byte, error) {
-	for _, name := range slices.Sorted(maps.Keys(others)) {
-		if slices.Contains(own, name) {
-			return nil, fmt.Errorf("header member %q set through Raw: %w", name, ErrMalformed)
-		}
-		w.any(name, others[name])
-	}
-	if w.err != nil {
-		return nil, fmt.Errorf("header: %w", w.err)
-	}
-	return append(w.out, '}'), nil
 }
 
 // Sign makes a signed JWT of claims, which encoding/json must turn into an

@@ -251,10 +251,13 @@ func FromXY(curve elliptic.Curve, x, y []byte) (*ecdsa.PublicKey, error) {
 
 // XY returns the affine coordinates of a public key, each of the curve's size.
 func XY(pub *ecdsa.PublicKey) (x, y []byte, err error) {
-	if err := Check(pub); err != nil {
+	if _, err := AlgorithmOf(pub); err != nil {
 		return nil, nil, err
 	}
-	point, err := pub.Bytes()
+	if pub.X == nil || pub.Y == nil { //nolint:staticcheck // a zero key must not panic below
+		return nil, nil, fmt.Errorf("key without coordinates: %w", ErrKey)
+	}
+	point, err := pub.Bytes() // refuses points off the curve
 	if err != nil {
 		return nil, nil, fmt.Errorf("%w: %w", ErrKey, err)
 	}

@@ -81,6 +81,14 @@ func TestVerifyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, bad := range []*ecdsa.PublicKey{offCurve, {Curve: elliptic.P256()}} {
+		if _, _, err := key.XY(bad); !errors.Is(err, key.ErrKey) {
+			t.Errorf("XY of a bad key: %v", err)
+		}
+	}
+	if _, _, err := key.XY(nil); !errors.Is(err, key.ErrUnsupported) {
+		t.Errorf("XY of nil: %v", err)
+	}
 	for _, c := range []struct {
 		name string
 		pub  crypto.PublicKey
