@@ -24,7 +24,7 @@ var (
 // vector is what the records used here have in common.
 type vector struct {
 	Hex      string
-	Data     map[string]any
+	Data     any
 	Expected map[string]any
 	Keys     map[string]any
 }
@@ -50,11 +50,20 @@ func (v vector) want(t testing.TB, name string) []byte {
 
 func (v vector) text(t testing.TB, name string) string {
 	t.Helper()
-	s, ok := v.Data[name].(string)
+	s, ok := v.datum(t, name).(string)
 	if !ok {
-		t.Fatalf("vector has no datum %s", name)
+		t.Fatalf("vector has no text %s", name)
 	}
 	return s
+}
+
+func (v vector) datum(t testing.TB, name string) any {
+	t.Helper()
+	m, ok := v.Data.(map[string]any)
+	if !ok {
+		t.Fatal("vector has no named data")
+	}
+	return m[name]
 }
 
 // agreer is a private P-256 key of the vector.

@@ -58,11 +58,11 @@ func TestTranscriptOpenID4VP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			v := load(t, "openid4vp/"+name)
 			var thumbprint []byte
-			if v.Data["jwk"] != nil {
+			if v.datum(t, "jwk") != nil {
 				thumbprint = v.want(t, "jwkThumbprint")
 			}
 			var got []byte
-			if uri, redirect := v.Data["response_uri"].(string); redirect {
+			if uri, redirect := v.datum(t, "response_uri").(string); redirect {
 				got = mdoc.TranscriptOpenID4VP(v.text(t, "client_id"), v.text(t, "nonce"), thumbprint, uri)
 			} else {
 				got = mdoc.TranscriptOpenID4VPDCAPI(v.text(t, "origin"), v.text(t, "nonce"), thumbprint)

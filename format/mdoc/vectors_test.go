@@ -240,14 +240,14 @@ func TestReaderAuthInTheField(t *testing.T) {
 func TestKeyAuthorizationShapes(t *testing.T) {
 	v := load(t, "iso18013-5/d7_device_signed_examples")
 	for _, n := range []string{"d7_2", "d7_3"} {
-		auth := v.Data["key_authorizations_"+n].(map[string]any)["dataElements"].(map[string]any)
+		auth := v.datum(t, "key_authorizations_"+n).(map[string]any)["dataElements"].(map[string]any)
 		var k mdoc.KeyAuthorizations
 		for ns, ids := range auth {
 			for _, id := range ids.([]any) {
 				k.Elements = append(k.Elements, mdoc.ElementRef{NameSpace: ns, ID: id.(string)})
 			}
 		}
-		for ns, elements := range v.Data["device_namespaces_"+n].(map[string]any) {
+		for ns, elements := range v.datum(t, "device_namespaces_"+n).(map[string]any) {
 			for id := range elements.(map[string]any) {
 				if !k.Authorizes(mdoc.ElementRef{NameSpace: ns, ID: id}) {
 					t.Errorf("%s: %s/%s not authorised", n, ns, id)
