@@ -1,0 +1,136 @@
+package status_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"math/big"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/internal/vectors"
+)
+
+// testCertificate is a certificate for the headers; nothing here looks inside,
+// but x5c wants one that parses.
+func testCertificate(t testing.TB, k *testkit.Key) []byte {
+	t.Helper()
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "status"},
+		NotBefore: time.Unix(1_690_000_000, 0), NotAfter: time.Unix(1_790_000_000, 0),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k.Private().(*ecdsa.PrivateKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+func FuzzParse(f *testing.F) {
+	for _, name := range []string{"status_list_token_jwt", "status_list_token_cwt", "referenced_token_cwt"} {
+		_, raw := loadToken(f, name)
+		f.Add(raw)
+	}
+	ids, err := status.SignIdentifiersCWT(f.Context(), testkit.Ed25519(f), status.Headers{}, published, [][]byte{{1}, {2}}, "a:b")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(ids)
+	pub := testkit.Ed25519(f).Public()
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		tok, err := status.Parse(raw)
+		if err != nil {
+			return
+		}
+		if tok.URI == "" || tok.Issued.IsZero() || tok.TTL < 0 {
+			t.Fatalf("accepted without required claims: %+v", tok.Claims)
+		}
+		if _, report := tok.Verify(pub, listClaim(0, tok.URI), tok.Issued, status.Policy{}); report.OK() {
+			t.Fatal("verifies under a key that signed nothing")
+		}
+		if _, err := tok.Open(1 << 20); err == nil {
+			t.Fatal("opened without a verified signature")
+		}
+	})
+}
+
+func FuzzInflate(f *testing.F) {
+	for _, name := range []string{"encoding_1bit_short_cbor", "encoding_2bit_long_cbor", "encoding_8bit_long_cbor"} {
+		var e encoding
+		vectors.Load(f, "tokenstatuslist/"+name+".json", &e)
+		f.Add(vectors.Hex(f, e.Hex))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := status.ParseCompressed(raw)
+		if err != nil {
+			return
+		}
+		l, err := c.Inflate(1 << 20)
+		if err != nil {
+			return
+		}
+		if l.Len()*l.Bits() > 8<<20 {
+			t.Fatalf("%d entries of %d bits are past the limit", l.Len(), l.Bits())
+		}
+		if _, err := l.Get(uint64(l.Len()) - 1); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Get(uint64(l.Len())); err == nil {
+			t.Fatal("an entry past the end")
+		}
+	})
+}
+
+func FuzzParseClaim(f *testing.F) {
+	f.Add(listClaim(5, exampleURI).AppendCBOR(nil))
+	f.Add(status.Claim{Identifier: &status.IdentifierReference{ID: []byte{1}, URI: exampleURI, Certificate: []byte{2}}}.AppendCBOR(nil))
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		c, err := status.ParseClaim(raw)
+		if err != nil {
+			return
+		}
+		again, err := status.ParseClaim(c.AppendCBOR(nil))
+		if err != nil || again.IsEmpty() != c.IsEmpty() {
+			t.Fatalf("does not come back: %v", err)
+		}
+	})
+}
+
+func BenchmarkVerify(b *testing.B) {
+	signer := testkit.Ed25519(b)
+	raw, err := status.SignCWT(b.Context(), signer, status.Headers{}, published, sampleList(b, 1))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		tok, err := status.Parse(raw)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, report := tok.Verify(signer.Public(), listClaim(77, published.URI), published.Issued, status.Policy{MSO: true}); !report.OK() {
+			b.Fatal(report.Err())
+		}
+	}
+}
+
+func BenchmarkCompress(b *testing.B) {
+	l, err := status.NewList(1, 1<<17)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := uint64(0); i < 1<<17; i += 97 { // one in a hundred
+		if err := l.Set(i, status.Invalid); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := l.Compress(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
