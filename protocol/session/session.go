@@ -111,6 +111,9 @@ func (m *MacKey) Public() *ecdh.PublicKey { return m.private.PublicKey() }
 // Agree returns Z of EReaderKey and the peer's key, which is the mdoc's
 // SDeviceKey; an error if that is on another curve.
 func (m *MacKey) Agree(_ context.Context, peer *ecdh.PublicKey) ([]byte, error) {
+	if peer == nil {
+		return nil, errors.New("session: no key to agree with")
+	}
 	return m.private.ECDH(peer)
 }
 
