@@ -66,9 +66,7 @@ func NewClient(o Options) (fetch.Func, error) {
 	if o.Connections == 0 {
 		o.Connections = 32
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		return o.checkAddress(address)
-	}}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, Control: o.control}
 	c := &client{options: o, http: &http.Client{
 		Timeout:       o.Timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -149,6 +147,9 @@ func (c *client) checkURL(raw string) (*url.URL, error) {
 	}
 	return u, nil
 }
+
+// control is called by a dialer with the resolved address.
+func (o Options) control(_, address string, _ syscall.RawConn) error { return o.checkAddress(address) }
 
 // checkAddress refuses an address, IP and port, just before it is dialled.
 func (o Options) checkAddress(address string) error {
