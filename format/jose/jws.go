@@ -154,6 +154,10 @@ type Token struct {
 	Header  Header
 	Payload []byte // decoded; not to be believed before Verify
 
+	// Unprotected is the unprotected header, which only ParseJSON finds. No
+	// signature covers it: it is a hint and never to be believed.
+	Unprotected map[string]json.RawMessage
+
 	limits       Limits
 	signingInput []byte // as received
 	signature    []byte
@@ -172,15 +176,21 @@ func Parse(token string, limits Limits) (*Token, error) {
 		return nil, fmt.Errorf("JWS of %d parts, not 3: %w", n+1, ErrMalformed)
 	}
 	first, last := strings.IndexByte(token, '.'), strings.LastIndexByte(token, '.')
-	t := &Token{limits: limits, signingInput: []byte(token[:last])}
+	return newToken(token[:first], token[first+1:last], token[last+1:], limits)
+}
+
+// newToken puts a token together from its three encoded parts.
+func newToken(header, payload, signature string, limits Limits) (*Token, error) {
+	t := &Token{limits: limits, signingInput: make([]byte, 0, len(header)+1+len(payload))}
+	t.signingInput = append(append(append(t.signingInput, header...), '.'), payload...)
 	var err error
-	if t.Header, err = parseHeader(token[:first], limits); err != nil {
+	if t.Header, err = parseHeader(header, limits); err != nil {
 		return nil, fmt.Errorf("JWS header: %w", err)
 	}
-	if t.Payload, err = Decode(token[first+1 : last]); err != nil {
+	if t.Payload, err = Decode(payload); err != nil {
 		return nil, fmt.Errorf("JWS payload: %w", err)
 	}
-	if t.signature, err = Decode(token[last+1:]); err != nil {
+	if t.signature, err = Decode(signature); err != nil {
 		return nil, fmt.Errorf("JWS signature: %w", err)
 	}
 	return t, nil
