@@ -127,6 +127,7 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 		if n := r.Len(); n > 0 && n <= p.lim.Elements {
 			ns.Items = make([]IssuerSignedItem, 0, n)
 		}
+		ids, idBytes := make([][]byte, 0, cap(ns.Items)), 0
 		r.Array(func(i int) {
 			if !bound(r, i+1, p.lim.Elements, "elements in a name space") {
 				return
@@ -136,8 +137,11 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 				return
 			}
 			ns.Items = append(ns.Items, IssuerSignedItem{Raw: raw})
-			r.Fail(p.item(&ns.Items[i], inner))
+			id, err := p.item(&ns.Items[i], inner)
+			r.Fail(err)
+			ids, idBytes = append(ids, id), idBytes+len(id)
 		})
+		ns.setIDs(ids, idBytes)
 		if r.Err() == nil && len(ns.Items) == 0 {
 			r.Failf("name space %.128q is empty", ns.Name)
 		}
@@ -151,8 +155,25 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 // maxDigestID bounds digestID. ISO/IEC 18013-5:2021, 9.1.2.4: smaller than 2^31.
 const maxDigestID = 1<<31 - 1
 
-// item parses what is inside an IssuerSignedItemBytes.
-func (p parser) item(it *IssuerSignedItem, inner []byte) error {
+// setIDs gives the items their identifiers, all cut from one string: one
+// allocation for a name space instead of one for each of its elements.
+func (ns *IssuerNameSpace) setIDs(ids [][]byte, total int) {
+	joined := make([]byte, 0, total)
+	for _, id := range ids {
+		joined = append(joined, id...)
+	}
+	rest := string(joined)
+	for i, id := range ids {
+		ns.Items[i].ID, rest = rest[:len(id)], rest[len(id):]
+	}
+}
+
+// item parses what is inside an IssuerSignedItemBytes. It returns the
+// elementIdentifier as a window, which becomes a string later.
+func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) {
+	if id, ok := p.plainItem(it, inner); ok {
+		return id, nil
+	}
 	r := p.open(inner)
 	var seen uint
 	r.Map(func() {
@@ -164,7 +185,7 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) error {
 			it.Random = r.Bytes()
 			seen |= 2
 		case "elementIdentifier":
-			it.ID = name(r)
+			id = r.TextBytes()
 			seen |= 4
 		case "elementValue":
 			it.Value = r.Raw()
@@ -173,13 +194,44 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) error {
 			r.Skip()
 		}
 	})
-	if r.Err() == nil && it.DigestID > maxDigestID {
-		r.Failf("digestID %d is not smaller than 2^31", it.DigestID)
-	}
 	if seen != 15 {
 		need(r, seen, "digestID", "random", "elementIdentifier", "elementValue")
 	}
-	return wrap("IssuerSignedItem", r.Done())
+	if r.Err() == nil && it.DigestID > maxDigestID {
+		r.Failf("digestID %d is not smaller than 2^31", it.DigestID)
+	}
+	if r.Err() == nil && len(id) == 0 {
+		r.Failf("elementIdentifier is empty")
+	}
+	return id, wrap("IssuerSignedItem", r.Done())
+}
+
+// plainItem is item for what most issuers write: the four members in the order
+// of the CDDL and nothing else. Its keys cannot be duplicate, so only the value
+// is left to be checked. Where anything differs it reports false, and item
+// looks again and says what is wrong.
+func (p parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bool) {
+	if len(inner) < len(itemDigestID) || string(inner[:len(itemDigestID)]) != itemDigestID {
+		return nil, false
+	}
+	r := cbor.NewReader(inner[len(itemDigestID):])
+	it.DigestID = r.Uint()
+	if string(r.TextBytes()) != "random" {
+		return nil, false
+	}
+	it.Random = r.Bytes()
+	if string(r.TextBytes()) != "elementIdentifier" {
+		return nil, false
+	}
+	id = r.TextBytes()
+	if string(r.TextBytes()) != "elementValue" {
+		return nil, false
+	}
+	it.Value = inner[len(itemDigestID)+r.Offset():]
+	if r.Err() != nil || len(id) == 0 || it.DigestID > maxDigestID {
+		return nil, false
+	}
+	return id, cbor.Check(it.Value, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth}) == nil
 }
 
 // issuerAuth parses the COSE_Sign1 in raw, which was checked as a part of what

@@ -128,52 +128,81 @@ func ParseMSO(data []byte) (*MobileSecurityObject, error) {
 	return &m, nil
 }
 
+// mso parses MobileSecurityObjectBytes. The object has an entry for each
+// digest, so it is not walked twice: the members are read straight away, each
+// small one is checked when it is opened, and duplicate keys are looked for here.
 func (p parser) mso(m *MobileSecurityObject, data []byte) error {
-	r := p.open(data)
+	r := cbor.NewReader(data)
 	raw, inner := r.Embedded()
 	if err := r.Done(); err != nil {
 		return wrap("MobileSecurityObjectBytes", err)
 	}
 	m.Raw = raw
-	r = p.open(inner)
 	m.plainTimes = true
+	r = cbor.NewReader(inner)
 	var seen uint
+	var unknown []string
+	once := func(bit uint) {
+		if seen&bit != 0 {
+			r.Fail(cbor.ErrDuplicateKey)
+		}
+		seen |= bit
+	}
 	r.Map(func() {
-		switch string(r.TextBytes()) {
+		switch key := r.TextBytes(); string(key) {
 		case "version":
+			once(1)
 			m.Version = version(r)
-			r.In("version")
-			seen |= 1
 		case "digestAlgorithm":
+			once(2)
 			m.DigestAlgorithm = r.Text()
-			seen |= 2
 		case "valueDigests":
+			once(4)
 			p.valueDigests(r, m)
 			r.In("valueDigests")
-			seen |= 4
 		case "deviceKeyInfo":
-			p.deviceKeyInfo(r, m)
+			once(8)
+			p.inside(r, func(r *cbor.Reader) { p.deviceKeyInfo(r, m) })
 			r.In("deviceKeyInfo")
-			seen |= 8
 		case "docType":
+			once(16)
 			m.DocType = name(r)
-			seen |= 16
 		case "validityInfo":
-			m.validityInfo(r)
+			once(32)
+			p.inside(r, m.validityInfo)
 			r.In("validityInfo")
-			seen |= 32
 		case "status":
-			m.Status = parseStatus(r)
+			once(64)
+			p.inside(r, func(r *cbor.Reader) { m.Status = parseStatus(r) })
 			r.In("status")
 		default:
-			r.Skip()
+			if bound(r, len(unknown)+1, p.lim.NameSpaces, "extensions") {
+				unknown = append(unknown, string(key))
+				p.inside(r, (*cbor.Reader).Skip)
+			}
 		}
 	})
 	need(r, seen, "version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo")
+	if _, ok := unique(len(unknown), func(i int) string { return unknown[i] }); !ok {
+		r.Fail(cbor.ErrDuplicateKey)
+	}
 	if r.Err() == nil {
 		m.checkDigests(r)
 	}
 	return wrap("MobileSecurityObject", r.Done())
+}
+
+// inside takes the next item, checks it, and reads it with read.
+func (p parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
+	raw := r.Raw()
+	if r.Err() != nil {
+		return
+	}
+	in := p.open(raw)
+	read(in)
+	if err := in.Done(); err != nil {
+		r.Fail(err)
+	}
 }
 
 func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
@@ -182,10 +211,10 @@ func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
 			return
 		}
 		ns := NameSpaceDigests{Name: name(r)}
-		n := r.Len()
-		if n > 0 && n <= p.lim.Elements {
+		if n := r.Len(); n > 0 && n <= p.lim.Elements {
 			ns.Digests = make([]Digest, 0, n)
 		}
+		rising := true
 		r.Map(func() {
 			if !bound(r, len(ns.Digests)+1, p.lim.Elements, "digests in a name space") {
 				return
@@ -194,10 +223,26 @@ func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
 			if d.ID > maxDigestID {
 				r.Failf("digestID %d is not smaller than 2^31", d.ID)
 			}
+			rising = rising && (len(ns.Digests) == 0 || d.ID > ns.Digests[len(ns.Digests)-1].ID)
 			ns.Digests = append(ns.Digests, d)
 		})
+		if !rising && ns.duplicate() {
+			r.Fail(fmt.Errorf("%w: a digestID of name space %.128q", cbor.ErrDuplicateKey, ns.Name))
+		}
 		m.ValueDigests = append(m.ValueDigests, ns)
 	})
+	if _, ok := unique(len(m.ValueDigests), func(i int) string { return m.ValueDigests[i].Name }); !ok {
+		r.Fail(fmt.Errorf("%w: a name space", cbor.ErrDuplicateKey))
+	}
+}
+
+// duplicate reports whether two digests have one identifier.
+func (ns *NameSpaceDigests) duplicate() bool {
+	seen := make(map[uint64]struct{}, len(ns.Digests))
+	for _, d := range ns.Digests {
+		seen[d.ID] = struct{}{}
+	}
+	return len(seen) != len(ns.Digests)
 }
 
 // checkDigests refuses unknown algorithms and digests of another length.

@@ -27,11 +27,10 @@ type Presentation struct {
 	proof      []byte // the DeviceAuth map
 }
 
-// selected are the IssuerSignedItemBytes to return from one name space.
+// selected are the items to return from one name space.
 type selected struct {
-	name string
-	raw  [][]byte
-	ids  []string
+	name  string
+	items []*IssuerSignedItem
 }
 
 // noDeviceNameSpaces is #6.24(bstr .cbor {}).
@@ -42,31 +41,28 @@ const noDeviceNameSpaces = "\xd8\x18\x41\xa0"
 // fails with [ErrNoElement]; selecting one twice is the same as once.
 func (s *IssuerSigned) Select(elements []ElementRef) (*Presentation, error) {
 	p := &Presentation{mso: &s.Auth.MSO, issuerAuth: s.Auth.Sign1.Raw, device: []byte(noDeviceNameSpaces)}
-	wanted := make(map[ElementRef]bool, len(elements))
-	for _, e := range elements {
-		wanted[e] = true
-	}
-	missing := len(wanted)
+	found := make([]bool, len(elements))
 	for i := range s.NameSpaces {
 		ns := &s.NameSpaces[i]
-		var sel selected
+		sel := selected{name: ns.Name, items: make([]*IssuerSignedItem, 0, min(len(elements), len(ns.Items)))}
 		for j := range ns.Items {
-			if wanted[ElementRef{ns.Name, ns.Items[j].ID}] {
-				sel.raw = append(sel.raw, ns.Items[j].Raw)
-				sel.ids = append(sel.ids, ns.Items[j].ID)
+			wanted := false
+			for k := range elements {
+				if elements[k].ID == ns.Items[j].ID && elements[k].NameSpace == ns.Name {
+					wanted, found[k] = true, true
+				}
+			}
+			if wanted {
+				sel.items = append(sel.items, &ns.Items[j])
 			}
 		}
-		if len(sel.raw) > 0 {
-			sel.name = ns.Name
-			missing -= len(sel.raw)
+		if len(sel.items) > 0 {
 			p.items = append(p.items, sel)
 		}
 	}
-	if missing > 0 {
-		for _, e := range elements {
-			if s.Item(e) == nil {
-				return nil, fmt.Errorf("select from %.128q: %w: %.128q of name space %.128q", s.Auth.MSO.DocType, ErrNoElement, e.ID, e.NameSpace)
-			}
+	for k, e := range elements {
+		if !found[k] {
+			return nil, fmt.Errorf("select from %.128q: %w: %.128q of name space %.128q", s.Auth.MSO.DocType, ErrNoElement, e.ID, e.NameSpace)
 		}
 	}
 	return p, nil
@@ -78,8 +74,8 @@ func (p *Presentation) holds(ref ElementRef) bool {
 		if sel.name != ref.NameSpace {
 			continue
 		}
-		for _, id := range sel.ids {
-			if id == ref.ID {
+		for _, item := range sel.items {
+			if item.ID == ref.ID {
 				return true
 			}
 		}
@@ -261,8 +257,8 @@ func (p *Presentation) size() int {
 	n := 160 + len(p.mso.DocType) + len(p.issuerAuth) + len(p.device) + len(p.proof)
 	for _, sel := range p.items {
 		n += 16 + len(sel.name)
-		for _, raw := range sel.raw {
-			n += len(raw)
+		for _, item := range sel.items {
+			n += len(item.Raw)
 		}
 	}
 	for _, e := range p.errors {
@@ -282,9 +278,9 @@ func (p *Presentation) append(b []byte) []byte {
 	if len(p.items) > 0 {
 		b = cbor.AppendMap(cbor.AppendText(cbor.AppendMap(b, 2), "nameSpaces"), len(p.items))
 		for _, sel := range p.items {
-			b = cbor.AppendArray(cbor.AppendText(b, sel.name), len(sel.raw))
-			for _, raw := range sel.raw {
-				b = append(b, raw...)
+			b = cbor.AppendArray(cbor.AppendText(b, sel.name), len(sel.items))
+			for _, item := range sel.items {
+				b = append(b, item.Raw...)
 			}
 		}
 	} else {

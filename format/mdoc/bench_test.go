@@ -1,0 +1,122 @@
+package mdoc_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"sort"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/format/mdoc"
+)
+
+// The benchmarks report how many raw P-256 operations one call costs, measured
+// in the same run: each iteration is timed between raw operations, and the
+// medians are compared, so that a busy machine slows both alike.
+
+// raw are the two operations on a digest, with the standard library.
+type raw struct {
+	key    *ecdsa.PrivateKey
+	digest [32]byte
+	sig    []byte
+}
+
+func newRaw(b *testing.B) *raw {
+	b.Helper()
+	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		b.Fatal(err)
+	}
+	r := &raw{key: k, digest: sha256.Sum256([]byte("message"))}
+	if r.sig, err = ecdsa.SignASN1(rand.Reader, k, r.digest[:]); err != nil {
+		b.Fatal(err)
+	}
+	return r
+}
+
+func (r *raw) sign() {
+	if _, err := ecdsa.SignASN1(rand.Reader, r.key, r.digest[:]); err != nil {
+		panic(err)
+	}
+}
+
+func (r *raw) verify() {
+	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.sig) {
+		panic("raw signature does not verify")
+	}
+}
+
+// ratio runs call and unit in turn and reports the ratio of their medians.
+func ratio(b *testing.B, unit func(), name string, call func()) {
+	b.Helper()
+	call()
+	unit()
+	b.ReportAllocs()
+	calls, units := make([]time.Duration, 0, b.N), make([]time.Duration, 0, b.N)
+	b.ResetTimer()
+	for range b.N {
+		t0 := time.Now()
+		call()
+		t1 := time.Now()
+		b.StopTimer()
+		t2 := time.Now()
+		unit()
+		units = append(units, time.Since(t2))
+		b.StartTimer()
+		calls = append(calls, t1.Sub(t0))
+	}
+	b.StopTimer()
+	b.ReportMetric(median(calls)/median(units), name)
+}
+
+func median(d []time.Duration) float64 {
+	sort.Slice(d, func(i, j int) bool { return d[i] < d[j] })
+	return float64(d[len(d)/2])
+}
+
+func BenchmarkIssue(b *testing.B) {
+	a, device, r := newAuthority(b), p256(b), newRaw(b)
+	p := a.params(device.Public(), licence()...)
+	ctx := context.Background()
+	ratio(b, r.sign, "sigs", func() {
+		if _, err := mdoc.Issue(ctx, p, a.key); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+func BenchmarkPresent(b *testing.B) {
+	a, device, r := newAuthority(b), p256(b), newRaw(b)
+	stored := a.issue(b, a.params(device.Public(), licence()...))
+	transcript, wanted := demoTranscript(), six()
+	ratio(b, r.sign, "sigs", func() { present(b, stored, device, transcript, wanted) })
+}
+
+func BenchmarkVerify(b *testing.B) {
+	a, device, r := newAuthority(b), p256(b), newRaw(b)
+	response := present(b, a.issue(b, a.params(device.Public(), licence()...)), device, demoTranscript(), six())
+	p := a.verify(b, demoTranscript())
+	ratio(b, r.verify, "verifs", func() { mustVerify(b, response, p) })
+}
+
+func BenchmarkVerifyChainKnown(b *testing.B) {
+	a, device, r := newAuthority(b), p256(b), newRaw(b)
+	response := present(b, a.issue(b, a.params(device.Public(), licence()...)), device, demoTranscript(), six())
+	p := a.verify(b, demoTranscript())
+	p.ValidateChain = a.known()
+	ratio(b, r.verify, "verifs", func() { mustVerify(b, response, p) })
+}
+
+func mustVerify(b *testing.B, response []byte, p mdoc.VerifyParams) {
+	d, err := mdoc.ParseDeviceResponse(response)
+	if err != nil {
+		b.Fatal(err)
+	}
+	res, rep := mdoc.Verify(context.Background(), &d.Documents[0], p)
+	if !rep.OK() || !res.DeviceVerified || len(res.NameSpaces[0].Elements) != 6 {
+		b.Fatalf("report:\n%s", rep)
+	}
+}
