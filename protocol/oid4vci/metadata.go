@@ -1,0 +1,178 @@
+package oid4vci
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/protocol/oauth"
+)
+
+// WellKnownSuffix is where the metadata of a credential issuer is found,
+// inserted as RFC 8414 does. OpenID4VCI 1.0, 12.2.2.
+const WellKnownSuffix = "openid-credential-issuer"
+
+// maxMetadata is far above what an issuer of many types in many languages needs.
+const maxMetadata = 1 << 20
+
+// Metadata is what an issuing authority says about itself.
+//
+// OpenID4VCI 1.0, 12.2.4.
+type Metadata struct {
+	CredentialIssuer     string                   `json:"credential_issuer"`
+	AuthorizationServers []string                 `json:"authorization_servers,omitempty"`
+	CredentialEndpoint   string                   `json:"credential_endpoint"`
+	NonceEndpoint        string                   `json:"nonce_endpoint,omitempty"`
+	Batch                *Batch                   `json:"batch_credential_issuance,omitempty"`
+	Display              []Display                `json:"display,omitempty"`
+	Configurations       map[string]Configuration `json:"credential_configurations_supported"`
+}
+
+// Batch says how many proofs one request may hold.
+type Batch struct {
+	Size int `json:"batch_size"`
+}
+
+// Configuration is one kind of document that can be had.
+type Configuration struct {
+	Format             string               `json:"format"`
+	Scope              string               `json:"scope,omitempty"`
+	SigningAlgorithms  []json.RawMessage    `json:"credential_signing_alg_values_supported,omitempty"` // COSE numbers or JOSE names
+	BindingMethods     []string             `json:"cryptographic_binding_methods_supported,omitempty"`
+	ProofTypes         map[string]ProofType `json:"proof_types_supported,omitempty"`
+	DocType            string               `json:"doctype,omitempty"` // mso_mdoc
+	VCT                string               `json:"vct,omitempty"`     // dc+sd-jwt
+	CredentialMetadata *CredentialMetadata  `json:"credential_metadata,omitempty"`
+}
+
+// ProofType says how keys are proved.
+type ProofType struct {
+	Algorithms []string `json:"proof_signing_alg_values_supported"`
+	// KeyAttestations is not nil where a key attestation is needed.
+	KeyAttestations *KeyAttestations `json:"key_attestations_required,omitempty"`
+}
+
+// KeyAttestations says which resistance a key attestation must state: one of
+// each list that is not empty.
+type KeyAttestations struct {
+	KeyStorage         []string `json:"key_storage,omitempty"`
+	UserAuthentication []string `json:"user_authentication,omitempty"`
+}
+
+// CredentialMetadata is what wallets show.
+type CredentialMetadata struct {
+	Display []Display `json:"display,omitempty"`
+	Claims  []Claim   `json:"claims,omitempty"`
+}
+
+// Display is a name in one language, and looks.
+type Display struct {
+	Name            string `json:"name,omitempty"`
+	Locale          string `json:"locale,omitempty"`
+	Logo            *Image `json:"logo,omitempty"`
+	Description     string `json:"description,omitempty"`
+	BackgroundColor string `json:"background_color,omitempty"`
+	BackgroundImage *Image `json:"background_image,omitempty"`
+	TextColor       string `json:"text_color,omitempty"`
+}
+
+// Image is where a picture is.
+type Image struct {
+	URI     string `json:"uri"`
+	AltText string `json:"alt_text,omitempty"`
+}
+
+// Claim describes one claim. OpenID4VCI 1.0, B.2.
+type Claim struct {
+	Path      []any     `json:"path"`
+	Mandatory bool      `json:"mandatory,omitempty"`
+	Display   []Display `json:"display,omitempty"`
+}
+
+// ParseMetadata parses the metadata that were fetched for issuer. Unknown
+// members are ignored, configurations of unknown formats kept.
+//
+// OpenID4VCI 1.0, 12.2.4.
+func ParseMetadata(data []byte, issuer string) (*Metadata, error) {
+	var m Metadata
+	if err := jose.Unmarshal(data, &m, jose.Limits{Token: maxMetadata}); err != nil {
+		return nil, fmt.Errorf("credential issuer metadata: %w (OpenID4VCI 1.0, 12.2.4)", err)
+	}
+	if err := m.check(issuer); err != nil {
+		return nil, fmt.Errorf("credential issuer metadata: %w (OpenID4VCI 1.0, 12.2.4)", err)
+	}
+	return &m, nil
+}
+
+func (m *Metadata) check(issuer string) error {
+	if m.CredentialIssuer != issuer {
+		return errors.New("credential_issuer is not the identifier that they were fetched for")
+	}
+	if err := oauth.CheckURL(m.CredentialEndpoint); err != nil {
+		return fmt.Errorf("credential_endpoint: %w", err)
+	}
+	if m.NonceEndpoint != "" {
+		if err := oauth.CheckURL(m.NonceEndpoint); err != nil {
+			return fmt.Errorf("nonce_endpoint: %w", err)
+		}
+	}
+	for _, as := range m.AuthorizationServers {
+		if err := oauth.CheckIssuer(as); err != nil {
+			return fmt.Errorf("authorization_servers: %w", err)
+		}
+	}
+	if m.Batch != nil && m.Batch.Size < 2 {
+		return fmt.Errorf("batch_size is %d, less than 2", m.Batch.Size)
+	}
+	if len(m.Configurations) == 0 {
+		return errors.New("credential_configurations_supported is missing or empty")
+	}
+	for id, c := range m.Configurations {
+		if c.Format == "" {
+			return fmt.Errorf("configuration %.80q without format", id)
+		}
+	}
+	return nil
+}
+
+// Discover fetches the metadata of an issuing authority.
+//
+// OpenID4VCI 1.0, 12.2.2.
+func Discover(ctx context.Context, do fetch.Func, issuer string) (*Metadata, error) {
+	where, err := oauth.WellKnown(issuer, WellKnownSuffix)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := do(ctx, fetch.Request{
+		Method: "GET", URL: where, MaxBytes: maxMetadata,
+		Header: map[string]string{"accept": "application/json"},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("fetch the credential issuer metadata: %w", err)
+	}
+	if resp.Status != 200 {
+		return nil, fmt.Errorf("fetch the credential issuer metadata: the issuer answered %d", resp.Status)
+	}
+	return ParseMetadata(resp.Body, issuer)
+}
+
+// AuthorizationServer is the issuer identifier of the server to get a token
+// from: the one the grant of an offer names, if the metadata know it too, else
+// the first of the metadata, else the credential issuer itself.
+//
+// OpenID4VCI 1.0, 4.1.1 and 12.2.4.
+func (m *Metadata) AuthorizationServer(named string) (string, error) {
+	switch {
+	case named != "" && !slices.Contains(m.AuthorizationServers, named):
+		return "", errors.New("the offer names an authorization_server that the issuer's metadata do not (OpenID4VCI 1.0, 4.1.1)")
+	case named != "":
+		return named, nil
+	case len(m.AuthorizationServers) > 0:
+		return m.AuthorizationServers[0], nil
+	}
+	return m.CredentialIssuer, nil
+}
