@@ -1,6 +1,7 @@
 package trustlist
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
@@ -83,7 +84,7 @@ func (c *CertificateInfo) Deviations() []string {
 	if c.SerialNumber == nil || c.SerialNumber.Cmp(c.Certificate.SerialNumber) != 0 {
 		d = append(d, "serialNumber is not the certificate's")
 	}
-	if string(c.SKI) != string(c.Certificate.SubjectKeyId) {
+	if !bytes.Equal(c.SKI, c.Certificate.SubjectKeyId) {
 		d = append(d, "ski is not the certificate's")
 	}
 	return d
@@ -176,9 +177,6 @@ func readInfo(r *cbor.Reader) CertificateInfo {
 			c.readSerial(r)
 		case "ski":
 			c.SKI = r.Bytes()
-			if len(c.SKI) > 2 && c.SKI[0] == 0x04 && int(c.SKI[1]) == len(c.SKI)-2 { // OCTET STRING
-				c.SKI, c.wrappedSKI = c.SKI[2:], true
-			}
 		case "docType":
 			c.DocTypes = texts(r)
 		case "certificateProfile":
@@ -201,8 +199,25 @@ func readInfo(r *cbor.Reader) CertificateInfo {
 		c.Problem = err.Error()
 	} else {
 		c.Certificate = cert
+		c.unwrapSKI()
 	}
 	return c
+}
+
+// unwrapSKI takes off the OCTET STRING headers, one or two, under which lists
+// in the field put the key identifier: they copy the extension as it stands in
+// the certificate.
+func (c *CertificateInfo) unwrapSKI() {
+	ski := c.SKI
+	for range 2 {
+		if bytes.Equal(ski, c.Certificate.SubjectKeyId) || len(ski) < 2 || ski[0] != 0x04 || int(ski[1]) != len(ski)-2 {
+			break
+		}
+		ski = ski[2:]
+	}
+	if bytes.Equal(ski, c.Certificate.SubjectKeyId) && len(ski) != len(c.SKI) {
+		c.SKI, c.wrappedSKI = ski, true
+	}
 }
 
 // readSerial takes a bignum, or the unsigned integer that preferred
