@@ -2,9 +2,15 @@ package oauth
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/fetch"
 )
@@ -16,7 +22,7 @@ type Client struct {
 	Server      *Metadata  // from Discover
 	ID          string     // client_id; with an attestation, its sub
 	RedirectURI string     // needed for Push
-	DPoP        key.Signer // P-256 under HAIP
+	DPoP        key.Signer // P-256 under HAIP 1.0
 	Fetch       fetch.Func
 
 	// Attestation is the wallet instance attestation, and Instance the key
@@ -41,15 +47,54 @@ type AuthorizationRequest struct {
 type Authorization struct {
 	URL         string    `json:"url"` // to open in the browser
 	Issuer      string    `json:"issuer"`
+	ExpectISS   bool      `json:"expect_iss"` // the server announced that it sends iss
 	State       string    `json:"state"`
 	Verifier    string    `json:"code_verifier"`
 	RedirectURI string    `json:"redirect_uri"`
 	Expires     time.Time `json:"expires"` // of the request_uri
 }
 
-// Push sends the authorisation request and returns what to open. RFC 9126, 2.
+// Push sends the authorisation request and returns what to open. The code will
+// be bound to the DPoP key. RFC 9126, 2; RFC 9449, 10.
 func (c *Client) Push(ctx context.Context, r AuthorizationRequest, now time.Time) (*Authorization, error) {
-	return nil, errors.New("oauth: not written yet")
+	if c.Server.PushedAuthorizationRequestEndpoint == "" || c.Server.AuthorizationEndpoint == "" {
+		return nil, errors.New("oauth: the server has no authorisation or PAR endpoint (HAIP 1.0, 4.2)")
+	}
+	jkt, err := jose.ThumbprintString(c.DPoP.Public())
+	if err != nil {
+		return nil, fmt.Errorf("oauth: DPoP key: %w", err)
+	}
+	a := &Authorization{Issuer: c.Server.Issuer, ExpectISS: c.Server.AuthorizationResponseIssParameterSupported,
+		State: newSecret(), Verifier: NewVerifier(), RedirectURI: c.RedirectURI}
+	form := url.Values{
+		"response_type": {"code"}, "client_id": {c.ID}, "redirect_uri": {c.RedirectURI}, "state": {a.State},
+		"code_challenge": {CodeChallenge(a.Verifier)}, "code_challenge_method": {"S256"}, "dpop_jkt": {jkt},
+	}
+	for name, v := range map[string]string{"scope": r.Scope, "issuer_state": r.IssuerState, "resource": r.Resource} {
+		if v != "" {
+			form.Set(name, v)
+		}
+	}
+	if err := setDetails(form, r.Details); err != nil {
+		return nil, err
+	}
+	resp, err := c.post(ctx, c.Server.PushedAuthorizationRequestEndpoint, form, false, now)
+	if err != nil {
+		return nil, fmt.Errorf("pushed authorisation request: %w", err)
+	}
+	var body struct {
+		RequestURI string `json:"request_uri"`
+		ExpiresIn  int64  `json:"expires_in"`
+	}
+	if err := decodeAnswer(resp, 201, &body); err != nil {
+		return nil, fmt.Errorf("pushed authorisation request: %w", err)
+	}
+	if body.RequestURI == "" || len(body.RequestURI) > maxURL || body.ExpiresIn <= 0 || body.ExpiresIn > 365*24*3600 {
+		return nil, errors.New("pushed authorisation request (RFC 9126, 2.2): answer without request_uri or expires_in")
+	}
+	a.Expires = now.Add(time.Duration(body.ExpiresIn) * time.Second)
+	a.URL = withQuery(c.Server.AuthorizationEndpoint, url.Values{"client_id": {c.ID}, "request_uri": {body.RequestURI}})
+	return a, nil
 }
 
 // Code reads the redirect that came back and returns the code. It refuses an
@@ -57,7 +102,27 @@ func (c *Client) Push(ctx context.Context, r AuthorizationRequest, now time.Time
 // or no iss (RFC 9207, 2.4). When the server or the person refused, the error
 // is *Error with the code that was sent.
 func (a *Authorization) Code(redirected string) (string, error) {
-	return "", errors.New("oauth: not written yet")
+	query, ok := strings.CutPrefix(redirected, withQuery(a.RedirectURI, nil))
+	if !ok || len(redirected) > 4*maxURL || strings.Contains(redirected, "#") {
+		return "", errors.New("authorisation response: not for our redirect URI, too long, or with a fragment")
+	}
+	params, err := fetch.ParseForm(query)
+	if err != nil {
+		return "", fmt.Errorf("authorisation response (RFC 6749, 4.1.2): %w", err)
+	}
+	if !equal(params.Get("state"), a.State) {
+		return "", errors.New("authorisation response (RFC 6749, 10.12): state is missing or not ours")
+	}
+	if iss := params.Get("iss"); iss != a.Issuer && (iss != "" || a.ExpectISS) {
+		return "", fmt.Errorf("authorisation response (RFC 9207, 2.4): iss is %.80q, not %.80q", iss, a.Issuer)
+	}
+	if code := params.Get("error"); code != "" {
+		return "", &Error{Code: printable(code), Description: printable(params.Get("error_description"))}
+	}
+	if params.Get("code") == "" {
+		return "", errors.New("authorisation response (RFC 6749, 4.1.2): neither code nor error")
+	}
+	return params.Get("code"), nil
 }
 
 // Token is what the server granted.
@@ -70,18 +135,89 @@ type Token struct {
 
 // RedeemCode exchanges an authorisation code.
 func (c *Client) RedeemCode(ctx context.Context, a *Authorization, code string, now time.Time) (*Token, error) {
-	return nil, errors.New("oauth: not written yet")
+	return c.redeem(ctx, url.Values{
+		"grant_type": {grantCode}, "client_id": {c.ID}, "code": {code},
+		"code_verifier": {a.Verifier}, "redirect_uri": {a.RedirectURI},
+	}, now)
 }
 
 // RedeemPreAuthorized exchanges the code of an offer; txCode is "" when the
 // offer has no tx_code. OpenID4VCI 1.0, 6.1.
 func (c *Client) RedeemPreAuthorized(ctx context.Context, code, txCode string, details []Details, now time.Time) (*Token, error) {
-	return nil, errors.New("oauth: not written yet")
+	form := url.Values{"grant_type": {grantPreAuthorized}, "pre-authorized_code": {code}}
+	if txCode != "" {
+		form.Set("tx_code", txCode)
+	}
+	if c.Attestation != "" {
+		form.Set("client_id", c.ID)
+	}
+	if err := setDetails(form, details); err != nil {
+		return nil, err
+	}
+	return c.redeem(ctx, form, now)
 }
 
-// Resource sends a request with the access token and a DPoP proof, once more
-// when the resource asks for a nonce. Any other answer, of whatever status,
-// is returned as it is.
-func (c *Client) Resource(ctx context.Context, t *Token, r fetch.Request, now time.Time) (fetch.Response, error) {
-	return fetch.Response{}, errors.New("oauth: not written yet")
+func (c *Client) redeem(ctx context.Context, form url.Values, now time.Time) (*Token, error) {
+	resp, err := c.post(ctx, c.Server.TokenEndpoint, form, true, now)
+	if err != nil {
+		return nil, fmt.Errorf("token request: %w", err)
+	}
+	var body tokenBody
+	if err := decodeAnswer(resp, 200, &body); err != nil {
+		return nil, fmt.Errorf("token request: %w", err)
+	}
+	if body.AccessToken == "" || strings.ContainsFunc(body.AccessToken, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+		return nil, errors.New("token request (RFC 6749, 5.1): answer without a usable access_token")
+	}
+	if !strings.EqualFold(body.TokenType, "DPoP") {
+		return nil, fmt.Errorf("token request (RFC 9449, 5): token_type is %.20q, not DPoP", body.TokenType)
+	}
+	t := &Token{AccessToken: body.AccessToken, Scope: body.Scope}
+	for _, d := range body.Details {
+		if d.Type != TypeCredential {
+			continue
+		}
+		if len(d.CredentialIdentifiers) == 0 || slices.Contains(d.CredentialIdentifiers, "") {
+			return nil, errors.New("token request (OpenID4VCI 1.0, 6.2): authorization_details without credential_identifiers")
+		}
+		t.Details = append(t.Details, d)
+	}
+	if body.ExpiresIn > 0 {
+		t.Expires = now.Add(time.Duration(body.ExpiresIn) * time.Second)
+	}
+	return t, nil
+}
+
+// setDetails adds authorization_details, if any.
+func setDetails(form url.Values, details []Details) error {
+	if len(details) == 0 {
+		return nil
+	}
+	list := slices.Clone(details)
+	for i := range list {
+		list[i].Type, list[i].CredentialIdentifiers = TypeCredential, nil
+	}
+	text, err := json.Marshal(list)
+	if err != nil {
+		return fmt.Errorf("authorization_details: %w", err)
+	}
+	form.Set("authorization_details", string(text))
+	return nil
+}
+
+// decodeAnswer reads the JSON body of an answer with the wanted status; any
+// other answer is an *Error. RFC 6749, 5.
+func decodeAnswer(resp fetch.Response, status int, v any) error {
+	lim := jose.Limits{Depth: 16, Members: 5000}
+	if resp.Status == status {
+		if resp.MediaType() != "application/json" {
+			return fmt.Errorf("answer is %.40q, not application/json", resp.MediaType())
+		}
+		return jose.Unmarshal(resp.Body, v, lim)
+	}
+	var e errorBody
+	if err := jose.Unmarshal(resp.Body, &e, lim); err != nil || e.Code == "" {
+		return fmt.Errorf("server answered status %d, want %d", resp.Status, status)
+	}
+	return &Error{Code: printable(e.Code), Description: printable(e.Description), Status: resp.Status}
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/fetch"
-	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/protocol/attestation"
 )
 
@@ -25,12 +27,37 @@ type Registration struct {
 	RedirectURIs []string // compared as strings; https, a private-use scheme, or http on loopback
 }
 
+// Check refuses registrations that would let a browser be sent astray.
+func (r Registration) Check() error {
+	if r.ID == "" || len(r.ID) > maxURL {
+		return fmt.Errorf("client id of %d characters, want 1 to %d", len(r.ID), maxURL)
+	}
+	for _, u := range r.RedirectURIs {
+		if err := checkRedirectURI(u); err != nil {
+			return fmt.Errorf("client %.80q: %w", r.ID, err)
+		}
+	}
+	return nil
+}
+
 // Registrations looks a client up. It returns ErrUnknownClient for an unknown
 // id; any other error is internal.
 type Registrations func(ctx context.Context, id string) (Registration, error)
 
 // ErrUnknownClient is what Registrations returns for an id it does not know.
 var ErrUnknownClient = errors.New("unknown client")
+
+// Fixed returns Registrations of a list that never changes.
+func Fixed(clients ...Registration) Registrations {
+	return func(_ context.Context, id string) (Registration, error) {
+		for _, c := range clients {
+			if c.ID == id {
+				return c, nil
+			}
+		}
+		return Registration{}, ErrUnknownClient
+	}
+}
 
 // Configuration is something that can be authorised: a credential
 // configuration of the issuer, with the scope that asks for it.
@@ -47,14 +74,14 @@ type ServerConfig struct {
 	// "/token", "/par" and "/challenge".
 	AuthorizationEndpoint, TokenEndpoint, PAREndpoint, ChallengeEndpoint string
 
-	// CredentialIssuer is what authorization_details name in locations and
-	// requests in resource. Optional: any value is ignored then.
+	// CredentialIssuer is what authorization_details may name in locations.
+	// Optional: Issuer.
 	CredentialIssuer string
 
 	Clients        Registrations
 	Configurations []Configuration
 
-	// Attesters decides whom client attestations are believed. When nil,
+	// Attesters decides whose client attestations are believed. When nil,
 	// clients are public: known by client_id and redirect URI only.
 	Attesters attestation.Trust
 
@@ -69,8 +96,8 @@ type ServerConfig struct {
 	// challenge endpoint or taken from an earlier response. nil: no challenges.
 	Challenges Nonces
 
-	RequestLifetime time.Duration // of a request_uri until it is opened and answered; 60 s
-	ConsentLifetime time.Duration // for the person to log in and decide, once the page was opened; 10 min
+	RequestLifetime time.Duration // of a request_uri until it is opened; 60 s
+	ConsentLifetime time.Duration // for the person to log in and decide, once it was opened; 10 min
 	CodeLifetime    time.Duration // of an authorisation code; 60 s, and no more
 	TokenLifetime   time.Duration // of an access token; 15 min
 	Window          time.Duration // how far iat of DPoP proofs and PoPs may be off; 5 min
@@ -85,134 +112,194 @@ type ServerConfig struct {
 // store failed: roll back and answer with a server_error of your own.
 type Server struct{ config ServerConfig }
 
+// maxCodeLifetime is what HAIP 1.0 and FAPI 2.0, 5.3.2.1 allow.
+const maxCodeLifetime = 60 * time.Second
+
 // NewServer checks the configuration.
-func NewServer(c ServerConfig) (*Server, error) { return nil, errors.New("oauth: not written yet") }
+func NewServer(c ServerConfig) (*Server, error) {
+	if err := CheckIssuer(c.Issuer); err != nil {
+		return nil, fmt.Errorf("oauth: %w", err)
+	}
+	base := strings.TrimSuffix(c.Issuer, "/")
+	for _, e := range []struct {
+		field *string
+		path  string
+	}{{&c.AuthorizationEndpoint, "/authorize"}, {&c.TokenEndpoint, "/token"}, {&c.PAREndpoint, "/par"}, {&c.ChallengeEndpoint, "/challenge"}} {
+		if *e.field == "" {
+			*e.field = base + e.path
+		}
+		if err := CheckURL(*e.field); err != nil {
+			return nil, fmt.Errorf("oauth: endpoint: %w", err)
+		}
+	}
+	if c.Clients == nil {
+		return nil, errors.New("oauth: no Clients")
+	}
+	for i, conf := range c.Configurations {
+		same := func(o Configuration) bool { return o.ID == conf.ID }
+		if conf.ID == "" || !validScope(conf.Scope) || slices.ContainsFunc(c.Configurations[:i], same) {
+			return nil, fmt.Errorf("oauth: configuration %q with scope %q: id is empty or not unique, or scope is no scope-token", conf.ID, conf.Scope)
+		}
+	}
+	if c.CredentialIssuer == "" {
+		c.CredentialIssuer = c.Issuer
+	}
+	defaults := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	defaults(&c.RequestLifetime, time.Minute)
+	defaults(&c.ConsentLifetime, 10*time.Minute)
+	defaults(&c.CodeLifetime, maxCodeLifetime)
+	defaults(&c.TokenLifetime, 15*time.Minute)
+	defaults(&c.Window, defaultWindow)
+	if c.CodeLifetime > maxCodeLifetime {
+		return nil, fmt.Errorf("oauth: code lifetime %v, at most %v (FAPI 2.0 Security Profile, 5.3.2.1)", c.CodeLifetime, maxCodeLifetime)
+	}
+	return &Server{c}, nil
+}
+
+// validScope wants a scope-token or nothing. RFC 6749, 3.3.
+func validScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
+}
+
+const (
+	grantCode          = "authorization_code"
+	grantPreAuthorized = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
+)
 
 // Metadata returns what the server says about itself. RFC 8414, 2.
-func (s *Server) Metadata() Metadata { return Metadata{} }
+func (s *Server) Metadata() Metadata {
+	c := &s.config
+	m := Metadata{
+		Issuer: c.Issuer, AuthorizationEndpoint: c.AuthorizationEndpoint, TokenEndpoint: c.TokenEndpoint,
+		PushedAuthorizationRequestEndpoint: c.PAREndpoint, RequirePushedAuthorizationRequests: true,
+		ResponseTypesSupported: []string{"code"}, ResponseModesSupported: []string{"query"},
+		GrantTypesSupported:                        []string{grantCode, grantPreAuthorized},
+		TokenEndpointAuthMethodsSupported:          []string{"none"},
+		CodeChallengeMethodsSupported:              []string{"S256"},
+		AuthorizationDetailsTypesSupported:         []string{TypeCredential},
+		AuthorizationResponseIssParameterSupported: true,
+		DPoPSigningAlgValuesSupported:              dpopAlgorithms(),
+		PreAuthorizedGrantAnonymousAccessSupported: c.AnonymousPreAuthorized,
+	}
+	for _, conf := range c.Configurations {
+		if conf.Scope != "" && !slices.Contains(m.ScopesSupported, conf.Scope) {
+			m.ScopesSupported = append(m.ScopesSupported, conf.Scope)
+		}
+	}
+	if c.Attesters != nil {
+		m.TokenEndpointAuthMethodsSupported = []string{attestClientAuth}
+		m.ClientAttestationSigningAlgValues = []string{"ES256", "ES384", "ES512"}
+		m.ClientAttestationPoPSigningAlgValues = []string{"ES256", "ES384", "ES512"}
+		if c.Challenges != nil {
+			m.ChallengeEndpoint = c.ChallengeEndpoint
+		}
+	}
+	return m
+}
 
 // Challenge answers POST to the challenge endpoint.
 // draft-ietf-oauth-attestation-based-client-auth-07, 8.
-func (s *Server) Challenge(r fetch.Request, now time.Time) Reply { return Reply{} }
-
-// Push answers a request to the PAR endpoint. RFC 9126, 2.
-func (s *Server) Push(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (Reply, error) {
-	return Reply{}, errors.New("oauth: not written yet")
+func (s *Server) Challenge(r fetch.Request, now time.Time) Reply {
+	if s.config.Challenges == nil {
+		e := refuse(CodeInvalidRequest, "this server gives no challenges", nil)
+		e.Status = 404
+		return refusal(e)
+	}
+	if r.Method != "POST" {
+		return notAllowed(r.Method)
+	}
+	return Reply{Response: fetch.JSONResponse(200, struct {
+		Challenge string `json:"attestation_challenge"`
+	}{s.config.Challenges.Issue(now)})}
 }
 
-// Pending is an authorisation request that waits for a person's decision.
-type Pending struct {
-	RequestURI     string // its handle in Approve and Refuse
-	Client         Registration
-	Attester       string // who vouches for the app, from the trust list; "" for nobody
-	WalletName     string // as the attestation says
-	Configurations []string
-	IssuerState    string // from the offer, not to be trusted: OpenID4VCI 1.0, 5.1.3
-	LoginHint      string
+// notAllowed answers a method other than POST.
+func notAllowed(method string) Reply {
+	e := refuse(CodeInvalidRequest, "method is "+method+", this endpoint takes POST", nil)
+	e.Status = 405
+	rep := refusal(e)
+	rep.Response.Header["allow"] = "POST"
+	return rep
 }
 
-// Authorize answers a request to the authorisation endpoint: the person's
-// browser with client_id and request_uri. Other parameters are ignored. When
-// Pending is not nil the role authenticates and asks the person and then calls
-// Approve or Refuse; the Reply is empty. When it is nil, the Reply is a
-// redirect to the client or, when the request cannot be tied to one, a JSON
-// error that the role shows as a page.
-//
-// Nothing is used up: the page may be opened again until the decision.
-func (s *Server) Authorize(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (*Pending, Reply, error) {
-	return nil, Reply{}, errors.New("oauth: not written yet")
+// maxForm limits what is posted to the server, in bytes.
+const maxForm = 64 << 10
+
+// fail turns an error into a Reply if it is a refusal, else passes it on as
+// the store's. Refusals that ask for a nonce or challenge bring one.
+func (s *Server) fail(err error, now time.Time) (Reply, error) {
+	var e *Error
+	if !errors.As(err, &e) {
+		return Reply{}, err
+	}
+	rep := refusal(e)
+	s.freshen(&rep, now)
+	return rep, nil
 }
 
-// Approval is what a person allowed.
-type Approval struct {
-	Subject     string              // the role's id of the person
-	Credentials []GrantedCredential // empty means all that was asked for
-	Data        json.RawMessage     // the role's own, handed back in the Grant; at most 16 KiB
+// freshen adds the nonce and challenge for the client's next request.
+// RFC 9449, 8.2; draft-ietf-oauth-attestation-based-client-auth-07, 8.1.
+func (s *Server) freshen(rep *Reply, now time.Time) {
+	if s.config.DPoPNonces != nil {
+		rep.Response.Header["dpop-nonce"] = s.config.DPoPNonces.Issue(now)
+	}
+	if s.config.Challenges != nil && s.config.Attesters != nil {
+		rep.Response.Header["oauth-client-attestation-challenge"] = s.config.Challenges.Issue(now)
+	}
 }
 
-// GrantedCredential is one configuration that may be issued, with the
-// identifiers of the data sets for it. OpenID4VCI 1.0, 6.2.
-type GrantedCredential struct {
-	Configuration string   `json:"configuration"`
-	Identifiers   []string `json:"identifiers"` // empty means one, equal to Configuration
+// configured reports whether there is a configuration of this id.
+func (s *Server) configured(id string) bool {
+	return slices.ContainsFunc(s.config.Configurations, func(c Configuration) bool { return c.ID == id })
 }
 
-// Approve ends a request with a yes: the Reply redirects the browser to the
-// client with code, state and iss. The request_uri is used up.
-func (s *Server) Approve(ctx context.Context, st once.Store, requestURI string, a Approval, now time.Time) (Reply, error) {
-	return Reply{}, errors.New("oauth: not written yet")
+// readDetails parses authorization_details. OpenID4VCI 1.0, 5.1.1.
+func (s *Server) readDetails(text string) ([]Details, error) {
+	var list []Details
+	if err := unmarshal([]byte(text), &list); err != nil {
+		return nil, refuse(CodeInvalidDetails, "authorization_details is not a JSON array of objects", err)
+	}
+	if len(list) == 0 || len(list) > 16 {
+		return nil, refuse(CodeInvalidDetails, fmt.Sprintf("authorization_details has %d objects, want 1 to 16", len(list)), nil)
+	}
+	for _, d := range list {
+		switch {
+		case d.Type != TypeCredential:
+			return nil, refuse(CodeInvalidDetails, "type "+clip(d.Type)+" is not known here, only "+TypeCredential, nil)
+		case !s.configured(d.Configuration):
+			return nil, refuse(CodeInvalidDetails, "credential_configuration_id "+clip(d.Configuration)+" is not known here", nil)
+		case len(d.CredentialIdentifiers) > 0:
+			return nil, refuse(CodeInvalidDetails, "credential_identifiers do not belong in a request", nil)
+		case len(d.Locations) > 0 && !slices.Contains(d.Locations, s.config.CredentialIssuer):
+			return nil, refuse(CodeInvalidDetails, "locations do not have the credential issuer", nil)
+		}
+	}
+	return list, nil
 }
 
-// Refuse ends a request with a no: the Reply redirects the browser to the
-// client with error=access_denied, state and iss. The request_uri is used up.
-func (s *Server) Refuse(ctx context.Context, st once.Store, requestURI string, now time.Time) (Reply, error) {
-	return Reply{}, errors.New("oauth: not written yet")
+// record and read turn what is remembered into bytes and back.
+func record(v any) ([]byte, error) { return json.Marshal(v) }
+
+func read(data []byte, v any) error {
+	if err := json.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("oauth: stored record: %w", err)
+	}
+	return nil
 }
 
-// MaxTries is how many wrong transaction codes end a pre-authorized code.
-const MaxTries = 5
-
-// Offer is an authorisation given in advance, for a credential offer.
-type Offer struct {
-	Approval
-	TxCode  string // the transaction code the person got by another way; "" for none; at most 64 characters
-	Expires time.Time
-}
-
-// Offer creates a pre-authorized code. Only hashes of it and of the
-// transaction code are stored.
-func (s *Server) Offer(ctx context.Context, st once.Store, o Offer) (code string, err error) {
-	return "", errors.New("oauth: not written yet")
-}
-
-// WithdrawOffer makes a pre-authorized code unusable. It is no error if it is
-// used, expired or unknown already.
-func (s *Server) WithdrawOffer(ctx context.Context, st once.Store, code string, now time.Time) error {
-	return errors.New("oauth: not written yet")
-}
-
-// Token answers a request to the token endpoint.
-// RFC 6749, 4.1.3 and 5; OpenID4VCI 1.0, 6.
-func (s *Server) Token(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (Reply, error) {
-	return Reply{}, errors.New("oauth: not written yet")
-}
-
-// Instance is what the client attestation said about the wallet that got a
-// token: the issuer keeps it with what it issues. EUDI TS3 1.5, 2.4.3.
-type Instance struct {
-	Attester      string             `json:"attester"` // as the trust list names it
-	Level         attestation.Level  `json:"level"`
-	WalletName    string             `json:"wallet_name,omitempty"`
-	WalletVersion string             `json:"wallet_version,omitempty"`
-	Status        attestation.Status `json:"status"`  // reference and its end
-	Expires       time.Time          `json:"expires"` // of the attestation itself
-	Thumbprint    string             `json:"jkt"`     // of the instance key
-}
-
-// Grant is what an access token stands for.
-type Grant struct {
-	ID          string              `json:"id"` // names the token in the store and the audit; not the token
-	Subject     string              `json:"subject"`
-	ClientID    string              `json:"client_id,omitempty"` // "" for an anonymous pre-authorized wallet
-	Credentials []GrantedCredential `json:"credentials"`
-	Details     bool                `json:"details,omitempty"` // authorization_details were returned: requests use credential_identifier
-	Scope       string              `json:"scope,omitempty"`
-	Thumbprint  string              `json:"dpop_jkt"`
-	Instance    *Instance           `json:"instance,omitempty"` // nil without client attestation
-	Data        json.RawMessage     `json:"data,omitempty"`
-	IssuedAt    time.Time           `json:"issued_at"`
-	Expires     time.Time           `json:"expires"`
-}
-
-// CheckAccess decides whether a request to a resource endpoint carries a valid
-// access token and DPoP proof. The Grant is nil exactly when the Reply is a
-// refusal (400 or 401 with WWW-Authenticate). RFC 9449, 7.1.
-func (s *Server) CheckAccess(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (*Grant, Reply, error) {
-	return nil, Reply{}, errors.New("oauth: not written yet")
-}
-
-// Revoke ends an access token by its Grant's ID. It is no error if it has
-// ended already.
-func (s *Server) Revoke(ctx context.Context, st once.Store, grantID string, now time.Time) error {
-	return errors.New("oauth: not written yet")
+// clip shortens what a stranger wrote before it goes into an error.
+func clip(s string) string {
+	if len(s) > 80 {
+		return s[:80] + "..."
+	}
+	return s
 }
