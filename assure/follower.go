@@ -1,0 +1,282 @@
+package assure
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/once"
+)
+
+// Where a trust service publishes, below its base URL.
+const (
+	PathVICAL   = "/vical"   // issuing authorities, [trustlist.MediaTypeVICAL]
+	PathAnchors = "/anchors" // all others, [trustlist.MediaTypeAnchors]
+	PathCA      = "/ca.cer"  // the CA of the signer of both, DER
+)
+
+// The defaults of a [Follower].
+const (
+	followEvery = time.Hour        // how old the lists may get before they are fetched again
+	followPause = 10 * time.Second // the least time between two attempts
+)
+
+// FollowerConfig says whose lists are followed and where they are kept.
+type FollowerConfig struct {
+	// URL is the base URL of the trust service with its tenant. Empty follows
+	// nobody: the anchors are Own alone.
+	URL   string
+	Fetch fetch.Func
+
+	// Tx runs a function in one transaction of the role's store; the lists and
+	// the pin are kept there and survive a restart.
+	Tx func(ctx context.Context, f func(once.Store) error) error
+
+	// Fingerprint is the SHA-256 of the trust service's CA certificate in hex.
+	// Empty accepts the certificate found at first use, and that one only.
+	Fingerprint string
+
+	// Own are anchors that do not come from lists.
+	Own []Anchor
+
+	// Every is how old the lists may get. Optional, one hour.
+	Every time.Duration
+}
+
+// Follower keeps a set of anchors up to date with a trust service: its VICAL
+// and its list of other anchors. Without a network it goes on with the copies
+// it stored, for as long as those are valid. It is safe for concurrent use.
+//
+// ISO/IEC 18013-5 second edition (draft v4), C.1.7.3 and C.1.8.
+type Follower struct {
+	c FollowerConfig
+
+	mu      sync.Mutex
+	now     *Anchors  // the snapshot; nil before the first use
+	fetched time.Time // when the lists in it were fetched
+	tried   time.Time // when fetching was last attempted
+	expires time.Time // when the first of the lists ends
+}
+
+// NewFollower returns a follower that has fetched nothing yet.
+func NewFollower(c FollowerConfig) *Follower {
+	if c.Every == 0 {
+		c.Every = followEvery
+	}
+	return &Follower{c: c}
+}
+
+// lists are both lists as published, and what they hang on.
+type lists struct {
+	CA      []byte    `json:"ca"` // DER
+	VICAL   []byte    `json:"vical"`
+	Anchors []byte    `json:"anchors"`
+	Fetched time.Time `json:"fetched"`
+}
+
+// Anchors returns the anchors as of now, fetching the lists if they are due.
+// When they cannot be fetched it returns the ones it has; the error says that
+// there are none.
+func (f *Follower) Anchors(ctx context.Context, now time.Time) (*Anchors, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.c.URL == "" {
+		return NewAnchors(f.c.Own...)
+	}
+	if f.now == nil {
+		f.load(ctx, now)
+	}
+	if f.now != nil && now.Sub(f.fetched) < f.c.Every && now.Before(f.expires) {
+		return f.now, nil
+	}
+	err := f.refresh(ctx, now)
+	if f.now == nil || !now.Before(f.expires) {
+		if err == nil {
+			err = errors.New("the lists of the trust service have expired")
+		}
+		return nil, fmt.Errorf("trust anchors: %w", err)
+	}
+	return f.now, nil
+}
+
+// Refresh fetches the lists now, for somebody who met a counterpart that is
+// not in them yet. It does nothing if that was tried a moment ago.
+func (f *Follower) Refresh(ctx context.Context, now time.Time) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.c.URL == "" {
+		return nil
+	}
+	return f.refresh(ctx, now)
+}
+
+// Fetched is when the lists in use were fetched; zero if there are none.
+func (f *Follower) Fetched() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fetched
+}
+
+func (f *Follower) refresh(ctx context.Context, now time.Time) error {
+	if !f.tried.IsZero() && now.Sub(f.tried) < followPause {
+		return errors.New("the trust service was asked a moment ago")
+	}
+	f.tried = now
+	l := lists{Fetched: now}
+	for path, to := range map[string]*[]byte{PathCA: &l.CA, PathVICAL: &l.VICAL, PathAnchors: &l.Anchors} {
+		resp, err := f.c.Fetch(ctx, fetch.Request{Method: "GET", URL: strings.TrimSuffix(f.c.URL, "/") + path, MaxBytes: 4 << 20})
+		if err != nil {
+			return fmt.Errorf("fetch %s: %w", path, err)
+		}
+		if resp.Status != 200 {
+			return fmt.Errorf("fetch %s: the trust service answered %d", path, resp.Status)
+		}
+		*to = resp.Body
+	}
+	if err := f.pin(ctx, l.CA, now); err != nil {
+		return err
+	}
+	if err := f.use(l, now); err != nil {
+		return err
+	}
+	return f.c.Tx(ctx, func(st once.Store) error {
+		data, err := json.Marshal(l)
+		if err != nil {
+			return err
+		}
+		return st.Put(ctx, storeLists, f.c.URL, data, forever())
+	})
+}
+
+// load takes the stored copies; whatever is wrong with them, fetching mends.
+func (f *Follower) load(ctx context.Context, now time.Time) {
+	var l lists
+	err := f.c.Tx(ctx, func(st once.Store) error {
+		data, err := st.Get(ctx, storeLists, f.c.URL, now)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(data, &l)
+	})
+	if err != nil || f.pin(ctx, l.CA, now) != nil {
+		return
+	}
+	if f.use(l, now) != nil {
+		f.now = nil
+	}
+}
+
+// use verifies lists under their CA, which is pinned by now, and puts them to use.
+func (f *Follower) use(l lists, now time.Time) error {
+	ca, err := x509.ParseCertificate(l.CA)
+	if err != nil {
+		return fmt.Errorf("certificate of the trust service: %w", err)
+	}
+	root, err := NewAnchors(FromCertificates(trustlist.TrustList, "trust service", ca)...)
+	if err != nil {
+		return err
+	}
+	v, err := trustlist.ParseVICAL(l.VICAL)
+	if err != nil {
+		return err
+	}
+	o := trustlist.VerifyOptions{Now: now, Anchors: root.Pool(trustlist.TrustList)}
+	if rep := v.Verify(o); !rep.OK() {
+		return fmt.Errorf("VICAL: %w", rep.Err())
+	}
+	a, err := trustlist.ParseList(string(l.Anchors))
+	if err != nil {
+		return err
+	}
+	if rep := a.Verify(o); !rep.OK() {
+		return fmt.Errorf("list of anchors: %w", rep.Err())
+	}
+	all := append(append(append([]Anchor(nil), f.c.Own...), FromVICAL(v)...), FromList(a)...)
+	set, err := NewAnchors(all...)
+	if err != nil {
+		return err
+	}
+	f.now, f.fetched, f.expires = set, l.Fetched, a.Expires.Time()
+	for _, end := range []time.Time{v.NotAfter, v.NextUpdate} {
+		if !end.IsZero() && end.Before(f.expires) {
+			f.expires = end
+		}
+	}
+	return nil
+}
+
+// pin compares the CA with the configured fingerprint or with the pin, which
+// it sets at first use.
+func (f *Follower) pin(ctx context.Context, der []byte, now time.Time) error {
+	if f.c.Fingerprint != "" {
+		sum := sha256.Sum256(der)
+		if !strings.EqualFold(hex.EncodeToString(sum[:]), strings.ReplaceAll(f.c.Fingerprint, ":", "")) {
+			return fmt.Errorf("certificate of the trust service: %w: fingerprint is not the configured one", ErrChanged)
+		}
+		return nil
+	}
+	ca, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("certificate of the trust service: %w", err)
+	}
+	return f.c.Tx(ctx, func(st once.Store) error {
+		_, err := (TOFU{Store: oncePins{st}}).Accept(ctx, trustlist.TrustList, f.c.URL, ca.PublicKey, ca, "first use", now)
+		return err
+	})
+}
+
+// Kinds of what a follower stores.
+const (
+	storeLists = "trust-lists"
+	storePin   = "trust-pin"
+)
+
+// forever outlives everything that is kept without an end of its own.
+func forever() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+// oncePins keeps pins in the store of a transaction.
+type oncePins struct{ st once.Store }
+
+func (o oncePins) Pin(ctx context.Context, p trustlist.Purpose, counterpart string) (Pin, error) {
+	data, err := o.st.Get(ctx, storePin, string(p)+" "+counterpart, time.Time{})
+	if errors.Is(err, once.ErrNotFound) {
+		return Pin{}, ErrNoPin
+	}
+	if err != nil {
+		return Pin{}, err
+	}
+	var pin Pin
+	return pin, json.Unmarshal(data, &pin)
+}
+
+func (o oncePins) SavePin(ctx context.Context, pin Pin, replaces *[sha256.Size]byte) error {
+	old, err := o.Pin(ctx, pin.Purpose, pin.Counterpart)
+	switch {
+	case errors.Is(err, ErrNoPin):
+		if replaces != nil {
+			return ErrChanged
+		}
+	case err != nil:
+		return err
+	case replaces == nil || *replaces != old.Key:
+		return ErrChanged
+	}
+	data, err := json.Marshal(pin)
+	if err != nil {
+		return err
+	}
+	return o.st.Put(ctx, storePin, string(pin.Purpose)+" "+pin.Counterpart, data, forever())
+}
+
+// PinsIn keeps pins in a transaction's store, for roles that pin counterparts
+// of their own.
+func PinsIn(st once.Store) PinStore { return oncePins{st} }
