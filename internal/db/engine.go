@@ -55,8 +55,9 @@ func openSQLite(path string) (*DB, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	read.SetMaxOpenConns(8)
-	read.SetMaxIdleConns(8)
+	// Each connection has a cache of 2 MiB, and six roles may share a process.
+	read.SetMaxOpenConns(4)
+	read.SetMaxIdleConns(2)
 	return &DB{engine: sqlite, write: write, read: read}, nil
 }
 
