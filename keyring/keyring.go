@@ -39,6 +39,8 @@ const (
 	Pending State = "pending" // made; waits for its certificate
 	Active  State = "active"  // signs
 	Retired State = "retired" // signs no more, its signatures still count
+	// Destroyed keys are gone from the area; the record stays for the audit.
+	Destroyed State = "destroyed"
 )
 
 // Record is what is stored of a key: no secret in it.
@@ -49,7 +51,9 @@ type Record struct {
 	// make them the same.
 	ID, KeyID string
 	State     State
-	Created   time.Time
+	// Created orders the keys: the newest that may sign is current. Stores keep
+	// it to the millisecond at least.
+	Created time.Time
 	// NotBefore and NotAfter bound the use of the key, from the certificate
 	// where there is one; a zero NotAfter means no end.
 	NotBefore, NotAfter time.Time
