@@ -52,6 +52,9 @@ type Rule struct {
 // over equally named values: a statement never contradicts its source.
 func (t *Type) Derive(values Values, at time.Time) (Values, error) {
 	out := Values{}
+	var source any // of the rule before, often the same: the date of birth
+	var from Name
+	var ok bool
 	for i := range t.Rules {
 		r := &t.Rules[i]
 		if r.Rule == RuleConstant {
@@ -63,9 +66,12 @@ func (t *Type) Derive(values Values, at time.Time) (Values, error) {
 			out[r.to] = v
 			continue
 		}
-		source, ok, err := t.canonical(values, r.from)
-		if err != nil {
-			return nil, fmt.Errorf("derive %s from %s: %w", r.To, r.From, err)
+		if r.from != from {
+			var err error
+			if source, ok, err = t.canonical(values, r.from); err != nil {
+				return nil, fmt.Errorf("derive %s from %s: %w", r.To, r.From, err)
+			}
+			from = r.from
 		}
 		if !ok {
 			continue

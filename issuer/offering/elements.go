@@ -125,7 +125,7 @@ func midnight(t time.Time) time.Time {
 
 // values maps the attributes to the elements of the type.
 func (o *Offering) values(t *doctype.Type, attributes map[string]any, at time.Time) (doctype.Values, error) {
-	from, err := o.mapping(t)
+	from, err := o.mapping(t, false)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrOffering, o.ID, err)
 	}
@@ -189,13 +189,18 @@ func (o *Offering) date(id string, at time.Time) any {
 	return nil
 }
 
-// mapping resolves the element names of From and checks what they map to.
-func (o *Offering) mapping(t *doctype.Type) (map[doctype.Name]string, error) {
+// mapping resolves the element names of From and, where an offering is
+// checked, what they map to.
+func (o *Offering) mapping(t *doctype.Type, check bool) (map[doctype.Name]string, error) {
 	out := make(map[doctype.Name]string, len(o.From))
-	for _, element := range sortedKeys(o.From) {
+	for element, rule := range o.From {
 		name, err := t.Resolve(element)
 		if err != nil {
 			return nil, fmt.Errorf("from: %w", err)
+		}
+		if !check {
+			out[name] = rule
+			continue
 		}
 		e, _ := t.Element(name.Namespace, name.ID)
 		if e.Wild != "" || e.Presence == doctype.Retired {
@@ -204,7 +209,6 @@ func (o *Offering) mapping(t *doctype.Type) (map[doctype.Name]string, error) {
 		if _, twice := out[name]; twice {
 			return nil, fmt.Errorf("from: %s given twice", element)
 		}
-		rule := o.From[element]
 		if text, ok := strings.CutPrefix(rule, "="); ok {
 			if _, err := e.Encode(text); err != nil {
 				return nil, fmt.Errorf("from: %s: %w", element, err)

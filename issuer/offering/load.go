@@ -153,7 +153,7 @@ func (o *Offering) check(t *doctype.Type) error {
 		}
 		locales[d.Locale] = true
 	}
-	_, err := o.mapping(t)
+	_, err := o.mapping(t, true)
 	return err
 }
 

@@ -165,7 +165,8 @@ func TestLoadRefuses(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	f.Add(demoFile)
+	f.Add([]byte("offerings: [{docType: org.iso.18013.5.1.mDL, from: {sex: s}}]"))
+	f.Add([]byte("offerings: [{docType: eu.europa.ec.eudi.pid.1, display: [{name: x}]}]"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := Load(data, doctype.Builtin())
 		if err != nil && !errors.Is(err, ErrOffering) {
