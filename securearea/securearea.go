@@ -47,7 +47,7 @@ const (
 
 // Purpose is what a key may do in its whole life. It is one or the other,
 // never both: an mdoc's device key signs or computes MACs
-// (ISO/IEC 18013-5:2021, 9.1.3.4).
+// (ISO/IEC 18013-5:2021, 9.1.3).
 type Purpose string
 
 // The two purposes.

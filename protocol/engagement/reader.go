@@ -9,7 +9,7 @@ import (
 )
 
 // ReaderScheme is what the link on a website begins with.
-// ISO/IEC TS 18013-7 second edition (N2544), A.5.
+// ISO/IEC TS 18013-7 second edition (N2544), Annex A.
 const ReaderScheme = "mdoc://"
 
 // ReaderEngagement is the first message of a reader on a website, or an almost

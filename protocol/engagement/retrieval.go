@@ -6,7 +6,7 @@ const (
 	TypeBLE  = 2
 	TypeWiFi = 3
 	// TypeWebsite is the reader's REST API; only in a ReaderEngagement.
-	// ISO/IEC TS 18013-7 second edition (N2544), A.4.
+	// ISO/IEC TS 18013-7 second edition (N2544), Annex A.
 	TypeWebsite = 4
 	// TypeTCP is ours alone and for demonstrations only: options
 	// {0: "host:port"}, each message a 4-byte big-endian length and the CBOR.
@@ -62,7 +62,7 @@ type WiFiOptions struct {
 }
 
 // WebsiteOptions are the reader's address on the web.
-// ISO/IEC TS 18013-7 second edition (N2544), A.4.
+// ISO/IEC TS 18013-7 second edition (N2544), Annex A.
 type WebsiteOptions struct {
 	URI string // key 0
 }

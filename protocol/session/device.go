@@ -87,10 +87,10 @@ func (d *Device) Receive(raw []byte, now time.Time) (Event, error) {
 	if err != nil || event.Ended {
 		return event, err
 	}
-	if event.Plaintext != nil {
+	if event.Plaintext != nil { // a status is not authenticated and buys no time
 		d.state = asked
+		d.deadline = now.Add(IdleTimeout)
 	}
-	d.deadline = now.Add(IdleTimeout)
 	return event, nil
 }
 

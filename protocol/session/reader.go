@@ -103,13 +103,12 @@ func (r *Reader) Receive(raw []byte, now time.Time) (Event, error) {
 	if err != nil {
 		return event, err
 	}
-	if event.Plaintext != nil {
-		event.MacKey = &MacKey{private: private}
+	if event.Plaintext == nil {
+		return event, nil // a status is not authenticated and buys no time
 	}
+	event.MacKey = &MacKey{private: private}
 	if !event.Ended {
-		if event.Plaintext != nil {
-			r.state = answered
-		}
+		r.state = answered
 		r.deadline = now.Add(IdleTimeout)
 	}
 	return event, nil

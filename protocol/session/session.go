@@ -74,7 +74,8 @@ const IdleTimeout = 300 * time.Second
 
 // EstablishTimeout is how long an mdoc waits for the SessionEstablishment after
 // it has shown its engagement: at least 30 s by the standard; a person needs
-// longer to hold a phone to a reader. ISO/IEC 18013-5:2021, 8.2.3.
+// longer to hold a phone to a reader.
+// ISO/IEC 18013-5 second edition (draft v4), 9.4.
 const EstablishTimeout = 300 * time.Second
 
 // MaxMessage is the largest message accepted, in bytes.

@@ -323,8 +323,12 @@ func TestOrder(t *testing.T) {
 	// A status code nobody knows is told and ends nothing; a reserved key is ignored.
 	unknown := append([]byte{0xa2}, statusOf(99)[1:]...)
 	unknown = append(unknown, 0x61, 'x', 0x80)
-	if event, err := d.Receive(unknown, now); err != nil || event.Ended || event.Status != 99 {
+	deadline := d.Deadline()
+	if event, err := d.Receive(unknown, now.Add(time.Second)); err != nil || event.Ended || event.Status != 99 {
 		t.Errorf("status 99: %+v, %v", event, err)
+	}
+	if !d.Deadline().Equal(deadline) {
+		t.Error("a message that anyone could have sent moved the deadline")
 	}
 	if _, err := d.Respond([]byte("response"), true, now); err != nil {
 		t.Error(err)
