@@ -174,14 +174,9 @@ func (k *KeyAuthorizations) check() error {
 
 // saltSize is the length of random: the standard asks for 16 bytes at least,
 // its own examples have 32. ISO/IEC 18013-5:2021, 9.1.2.5.
-const saltSize = 32
-
-// The keys of an IssuerSignedItem in the order of the CDDL, encoded.
 const (
-	itemDigestID = "\xa4\x68digestID"
-	itemRandom   = "\x66random\x58\x20" // with the head of a salt
-	itemID       = "\x71elementIdentifier"
-	itemValue    = "\x6celementValue"
+	saltSize = 32
+	saltHead = "\x58\x20"
 )
 
 // nameSpaceDigests has what valueDigests says of one name space: n digests one after
@@ -258,11 +253,11 @@ func (p *IssueParams) items() (out []byte, all []nameSpaceDigests) {
 
 // appendItem writes one IssuerSignedItemBytes.
 func appendItem(out []byte, id int, salt []byte, e *Element) []byte {
-	n := len(itemDigestID) + cbor.HeadSize(uint64(id)) + len(itemRandom) + saltSize +
+	n := len(itemDigestID) + cbor.HeadSize(uint64(id)) + len(itemRandom) + len(saltHead) + saltSize +
 		len(itemID) + cbor.HeadSize(uint64(len(e.ID))) + len(e.ID) + len(itemValue) + len(e.Value)
 	out = cbor.AppendBytesHead(cbor.AppendTag(out, cbor.TagEmbedded), n)
 	out = cbor.AppendUint(append(out, itemDigestID...), uint64(id))
-	out = append(append(out, itemRandom...), salt...)
+	out = append(append(append(out, itemRandom...), saltHead...), salt...)
 	out = cbor.AppendText(append(out, itemID...), e.ID)
 	return append(append(out, itemValue...), e.Value...)
 }

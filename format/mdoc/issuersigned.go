@@ -136,9 +136,21 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 			if r.Err() != nil {
 				return
 			}
-			ns.Items = append(ns.Items, IssuerSignedItem{Raw: raw})
-			id, err := p.item(&ns.Items[i], inner)
-			r.Fail(err)
+			if i < cap(ns.Items) {
+				ns.Items = ns.Items[:i+1]
+			} else { // an array of indefinite length
+				ns.Items = append(ns.Items, IssuerSignedItem{})
+			}
+			it := &ns.Items[i]
+			it.Raw = raw
+			id, ok := p.plainItem(it, inner)
+			if !ok {
+				var err error
+				if id, err = p.item(it, inner); err != nil {
+					r.Fail(err)
+					return
+				}
+			}
 			ids, idBytes = append(ids, id), idBytes+len(id)
 		})
 		ns.setIDs(ids, idBytes)
@@ -163,7 +175,7 @@ func (ns *IssuerNameSpace) setIDs(ids [][]byte, total int) {
 		joined = append(joined, id...)
 	}
 	rest := string(joined)
-	for i, id := range ids {
+	for i, id := range ids { // not more than items, fewer after an error
 		ns.Items[i].ID, rest = rest[:len(id)], rest[len(id):]
 	}
 }
@@ -171,9 +183,6 @@ func (ns *IssuerNameSpace) setIDs(ids [][]byte, total int) {
 // item parses what is inside an IssuerSignedItemBytes. It returns the
 // elementIdentifier as a window, which becomes a string later.
 func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) {
-	if id, ok := p.plainItem(it, inner); ok {
-		return id, nil
-	}
 	r := p.open(inner)
 	var seen uint
 	r.Map(func() {
@@ -204,34 +213,6 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) 
 		r.Failf("elementIdentifier is empty")
 	}
 	return id, wrap("IssuerSignedItem", r.Done())
-}
-
-// plainItem is item for what most issuers write: the four members in the order
-// of the CDDL and nothing else. Its keys cannot be duplicate, so only the value
-// is left to be checked. Where anything differs it reports false, and item
-// looks again and says what is wrong.
-func (p parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bool) {
-	if len(inner) < len(itemDigestID) || string(inner[:len(itemDigestID)]) != itemDigestID {
-		return nil, false
-	}
-	r := cbor.NewReader(inner[len(itemDigestID):])
-	it.DigestID = r.Uint()
-	if string(r.TextBytes()) != "random" {
-		return nil, false
-	}
-	it.Random = r.Bytes()
-	if string(r.TextBytes()) != "elementIdentifier" {
-		return nil, false
-	}
-	id = r.TextBytes()
-	if string(r.TextBytes()) != "elementValue" {
-		return nil, false
-	}
-	it.Value = inner[len(itemDigestID)+r.Offset():]
-	if r.Err() != nil || len(id) == 0 || it.DigestID > maxDigestID {
-		return nil, false
-	}
-	return id, cbor.Check(it.Value, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth}) == nil
 }
 
 // issuerAuth parses the COSE_Sign1 in raw, which was checked as a part of what

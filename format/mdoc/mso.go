@@ -133,6 +133,7 @@ func ParseMSO(data []byte) (*MobileSecurityObject, error) {
 // small one is checked when it is opened, and duplicate keys are looked for here.
 func (p parser) mso(m *MobileSecurityObject, data []byte) error {
 	r := cbor.NewReader(data)
+	bound(r, len(data), p.lim.Bytes, "bytes")
 	raw, inner := r.Embedded()
 	if err := r.Done(); err != nil {
 		return wrap("MobileSecurityObjectBytes", err)

@@ -83,28 +83,43 @@ func wrap(where string, err error) error {
 }
 
 // fewNames is up to how many names are compared one by one.
-const fewNames = 32
+const fewNames = 64
 
-// unique reports whether the n names that at returns differ, else which does not.
+// unique reports whether the n names that at returns differ, else which does
+// not. A filter of 256 bits spares most of the comparisons.
 func unique(n int, at func(i int) string) (duplicate string, ok bool) {
-	if n <= fewNames {
-		for i := 1; i < n; i++ {
-			a := at(i)
-			for j := range i {
-				if a == at(j) {
-					return a, false
-				}
+	if n > fewNames {
+		return uniqueMany(n, at)
+	}
+	var filter [4]uint64
+	for i := range n {
+		s := at(i)
+		h := uint(len(s)) * 31
+		if len(s) >= 2 {
+			h += uint(s[0])*7 + uint(s[len(s)-1])*37 + uint(s[len(s)-2])*101
+		}
+		word, bit := &filter[h>>6&3], uint64(1)<<(h&63)
+		if *word&bit == 0 {
+			*word |= bit
+			continue
+		}
+		for j := range i {
+			if s == at(j) {
+				return s, false
 			}
 		}
-		return "", true
 	}
+	return "", true
+}
+
+func uniqueMany(n int, at func(i int) string) (duplicate string, ok bool) {
 	seen := make(map[string]struct{}, n)
 	for i := range n {
-		a := at(i)
-		if _, dup := seen[a]; dup {
-			return a, false
+		s := at(i)
+		if _, dup := seen[s]; dup {
+			return s, false
 		}
-		seen[a] = struct{}{}
+		seen[s] = struct{}{}
 	}
 	return "", true
 }
