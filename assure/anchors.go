@@ -213,6 +213,15 @@ type Signer struct {
 // Certificate is the signer's own.
 func (s Signer) Certificate() *x509.Certificate { return s.Path.Signer() }
 
+// ders is the chain as it was presented; nil for the zero Signer.
+func (s Signer) ders() [][]byte {
+	var out [][]byte
+	for _, c := range s.Path.Chain {
+		out = append(out, c.Raw)
+	}
+	return out
+}
+
 // VerifyChain validates a chain of DER certificates, the signer's first, for a
 // purpose, and says under which anchor it stands. The Signer counts only if
 // the report is OK.

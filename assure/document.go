@@ -2,10 +2,6 @@ package assure
 
 import (
 	"context"
-	"crypto"
-	"crypto/x509"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -15,19 +11,14 @@ import (
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
-const clauseStatus = "ISO/IEC 18013-5 second edition (draft v4), 12.3.6"
-
-// ListTrust validates the chain of a status list token and returns the key
-// that its signature has to verify with. The key counts only if the report is OK.
-type ListTrust func(chain [][]byte) (crypto.PublicKey, check.Report)
-
-// StatusFunc finds out what a status list says about one document; package
-// statuslist has one with a cache. The Status counts only if the report is OK.
-// An error means that the list could not be had, which is no statement about
-// the document.
-type StatusFunc func(ctx context.Context, claim status.Claim, trust ListTrust, now time.Time) (status.Status, check.Report, error)
+// StatusChecker finds out what status lists say about a document;
+// *statuslist.Fetcher is one. See StatusTrust for whom it should believe.
+type StatusChecker interface {
+	Check(ctx context.Context, q statuslist.Question, now time.Time) (statuslist.Verdict, check.Report)
+}
 
 // DocumentParams is what a verifier knows. Now and Anchors are required.
 type DocumentParams struct {
@@ -46,9 +37,10 @@ type DocumentParams struct {
 	RequireRevocation bool // fail if the signer's revocation state is undetermined
 
 	// Status asks for the document's own status; nil leaves it "not checked".
-	Status StatusFunc
-	// RequireStatus fails a document whose status could not be found out.
-	// Otherwise that is a warning: on-site, both sides may be offline.
+	Status StatusChecker
+	// RequireStatus fails a document that names status lists of which nothing
+	// could be found out. Otherwise that is a warning: on-site, both sides may
+	// be offline. A document that names none is as valid as its dates say.
 	RequireStatus bool
 }
 
@@ -57,9 +49,9 @@ type Document struct {
 	mdoc.Result
 	Signer Signer // of the issuer's data; zero unless the chain was in order
 
-	// StatusKnown says that Status was found out.
-	StatusKnown bool
-	Status      status.Status
+	// Revocation is what status lists say; its Outcome is empty if the
+	// document names none or nobody asked.
+	Revocation statuslist.Verdict
 }
 
 // VerifyDocument verifies one returned document to one report: chain and
@@ -121,18 +113,16 @@ func (a *Anchors) IssuerChain(o ChainOptions, found *Signer) mdoc.ChainValidator
 // status asks for the document's status and puts the answer in place of the
 // report's "revocation status".
 func (p *DocumentParams) status(ctx context.Context, doc *Document, report *check.Report) {
-	if doc.Result.Status == nil || p.Status == nil && !p.RequireStatus || !doc.IssuerVerified {
+	if doc.Status == nil || p.Status == nil && !p.RequireStatus || !doc.IssuerVerified {
 		return // mdoc.Verify has said what there is to say
 	}
 	const name = "revocation status"
-	kept := report.Checks[:0]
-	for _, c := range report.Checks {
-		if c.Name != name {
-			kept = append(kept, c)
+	report.Checks = slices.DeleteFunc(report.Checks, func(c check.Check) bool { return c.Name == name })
+	defer func() {
+		if !report.OK() {
+			doc.NameSpaces, doc.DeviceSigned = nil, nil
 		}
-	}
-	report.Checks = kept
-
+	}()
 	unknown := report.Warn
 	if p.RequireStatus {
 		unknown = report.Fail
@@ -142,28 +132,22 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 		unknown(name, clauseStatus, "no way to fetch status lists", advice)
 		return
 	}
-	claim := claimOf(doc.Result.Status)
-	state, rep, err := p.Status(ctx, claim, p.Anchors.StatusTrust(doc.Signer, claim, p.Now), p.Now)
-	switch {
-	case err != nil:
-		unknown(name, clauseStatus, err.Error(), advice)
-	case !rep.OK(): // a list that does not verify says nothing, as if it were not to be had
-		if !p.RequireStatus {
-			rep = soften(rep)
+	q := statuslist.Question{Claim: claimOf(doc.Status), MSO: true, Issuer: doc.Signer.ders()}
+	verdict, found := p.Status.Check(ctx, q, p.Now)
+	doc.Revocation = verdict
+	if verdict.Outcome == statuslist.Unknown {
+		if !p.RequireStatus { // a list that cannot be relied on says nothing, as if it were not to be had
+			found = soften(found)
 		}
-		report.Add("status list", rep)
-		unknown(name, clauseStatus, "the status list cannot be relied on", advice)
-	default:
-		report.Add("status list", rep)
-		doc.StatusKnown, doc.Status = true, state
-		if state == status.Valid {
-			report.Pass(name, clauseStatus, state.String())
-			break
-		}
-		report.Fail(name, clauseStatus, state.String(), "the issuer has withdrawn the document; do not accept it")
+		report.Add("status list", found)
+		unknown(name, clauseStatus, "nothing is known, see the checks of the status list", advice)
+		return
 	}
-	if !report.OK() {
-		doc.NameSpaces, doc.DeviceSigned = nil, nil
+	report.Add("status list", found)
+	if verdict.Outcome == statuslist.Valid {
+		report.Pass(name, clauseStatus, string(verdict.Outcome))
+	} else {
+		report.Fail(name, clauseStatus, string(verdict.Outcome), "the issuer has withdrawn the document; do not accept it")
 	}
 }
 
@@ -187,132 +171,4 @@ func claimOf(s *mdoc.Status) status.Claim {
 		c.Identifier = &status.IdentifierReference{ID: s.Identifier.ID, URI: s.Identifier.URI, Certificate: s.Identifier.Certificate}
 	}
 	return c
-}
-
-// StatusTrust says whose status lists are believed about a signer's documents.
-// If the document names a certificate, that is the trust point. Otherwise the
-// list's chain has to end under the CA that issued the document signer, or
-// under an anchor for status lists.
-//
-// ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
-func (a *Anchors) StatusTrust(signer Signer, claim status.Claim, now time.Time) ListTrust {
-	var named []byte
-	switch {
-	case claim.List != nil && claim.List.Certificate != nil:
-		named = claim.List.Certificate
-	case claim.Identifier != nil:
-		named = claim.Identifier.Certificate
-	}
-	return func(chain [][]byte) (crypto.PublicKey, check.Report) {
-		var r check.Report
-		certs, err := pki.ParseChain(chain)
-		if err != nil {
-			r.Fail("status list signer", clauseStatus, err.Error(), "the list has to carry its signer's chain")
-			return nil, r
-		}
-		pools, err := a.statusPools(signer, named)
-		if err != nil {
-			r.Fail("status list signer", clauseStatus, err.Error(), "ask the issuer of the document")
-			return nil, r
-		}
-		for _, pool := range pools {
-			path, rep := pki.VerifyChain(certs, pool, pki.VerifyOptions{Now: now, Profile: pki.StatusSigner})
-			if rep.OK() {
-				return path.Signer().PublicKey, rep
-			}
-			if len(r.Checks) == 0 {
-				r = rep
-			}
-		}
-		return nil, r
-	}
-}
-
-// statusPools lists the sets of anchors to try, the most particular first.
-func (a *Anchors) statusPools(signer Signer, named []byte) ([]*pki.Pool, error) {
-	if named != nil {
-		cert, err := pki.ParseCertificate(named)
-		if err != nil {
-			return nil, fmt.Errorf("the document's trust point for its status: %w", err)
-		}
-		return []*pki.Pool{pki.NewPool(cert).WithExact(cert)}, nil
-	}
-	var pools []*pki.Pool
-	switch {
-	case signer.Path.Exact: // nobody issued it that we know: it may sign its lists itself
-		pools = append(pools, pki.NewPool().WithExact(signer.Path.Anchor))
-	case len(signer.Path.Chain) > 1:
-		pools = append(pools, pki.NewPool(signer.Path.Chain[1]))
-	case signer.Path.Anchor != nil:
-		pools = append(pools, pki.NewPool(signer.Path.Anchor))
-	}
-	if pool := a.Pool(trustlist.Status); pool.Len() > 0 {
-		pools = append(pools, pool)
-	}
-	if len(pools) == 0 {
-		return nil, errors.New("nobody is trusted for status lists")
-	}
-	return pools, nil
-}
-
-// Standing is what a holder can be told about the reader that asks.
-type Standing string
-
-// The standings. Only ReaderForged is a failure; the others are for the holder
-// to judge.
-const (
-	ReaderAnonymous Standing = "anonymous" // it did not say who it is
-	ReaderUnknown   Standing = "unknown"   // it proved a name that nobody here vouches for
-	ReaderTrusted   Standing = "trusted"   // a trusted CA vouches for the name
-	ReaderForged    Standing = "forged"    // a signature is wrong
-)
-
-// Reader is who asks.
-type Reader struct {
-	Standing Standing
-	Name     string            // of the certificate; empty if anonymous or forged
-	Signer   Signer            // only if trusted
-	Leaf     *x509.Certificate // what it showed; nil if anonymous or forged
-}
-
-const clauseReader = "ISO/IEC 18013-5:2021, 9.1.4"
-
-// VerifyReaderAuth verifies who sent a request. Its report fails only for a
-// forged signature; what keeps a reader unknown are warnings.
-//
-// ISO/IEC 18013-5:2021, 9.1.4; second edition (draft v4), 12.5 and 12.8.3.
-func VerifyReaderAuth(req *mdoc.DeviceRequest, transcript []byte, anchors *Anchors, now time.Time, o ChainOptions) (Reader, check.Report) {
-	auth := mdoc.VerifyReader(req, transcript, nil)
-	report := auth.Report
-	switch auth.Verdict {
-	case mdoc.ReaderNone:
-		return Reader{Standing: ReaderAnonymous}, report
-	case mdoc.ReaderValid:
-	default:
-		return Reader{Standing: ReaderForged}, report
-	}
-	reader := Reader{Standing: ReaderUnknown}
-	for i, chain := range append([][][]byte{auth.Chain}, auth.Others...) {
-		signer, rep := anchors.VerifyChain(chain, trustlist.Reader, now, o)
-		if rep.OK() {
-			report.Add("reader chain", rep)
-			cert := signer.Certificate()
-			return Reader{Standing: ReaderTrusted, Name: readerName(cert), Signer: signer, Leaf: cert}, report
-		}
-		report.Add("reader chain", soften(rep))
-		if i == 0 {
-			leaf, err := pki.ParseCertificate(chain[0])
-			if err != nil { // mdoc.VerifyReader took its key out of it
-				report.Fail("reader certificate", clauseReader, err.Error(), "treat the reader as unknown")
-				return Reader{Standing: ReaderForged}, report
-			}
-			reader.Leaf, reader.Name = leaf, readerName(leaf)
-		}
-	}
-	return reader, report
-}
-
-// readerName is what to show: the organisation if the certificate names one.
-func readerName(cert *x509.Certificate) string {
-	return firstOf(firstOf(cert.Subject.Organization...), cert.Subject.CommonName)
 }

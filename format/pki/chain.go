@@ -235,6 +235,12 @@ func (p *Pool) issuerOf(cert *x509.Certificate) (anchor *x509.Certificate, tried
 	return nil, tried
 }
 
+// IssuedUnder reports whether a certificate names a CA as its issuer, by name
+// and key identifier. Whether the CA really signed it, VerifyChain says.
+func IssuedUnder(cert, ca *x509.Certificate) bool {
+	return bytes.Equal(cert.RawIssuer, ca.RawSubject) && sameKeyIdentifier(cert, ca)
+}
+
 // sameKeyIdentifier compares the certificate's authority key identifier with
 // the CA's subject key identifier, where both are there.
 func sameKeyIdentifier(cert, ca *x509.Certificate) bool {
@@ -247,7 +253,7 @@ func (c *checker) intermediate(cert, next *x509.Certificate, i int) bool {
 	const advice = "send the chain in order, each certificate issued by the next"
 	names := certNames(i)
 	switch {
-	case !bytes.Equal(cert.RawIssuer, next.RawSubject) || !sameKeyIdentifier(cert, next):
+	case !IssuedUnder(cert, next):
 		c.Fail(names.issuer, clausePath, "the next certificate has another name or key identifier", advice)
 	case !next.BasicConstraintsValid || !next.IsCA || next.KeyUsage&x509.KeyUsageCertSign == 0:
 		c.Fail(names.issuer, clausePath, "the next certificate is not that of a CA", advice)

@@ -1,0 +1,129 @@
+package assure
+
+import (
+	"context"
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+const clauseStatus = "ISO/IEC 18013-5 second edition (draft v4), 12.3.6"
+
+// Snapshot returns the anchors themselves, in the form of [Follower.Anchors].
+func (a *Anchors) Snapshot(context.Context, time.Time) (*Anchors, error) { return a, nil }
+
+// StatusTrust says whose status lists are believed about documents, or
+// attestations, whose signers stand under anchors of a purpose: for
+// statuslist.NewFetcher. anchors is [Follower.Anchors] or [Anchors.Snapshot].
+func StatusTrust(p trustlist.Purpose, anchors func(context.Context, time.Time) (*Anchors, error)) statuslist.Trust {
+	return func(ctx context.Context, q statuslist.Question, token *status.Token, now time.Time) (crypto.PublicKey, check.Report) {
+		a, err := anchors(ctx, now)
+		if err != nil {
+			var r check.Report
+			r.Fail("status list signer", clauseStatus, err.Error(), "get trust anchors first")
+			return nil, r
+		}
+		return a.ListSigner(p, q, token.X5Chain, now)
+	}
+}
+
+// ListSigner validates the chain of a status list token and returns the key
+// that its signature has to verify with; it counts only if the report is OK.
+//
+// If the document names a certificate, that is the trust point. Otherwise the
+// chain has to end under the CA that issued the document's signer, or under an
+// anchor for status lists. q.Issuer must have been validated before.
+//
+// ISO/IEC 18013-5 second edition (draft v4), 12.3.6; Token Status List, 11.3.
+func (a *Anchors) ListSigner(p trustlist.Purpose, q statuslist.Question, chain [][]byte, now time.Time) (crypto.PublicKey, check.Report) {
+	var r check.Report
+	certs, err := pki.ParseChain(chain)
+	if err != nil {
+		r.Fail("status list signer", clauseStatus, err.Error(), "the list has to carry its signer's chain")
+		return nil, r
+	}
+	pools, err := a.listPools(p, q)
+	if err != nil {
+		r.Fail("status list signer", clauseStatus, err.Error(), "ask the issuer of the document")
+		return nil, r
+	}
+	for _, pool := range pools {
+		path, rep := pki.VerifyChain(certs, pool, pki.VerifyOptions{Now: now, Profile: pki.StatusSigner})
+		if rep.OK() {
+			return path.Signer().PublicKey, rep
+		}
+		if len(r.Checks) == 0 { // the most particular trust point tells most
+			r = rep
+		}
+	}
+	return nil, r
+}
+
+// listPools lists the sets of anchors to try, the most particular first.
+func (a *Anchors) listPools(p trustlist.Purpose, q statuslist.Question) ([]*pki.Pool, error) {
+	if named := trustPoint(q.Claim); named != nil {
+		cert, err := pki.ParseCertificate(named)
+		if err != nil {
+			return nil, fmt.Errorf("the document's trust point for its status: %w", err)
+		}
+		return []*pki.Pool{pki.NewPool(cert).WithExact(cert)}, nil
+	}
+	var pools []*pki.Pool
+	if len(q.Issuer) > 0 {
+		pool, err := a.issuerPool(p, q.Issuer)
+		if err != nil {
+			return nil, err
+		}
+		pools = append(pools, pool)
+	}
+	if pool := a.Pool(trustlist.Status); pool.Len() > 0 {
+		pools = append(pools, pool)
+	}
+	if len(pools) == 0 {
+		return nil, errors.New("nobody is trusted for status lists")
+	}
+	return pools, nil
+}
+
+// trustPoint is the certificate that a document names for its lists, nil if none.
+func trustPoint(c status.Claim) []byte {
+	switch {
+	case c.List != nil && c.List.Certificate != nil:
+		return c.List.Certificate
+	case c.Identifier != nil:
+		return c.Identifier.Certificate
+	}
+	return nil
+}
+
+// issuerPool is the CA that issued the signer of the document: the next of its
+// chain, or an anchor. A signer that is trusted exactly signs its own lists.
+func (a *Anchors) issuerPool(p trustlist.Purpose, issuer [][]byte) (*pki.Pool, error) {
+	certs, err := pki.ParseChain(issuer)
+	if err != nil {
+		return nil, fmt.Errorf("the document's signer: %w", err)
+	}
+	for _, anchor := range a.Lookup(p, certs[0]) {
+		if anchor.Exact {
+			return pki.NewPool().WithExact(certs[0]), nil
+		}
+	}
+	if len(certs) > 1 {
+		return pki.NewPool(certs[1]), nil
+	}
+	var roots []*x509.Certificate
+	for _, anchor := range a.For(p) {
+		if !anchor.Exact && pki.IssuedUnder(certs[0], anchor.Certificate) {
+			roots = append(roots, anchor.Certificate)
+		}
+	}
+	return pki.NewPool(roots...), nil
+}
