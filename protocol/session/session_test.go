@@ -99,6 +99,9 @@ func gone(t *testing.T, d *session.Device, r *session.Reader) {
 			t.Errorf("%s after the end: %v", call, err)
 		}
 	}
+	if (d != nil && session.DeviceHoldsKeys(d)) || (r != nil && session.ReaderHoldsKeys(r)) {
+		t.Error("keys are left after the end")
+	}
 	if d != nil {
 		event, err := d.Receive([]byte{0xa0}, now)
 		check("Device.Receive", err)
@@ -231,7 +234,10 @@ func TestDeviceRefusesData(t *testing.T) {
 			session.SkipMessage(r)
 			return must(t)(r.Request([]byte("after a lost one"), now))
 		},
-		"before the answer": func(*testing.T, *session.Device, *session.Reader) []byte { return dataMessage(make([]byte, 40)) },
+		"before the answer": func(t *testing.T, _ *session.Device, r *session.Reader) []byte {
+			session.AskAgain(r)
+			return must(t)(r.Request([]byte("impatient"), now))
+		},
 		"second establishment": func(t *testing.T, _ *session.Device, r *session.Reader) []byte {
 			return establishment(t, r.EReaderKey(), make([]byte, 40))
 		},

@@ -140,6 +140,39 @@ func (s *spy) Put(ctx context.Context, name string, value []byte) error {
 	return s.Memory.Put(ctx, name, value)
 }
 
+// meddling runs a function once, between the reading of a record and its use.
+type meddling struct {
+	*software.Memory
+	meddle func()
+}
+
+func (m *meddling) Get(ctx context.Context, name string) ([]byte, error) {
+	value, err := m.Memory.Get(ctx, name)
+	if meddle := m.meddle; meddle != nil {
+		m.meddle = nil
+		meddle()
+	}
+	return value, err
+}
+
+// A key that is deleted while another goroutine loads it does not come back.
+func TestDeleteDuringLoad(t *testing.T) {
+	storage := &meddling{Memory: software.NewMemory()}
+	a := open(t, software.Options{Storage: storage, Secret: secret})
+	info := one(t, a, securearea.Request{Curve: securearea.P256, Purpose: securearea.Sign})
+	storage.meddle = func() {
+		if err := a.Delete(t.Context(), info.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := signs(t, a, info); err != nil {
+		t.Errorf("the load that was first: %v", err)
+	}
+	if err := signs(t, a, info); !errors.Is(err, securearea.ErrNotFound) {
+		t.Errorf("after the deletion: %v", err)
+	}
+}
+
 // A record that was changed, or put under another name, is invalidated; it
 // never signs, and never with another key.
 func TestDamagedRecords(t *testing.T) {
