@@ -322,6 +322,7 @@ func TestPoPRefusals(t *testing.T) {
 		{"from the future", "iat", func(p *attestation.PoP) { p.IssuedAt = now.Add(10 * time.Minute) }, app},
 		{"long jti", "jti", func(p *attestation.PoP) { p.ID = strings.Repeat("j", 600) }, app},
 		{"another key", "signature", func(*attestation.PoP) {}, testkit.Signer(t, elliptic.P256())},
+		{"Ed25519", "algorithm", func(*attestation.PoP) {}, testkit.Ed25519(t)},
 	} {
 		p := good
 		c.change(&p)
