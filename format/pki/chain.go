@@ -118,8 +118,8 @@ func (p Path) Signer() *x509.Certificate { return p.Chain[0] }
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and B.3; RFC 5280, 6.1.
 func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Path, check.Report) {
-	c := checker{policy: Tolerant}
-	c.Checks = make([]check.Check, 0, 24)
+	c := checker{policy: Tolerant, brief: true}
+	c.Checks = make([]check.Check, 0, 12)
 	if o.Strict {
 		c.policy = Strict
 	}
@@ -131,7 +131,9 @@ func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Pat
 	if path, ok := c.exactSigner(chain, anchors, o.Now); ok {
 		return path, c.Report
 	}
-	c.profile(o.Profile)
+	if c.profile(o.Profile); c.OK() {
+		c.Pass("certificate profile", c.rules.clause, string(o.Profile))
+	}
 	path := c.build(chain, anchors, o.Now)
 	if path.Anchor != nil {
 		c.limits(path, o.Now)

@@ -32,6 +32,14 @@ type checker struct {
 	cert   *x509.Certificate
 	rules  rules
 	policy Policy
+	brief  bool // of the profile, report departures alone
+}
+
+// pass records that a field is as the profile asks.
+func (c *checker) pass(name, clause, seen string) {
+	if !c.brief {
+		c.Pass(name, clause, seen)
+	}
 }
 
 // departure records that the certificate departs from the profile.
@@ -82,7 +90,7 @@ func (c *checker) profile(p Profile) {
 // present records whether something that the profile demands is there.
 func (c *checker) present(name string, there bool, w weight, advice string) bool {
 	if there {
-		c.Pass(name, c.rules.clause, "present")
+		c.pass(name, c.rules.clause, "present")
 	} else {
 		c.departure(w, name, c.rules.clause, "absent", advice)
 	}
@@ -93,7 +101,7 @@ func (c *checker) versionAndSerial() {
 	if c.cert.Version != 3 {
 		c.departure(trust, "version", clauseB11, fmt.Sprintf("v%d", c.cert.Version), "issue an X.509 version 3 certificate")
 	} else {
-		c.Pass("version", clauseB11, "v3")
+		c.pass("version", clauseB11, "v3")
 	}
 	// Sixteen leading zero bits of 63 random ones happen once in 65536.
 	switch bits := c.cert.SerialNumber.BitLen(); {
@@ -102,7 +110,7 @@ func (c *checker) versionAndSerial() {
 	case bits < 63-16:
 		c.departure(form, "serial number", clauseB11, fmt.Sprintf("%d bits", bits), "use at least 63, better 71 random bits")
 	default:
-		c.Pass("serial number", clauseB11, "positive, at most 20 octets, long enough to be random")
+		c.pass("serial number", clauseB11, "positive, at most 20 octets, long enough to be random")
 	}
 }
 
@@ -112,7 +120,7 @@ func (c *checker) algorithm() {
 		c.departure(trust, "signature algorithm", clauseB11, alg.String(), "sign with ECDSA and SHA-256, SHA-384 or SHA-512")
 		return
 	}
-	c.Pass("signature algorithm", clauseB11, alg.String())
+	c.pass("signature algorithm", clauseB11, alg.String())
 }
 
 // signatureAllowed is the allow-list of certificate signature algorithms.
@@ -125,7 +133,8 @@ func signatureAllowed(alg x509.SignatureAlgorithm) bool {
 }
 
 func (c *checker) publicKey() {
-	if err := key.Check(c.cert.PublicKey); err != nil {
+	// crypto/x509 has checked that the point is on its curve.
+	if _, err := key.AlgorithmOf(c.cert.PublicKey); err != nil {
 		c.departure(trust, "public key", c.rules.clause, fmt.Sprintf("%T", c.cert.PublicKey), "use a key on P-256, P-384 or P-521, or Ed25519 where the profile allows it")
 		return
 	}
@@ -135,9 +144,9 @@ func (c *checker) publicKey() {
 			c.departure(form, "public key", c.rules.clause, "Ed25519", "use an EC key")
 			return
 		}
-		c.Pass("public key", c.rules.clause, "Ed25519")
+		c.pass("public key", c.rules.clause, "Ed25519")
 	case *ecdsa.PublicKey: // crypto/x509 takes only named curves and uncompressed points
-		c.Pass("public key", c.rules.clause, pub.Params().Name)
+		c.pass("public key", c.rules.clause, pub.Params().Name)
 	}
 }
 
@@ -149,7 +158,7 @@ func (c *checker) validity() {
 	case d > c.rules.maxValid:
 		c.departure(form, "validity period", c.rules.clause, fmt.Sprintf("%.1f days", d.Hours()/24), fmt.Sprintf("at most %d days", c.rules.maxValid/day))
 	default:
-		c.Pass("validity period", c.rules.clause, "within the maximum")
+		c.pass("validity period", c.rules.clause, "within the maximum")
 	}
 }
 
@@ -166,7 +175,7 @@ func (c *checker) names() {
 	case !c.rules.self && !c.rules.ca && same:
 		c.departure(trust, "issuer", c.rules.clause, "equal to the subject", "have a CA issue it")
 	default:
-		c.Pass("issuer", c.rules.clause, "as the profile asks")
+		c.pass("issuer", c.rules.clause, "as the profile asks")
 	}
 	list, ok := attributes(c.cert.RawSubject)
 	if !ok {
@@ -209,7 +218,7 @@ func (c *checker) keyIdentifiers() {
 	case !ok || !bytes.Equal(c.cert.SubjectKeyId, want[:]):
 		c.departure(form, "subject key identifier", clauseB11, "not the SHA-1 of the public key", "compute it over the BIT STRING contents")
 	default:
-		c.Pass("subject key identifier", c.rules.clause, "SHA-1 of the public key")
+		c.pass("subject key identifier", c.rules.clause, "SHA-1 of the public key")
 	}
 	if c.rules.aki == required {
 		c.present("authority key identifier", len(c.cert.AuthorityKeyId) > 0, form, "add the issuer's subject key identifier")
@@ -228,7 +237,7 @@ func (c *checker) keyUsage() {
 	case !ext.Critical:
 		c.departure(form, "key usage", c.rules.clause, "not critical", "mark it critical")
 	default:
-		c.Pass("key usage", c.rules.clause, usageNames(c.rules.usage))
+		c.pass("key usage", c.rules.clause, usageNames(c.rules.usage))
 	}
 }
 
@@ -250,7 +259,7 @@ func (c *checker) basicConstraints() {
 		if c.cert.IsCA {
 			c.departure(trust, "basic constraints", c.rules.clause, "CA", "a signer must not be a CA")
 		} else {
-			c.Pass("basic constraints", c.rules.clause, "no CA")
+			c.pass("basic constraints", c.rules.clause, "no CA")
 		}
 		return
 	}
@@ -262,7 +271,7 @@ func (c *checker) basicConstraints() {
 	case !ext.Critical:
 		c.departure(form, "basic constraints", c.rules.clause, "not critical", "mark it critical")
 	default:
-		c.Pass("basic constraints", c.rules.clause, "CA, path length 0")
+		c.pass("basic constraints", c.rules.clause, "CA, path length 0")
 	}
 }
 
@@ -272,11 +281,11 @@ func (c *checker) extendedKeyUsage() {
 	if len(c.rules.ekus) == 0 {
 		switch {
 		case ext == nil:
-			c.Pass(name, c.rules.clause, "absent")
+			c.pass(name, c.rules.clause, "absent")
 		case c.rules.ca || c.hasEKU(oidMDLDS, oidMDLJWS, oidMDLReader, oidMDLVICAL, oidMdocDS, oidMdocRead, oidMdocVICAL):
 			c.departure(form, name, c.rules.clause, "one of another purpose", "leave it out")
 		default:
-			c.Pass(name, c.rules.clause, "none of another purpose")
+			c.pass(name, c.rules.clause, "none of another purpose")
 		}
 		return
 	}
@@ -294,7 +303,7 @@ func (c *checker) extendedKeyUsage() {
 	case !ext.Critical:
 		c.departure(form, name, c.rules.clause, "not critical", "mark it critical")
 	default:
-		c.Pass(name, c.rules.clause, c.rules.ekus[0])
+		c.pass(name, c.rules.clause, c.rules.ekus[0])
 	}
 }
 
@@ -341,7 +350,7 @@ func (c *checker) issuerAltName() {
 	case ext.Critical:
 		c.departure(form, "issuer alternative name", c.rules.clause, "critical", "mark it non-critical")
 	default:
-		c.Pass("issuer alternative name", c.rules.clause, "present")
+		c.pass("issuer alternative name", c.rules.clause, "present")
 	}
 }
 
@@ -367,7 +376,7 @@ func (c *checker) distributionPoints() {
 	case ext.Critical:
 		c.departure(form, name, clauseB11, "critical", "mark it non-critical")
 	default:
-		c.Pass(name, clauseB11, "a URI")
+		c.pass(name, clauseB11, "a URI")
 	}
 }
 
@@ -402,7 +411,7 @@ func (c *checker) extensions() {
 		}
 	}
 	if len(c.Checks) == before {
-		c.Pass("extensions", clauseB11, "none forbidden, no unknown critical one")
+		c.pass("extensions", clauseB11, "none forbidden, no unknown critical one")
 	}
 }
 
@@ -431,7 +440,9 @@ func (c *checker) checkCountry(ca *x509.Certificate) {
 	}
 	switch {
 	case state == caState:
-		c.Pass("state or province", clauseB11, state)
+		if state != "" {
+			c.Pass("state or province", clauseB11, state)
+		}
 	case state == "":
 		c.departure(form, "state or province", clauseB11, "absent", advice)
 	case caState != "":

@@ -136,6 +136,21 @@ func TestAAMVA(t *testing.T) {
 	}
 }
 
+// Fourteen issuing authorities' roots from the field, and the signer of their
+// list, keep to the profiles to the letter.
+func TestAAMVAProfiles(t *testing.T) {
+	raw, _, _ := aamva(t)
+	v, err := trustlist.ParseVICAL(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range v.Entries {
+		if r := pki.CheckProfile(v.Entries[i].Certificate, pki.IACARoot, pki.Strict); !r.OK() {
+			t.Errorf("entry %d, %s: %s", i, v.Entries[i].Certificate.Subject, r)
+		}
+	}
+}
+
 // signers is a CA of list signers with one for each kind of list.
 type signers struct {
 	root        *x509.Certificate
