@@ -3,6 +3,7 @@ package mdoc_test
 import (
 	"bytes"
 	"crypto/ecdh"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"strings"
@@ -162,4 +163,9 @@ func base64url(t testing.TB, s string) []byte {
 		t.Fatal(err)
 	}
 	return b
+}
+
+func sha(b []byte) []byte {
+	sum := sha256.Sum256(b)
+	return sum[:]
 }
