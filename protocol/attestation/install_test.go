@@ -271,4 +271,28 @@ func TestClientRefusesAnAnswerAboutAnotherKey(t *testing.T) {
 	if got, err := c.Install(context.Background(), attestation.InstallRequest{Format: attestation.EvidenceSoftwareTOFU, App: anApp, Area: anArea}, now); err == nil || got != nil {
 		t.Errorf("accepted %+v", got)
 	}
+	if got, err := c.Renew(context.Background(), attestation.RenewRequest{InstanceID: "../i1", App: anApp}, nil, now); err == nil || got != nil {
+		t.Errorf("an instance id that leads elsewhere: %+v", got)
+	}
+
+	asked, answered := testkit.Signer(t, elliptic.P256()).Public(), testkit.Signer(t, elliptic.P256()).Public()
+	for name, k := range map[string]attestation.KeyAttestation{
+		"another key":   {IssuedAt: now, Expires: now.Add(time.Hour), Keys: []crypto.PublicKey{answered}, Nonce: "n"},
+		"one more key":  {IssuedAt: now, Expires: now.Add(time.Hour), Keys: []crypto.PublicKey{asked, answered}, Nonce: "n"},
+		"another nonce": {IssuedAt: now, Expires: now.Add(time.Hour), Keys: []crypto.PublicKey{asked}, Nonce: "m"},
+	} {
+		token, err := k.Sign(context.Background(), p.attester.signer, p.attester.chain)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+			if strings.HasSuffix(r.URL, "/challenge") {
+				return p.fetch(ctx, r)
+			}
+			return attestation.KeyAttestationReply(attestation.KeyAttestationResponse{KeyAttestation: token}), nil
+		}
+		if _, err := c.AttestKeys(context.Background(), attestation.KeyAttestationRequest{InstanceID: "i1", Keys: []crypto.PublicKey{asked}, Nonce: "n", Area: anArea}, now); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
 }

@@ -11,6 +11,18 @@
 // remembered in an [once.Store] bound to the caller's transaction; the client
 // is given a [fetch.Func]. Time is passed in.
 //
+// How a role uses the server: NewServer once for each tenant; for each request
+// it opens a transaction and calls, with the store of that transaction,
+//
+//	PAR endpoint            Push
+//	authorisation endpoint  Authorize; then, for the same browser session, Approve or Refuse
+//	token endpoint          Token
+//	challenge endpoint      Challenge
+//	credential endpoints    CheckAccess, and goes on with the Grant
+//	making an offer         Offer
+//
+// commits, and sends the Reply. The well-known URL serves Metadata.
+//
 // There are no bearer tokens, no clients with secrets, no implicit grant and
 // no refresh tokens.
 package oauth

@@ -50,8 +50,11 @@ func TestPushRefusals(t *testing.T) {
 		{"unknown details", func(f url.Values) {
 			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"?"}]`)
 		}, "invalid_authorization_details"},
-		{"other type of details", func(f url.Values) { f.Set("authorization_details", `[{"type":"payment"}]`) }, "invalid_authorization_details"},
+		{"other type of details", func(f url.Values) { f.Set("authorization_details", `[{"type":"payment","credential_configuration_id":"no-scope"}]`) }, "invalid_authorization_details"},
 		{"details are no array", func(f url.Values) { f.Set("authorization_details", `{}`) }, "invalid_authorization_details"},
+		{"identifiers in a request", func(f url.Values) {
+			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"no-scope","credential_identifiers":["x"]}]`)
+		}, "invalid_authorization_details"},
 		{"details for another issuer", func(f url.Values) {
 			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"no-scope","locations":["https://other.example"]}]`)
 		}, "invalid_authorization_details"},
@@ -207,7 +210,7 @@ func TestAuthorizationEndpointRefusals(t *testing.T) {
 				t.Fatalf("refusal %v, want %s", rep.Refusal, tc.code)
 			}
 			location := rep.Response.Get("location")
-			if strings.HasPrefix(location, redirect+"?") != tc.redirects {
+			if (location != "") != tc.redirects || (tc.redirects && !strings.HasPrefix(location, redirect+"?")) {
 				t.Errorf("redirect to %q", location)
 			}
 			if u, _ := url.Parse(location); tc.redirects && (u.Query().Get("iss") != issuer || u.Query().Get("state") != "s" || u.Query().Get("error") != tc.code) {
