@@ -123,13 +123,12 @@ const (
 	attrOU     = "\x55\x04\x0b"
 )
 
-// attributes walks a DER Name.
-func attributes(raw []byte) (list []attribute, ok bool) {
+// attributes appends those of a DER Name to list.
+func attributes(list []attribute, raw []byte) (_ []attribute, ok bool) {
 	rdns, ok := inside(raw, tagSequence)
 	if !ok {
 		return nil, false
 	}
-	list = make([]attribute, 0, 8)
 	for len(rdns) > 0 {
 		var set element
 		if set, rdns, ok = next(rdns); !ok || set.tag != tagSet {
@@ -182,7 +181,7 @@ func (n Name) encode() ([]byte, error) {
 // or request. Attributes that a Name cannot hold, repeated ones and string
 // types other than PrintableString and UTF8String are ErrUnsupported.
 func NameOf(raw []byte) (Name, error) {
-	list, ok := attributes(raw)
+	list, ok := attributes(nil, raw)
 	if !ok {
 		return Name{}, fmt.Errorf("distinguished name: %w", ErrMalformed)
 	}
