@@ -65,7 +65,7 @@ type keyClaims struct {
 }
 
 // Sign builds the JWT. chain is the x5c header: the signer's certificate
-// first, the trust anchor left out.
+// first and not self-signed, the trust anchor left out (HAIP 1.0, 4.5.1).
 func (k KeyAttestation) Sign(ctx context.Context, signer key.Signer, chain []*x509.Certificate) (string, error) {
 	h, err := header(TypeKeyAttestation, chain)
 	if err != nil {

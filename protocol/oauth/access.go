@@ -56,8 +56,8 @@ func (s *Server) CheckAccess(ctx context.Context, st once.Store, r fetch.Request
 	e.Status = 401
 	rep := refusal(e)
 	rep.Response.Header["www-authenticate"] = fmt.Sprintf(`DPoP error="%s", error_description="%s", algs="%s"`, e.Code, e.Description, strings.Join(dpopAlgorithms(), " "))
-	if s.config.DPoPNonces != nil {
-		rep.Response.Header["dpop-nonce"] = s.config.DPoPNonces.Issue(now)
+	if n := s.DPoPNonce(now); n != "" {
+		rep.Response.Header["dpop-nonce"] = n
 	}
 	return nil, rep, nil
 }

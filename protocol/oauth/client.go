@@ -58,7 +58,7 @@ type Authorization struct {
 // be bound to the DPoP key. RFC 9126, 2; RFC 9449, 10.
 func (c *Client) Push(ctx context.Context, r AuthorizationRequest, now time.Time) (*Authorization, error) {
 	if c.Server.PushedAuthorizationRequestEndpoint == "" || c.Server.AuthorizationEndpoint == "" {
-		return nil, errors.New("oauth: the server has no authorisation or PAR endpoint (HAIP 1.0, 4.2)")
+		return nil, errors.New("oauth: the server has no authorisation or PAR endpoint (HAIP 1.0, 4)")
 	}
 	jkt, err := jose.ThumbprintString(c.DPoP.Public())
 	if err != nil {

@@ -168,6 +168,32 @@ func TestResourceNonceErrorInAnyCase(t *testing.T) {
 	}
 }
 
+func TestNonceFromAnyEndpointSavesARoundTrip(t *testing.T) {
+	w := newWorld(t, nil)
+	c := w.client(clientID)
+	token := w.token(c)
+	w.now = w.now.Add(12 * time.Minute)
+	route := c.Fetch
+	c.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+		if r.URL != issuer+"/nonce" {
+			return route(ctx, r)
+		}
+		if r.Get("dpop") != "" || r.Get("authorization") != "" {
+			t.Error("token or proof sent to the nonce endpoint")
+		}
+		resp := fetch.JSONResponse(200, map[string]string{"c_nonce": "n"})
+		resp.Header["dpop-nonce"] = w.server.DPoPNonce(w.now)
+		return resp, nil
+	}
+	if _, err := c.Send(w.ctx, fetch.Request{Method: "POST", URL: issuer + "/nonce"}); err != nil {
+		t.Fatal(err)
+	}
+	sent := len(w.log)
+	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil || resp.Status != 200 || len(w.log) != sent+1 {
+		t.Errorf("%d after %d requests, %v", resp.Status, len(w.log)-sent, err)
+	}
+}
+
 func TestClientGivesUp(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)

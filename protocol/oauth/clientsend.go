@@ -40,7 +40,7 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values, wit
 				return fetch.Response{}, err
 			}
 		}
-		resp, err := c.send(ctx, r)
+		resp, err := c.Send(ctx, r)
 		if err != nil {
 			return fetch.Response{}, err
 		}
@@ -60,7 +60,7 @@ func (c *Client) firstChallenge(ctx context.Context) error {
 	if c.Attestation == "" || c.Server.ChallengeEndpoint == "" || c.challenge != "" {
 		return nil
 	}
-	resp, err := c.send(ctx, fetch.Request{Method: "POST", URL: c.Server.ChallengeEndpoint, Header: map[string]string{"accept": "application/json"}})
+	resp, err := c.Send(ctx, fetch.Request{Method: "POST", URL: c.Server.ChallengeEndpoint, Header: map[string]string{"accept": "application/json"}})
 	if err != nil {
 		return fmt.Errorf("challenge: %w", err)
 	}
@@ -87,8 +87,10 @@ func (c *Client) prove(ctx context.Context, r *fetch.Request, token string, now 
 	return nil
 }
 
-// send does one exchange and remembers the nonce and challenge in the answer.
-func (c *Client) send(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+// Send does one exchange without token or proof, as with the nonce endpoint of
+// an issuer, and remembers the DPoP nonce and challenge in the answer: HAIP
+// 1.0, 4 lets any endpoint give them.
+func (c *Client) Send(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 	if err := CheckURL(r.URL); err != nil {
 		return fetch.Response{}, err
 	}
@@ -121,7 +123,7 @@ func (c *Client) Resource(ctx context.Context, t *Token, r fetch.Request, now ti
 		if err := c.prove(ctx, &r, t.AccessToken, now); err != nil {
 			return fetch.Response{}, err
 		}
-		resp, err := c.send(ctx, r)
+		resp, err := c.Send(ctx, r)
 		if err != nil {
 			return fetch.Response{}, err
 		}

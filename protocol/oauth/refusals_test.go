@@ -50,7 +50,9 @@ func TestPushRefusals(t *testing.T) {
 		{"unknown details", func(f url.Values) {
 			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"?"}]`)
 		}, "invalid_authorization_details"},
-		{"other type of details", func(f url.Values) { f.Set("authorization_details", `[{"type":"payment","credential_configuration_id":"no-scope"}]`) }, "invalid_authorization_details"},
+		{"other type of details", func(f url.Values) {
+			f.Set("authorization_details", `[{"type":"payment","credential_configuration_id":"no-scope"}]`)
+		}, "invalid_authorization_details"},
 		{"details are no array", func(f url.Values) { f.Set("authorization_details", `{}`) }, "invalid_authorization_details"},
 		{"identifiers in a request", func(f url.Values) {
 			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"no-scope","credential_identifiers":["x"]}]`)

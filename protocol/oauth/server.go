@@ -249,12 +249,22 @@ func (s *Server) fail(err error, now time.Time) (Reply, error) {
 // freshen adds the nonce and challenge for the client's next request.
 // RFC 9449, 8.2; draft-ietf-oauth-attestation-based-client-auth-07, 8.1.
 func (s *Server) freshen(rep *Reply, now time.Time) {
-	if s.config.DPoPNonces != nil {
-		rep.Response.Header["dpop-nonce"] = s.config.DPoPNonces.Issue(now)
+	if n := s.DPoPNonce(now); n != "" {
+		rep.Response.Header["dpop-nonce"] = n
 	}
 	if s.config.Challenges != nil && s.config.Attesters != nil {
 		rep.Response.Header["oauth-client-attestation-challenge"] = s.config.Challenges.Issue(now)
 	}
+}
+
+// DPoPNonce is a fresh nonce for the DPoP-Nonce header of any answer, "" when
+// none are used. The wallet saves a round trip when the nonce endpoint and the
+// credential endpoint give one. RFC 9449, 8.2; HAIP 1.0, 4.
+func (s *Server) DPoPNonce(now time.Time) string {
+	if s.config.DPoPNonces == nil {
+		return ""
+	}
+	return s.config.DPoPNonces.Issue(now)
 }
 
 // configured reports whether there is a configuration of this id.
