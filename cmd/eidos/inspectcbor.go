@@ -22,6 +22,8 @@ type shape struct {
 	items []field
 	// inner is the shape of what is in a byte string or under tag 24.
 	inner *shape
+	// guess looks into a byte string for something that recognise knows.
+	guess bool
 	// show renders a leaf.
 	show func(b []byte) (node, bool)
 }
@@ -174,9 +176,13 @@ func walkTag(r *cbor.Reader, s *shape, n *node) {
 
 // walkBytes shows a byte string, and what is in it where the shape knows.
 func walkBytes(b []byte, s *shape, n *node) {
-	if s.inner != nil {
+	inner := s.inner
+	if inner == nil && s.guess && cbor.Check(b, cbor.Limits{Size: maxInput}) == nil {
+		inner = recognise(b)
+	}
+	if inner != nil {
 		n.Note = join(n.Note, fmt.Sprintf("CBOR in %d bytes", len(b)))
-		embed(b, s.inner, n)
+		embed(b, inner, n)
 		return
 	}
 	n.Value = shortHex(b)

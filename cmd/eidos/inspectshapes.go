@@ -74,7 +74,7 @@ func msoShape() *shape {
 // sign1Shape is a COSE_Sign1 whose payload has a known shape.
 func sign1Shape(payload *shape) *shape {
 	if payload == nil {
-		payload = &shape{}
+		payload = &shape{guess: true}
 	} else {
 		payload = &shape{inner: payload}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -43,7 +44,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		kong.Writers(out, errw),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Bind(m),
-		kong.Vars{"data": dataDir(getenv)},
+		kong.Vars{"data": dataDir(getenv), "profiles": profileNames()},
 	)
 	if err != nil {
 		fmt.Fprintln(errw, "eidos: internal error:", err)
@@ -64,6 +65,8 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		}
 		return exitUsage
 	}
+	words := strings.Fields(kctx.Selected().Path())
+	kctx.Bind(commandWord(words[len(words)-1]))
 	if err := kctx.Run(m); err != nil {
 		return m.report(err)
 	}

@@ -1,0 +1,309 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/keyring"
+)
+
+// pkiCmd makes and checks the certificates of a system by hand. The roles make
+// their own; these are for test set-ups and for roots that stay offline.
+type pkiCmd struct {
+	IACA     pkiRootCmd  `cmd:"" name:"iaca" help:"Make an issuing authority root (ISO/IEC 18013-5, B.1.2)."`
+	DS       pkiLeafCmd  `cmd:"" name:"ds" help:"Make a document signer under a root (B.1.4)."`
+	ReaderCA pkiRootCmd  `cmd:"" name:"reader-ca" help:"Make a root for reader certificates."`
+	Reader   pkiLeafCmd  `cmd:"" name:"reader" help:"Make a reader certificate under a reader root (B.1.5)."`
+	VICAL    pkiVICALCmd `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
+	Check    pkiCheckCmd `cmd:"" name:"check" help:"Check certificates against a profile, clause by clause."`
+}
+
+// pkiKeys is where the commands keep keys and certificates.
+type pkiKeys struct {
+	Keys string `type:"path" default:"eidos-pki" placeholder:"DIR" help:"Folder of the secure area and its certificates."`
+}
+
+func (k pkiKeys) ring(ctx context.Context) (*keyring.Ring, error) {
+	area, err := openArea(ctx, k.Keys, "pki")
+	if err != nil {
+		return nil, err
+	}
+	return keyring.New(area, &fileKeys{path: filepath.Join(k.Keys, "records.json")}), nil
+}
+
+// kinds says what the command words stand for.
+type kind struct {
+	profile  pki.Profile
+	purpose  keyring.Purpose
+	ca       keyring.Purpose // that issues it, if it is no root
+	lifetime time.Duration
+}
+
+func pkiKind(word string) kind {
+	const day = 24 * time.Hour
+	switch word {
+	case "iaca":
+		return kind{pki.IACARoot, keyring.IACA, "", 9 * 365 * day}
+	case "reader-ca":
+		return kind{pki.ReaderCA, keyring.ReaderCA, "", 9 * 365 * day}
+	case "ds":
+		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
+	case "reader":
+		return kind{pki.ReaderAuth, keyring.Reader, keyring.ReaderCA, 1180 * day}
+	}
+	return kind{pki.VICALSigner, keyring.VICAL, "vical-ca", 1180 * day}
+}
+
+type pkiRootCmd struct {
+	pkiKeys
+	Name    string `required:"" help:"Common name of the root."`
+	Country string `help:"ISO 3166-1 alpha-2; an issuing authority needs one."`
+	State   string `help:"State or province, where a part of a country issues."`
+	Contact string `required:"" help:"E-mail address or https URL of the authority."`
+	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the certificate (DER) here; default KEYS/NAME.cer."`
+}
+
+// Run makes a root.
+func (c *pkiRootCmd) Run(m *machine, word commandWord) error {
+	ring, err := c.ring(m.ctx)
+	if err != nil {
+		return err
+	}
+	k := pkiKind(string(word))
+	now := m.now()
+	from, to := pki.Validity(now, k.lifetime)
+	key, err := ring.Rotate(m.ctx, keyring.Spec{Tenant: "default", Purpose: k.purpose}, now,
+		func(ctx context.Context, key keyring.Key) ([][]byte, error) {
+			der, err := pki.Issue(ctx, k.profile, pki.Template{
+				Subject:   pki.Name{Country: c.Country, State: c.State, CommonName: c.Name},
+				PublicKey: key.Public(), NotBefore: from, NotAfter: to, Contact: c.Contact,
+			}, key)
+			return [][]byte{der}, err
+		})
+	if err != nil {
+		return err
+	}
+	return c.write(m, c.Out, string(word), key)
+}
+
+// write saves the leaf of a key and says where.
+func (k pkiKeys) write(m *machine, out, word string, key keyring.Key) error {
+	if out == "" {
+		out = filepath.Join(k.Keys, word+".cer")
+	}
+	if err := writeFile(out, key.Record.Chain[0], 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(m.out, "wrote %s (valid until %s); its key stays in %s\n", out, key.Record.NotAfter.Format(time.DateOnly), k.Keys)
+	return nil
+}
+
+type pkiLeafCmd struct {
+	pkiKeys
+	Name string   `required:"" help:"Common name."`
+	DNS  []string `help:"DNS names of a reader that also asks remotely."`
+	CRL  string   `required:"" placeholder:"URL" help:"Where the root publishes its revocation list."`
+	Out  string   `short:"o" type:"path" placeholder:"FILE" help:"Write the certificate (DER) here; default KEYS/NAME.cer."`
+}
+
+// Run makes a certificate under the root that was made last.
+func (c *pkiLeafCmd) Run(m *machine, word commandWord) error {
+	ring, err := c.ring(m.ctx)
+	if err != nil {
+		return err
+	}
+	k := pkiKind(string(word))
+	now := m.now()
+	ca, err := ring.Current(m.ctx, "default", k.ca, now)
+	if err != nil {
+		return hint(fmt.Errorf("no root in %s: %w", c.Keys, err), "make one with eidos pki %s", k.ca)
+	}
+	root, err := pki.ParseCertificate(ca.Record.Chain[0])
+	if err != nil {
+		return err
+	}
+	key, err := issueUnder(m.ctx, ring, k, root, ca, pki.Template{Subject: underRoot(root, c.Name), DNS: c.DNS, CRLURL: c.CRL}, now)
+	if err != nil {
+		return err
+	}
+	return c.write(m, c.Out, string(word), key)
+}
+
+// underRoot is a subject with the root's country and state.
+func underRoot(root *x509.Certificate, name string) pki.Name {
+	n := pki.Name{CommonName: name}
+	if own, err := pki.NameOf(root.RawSubject); err == nil {
+		n.Country, n.State = own.Country, own.State
+	}
+	return n
+}
+
+func issueUnder(ctx context.Context, ring *keyring.Ring, k kind, root *x509.Certificate, ca keyring.Key, t pki.Template, now time.Time) (keyring.Key, error) {
+	t.NotBefore, t.NotAfter = pki.Validity(now, k.lifetime)
+	if t.NotAfter.After(root.NotAfter) {
+		t.NotAfter = root.NotAfter
+	}
+	t.Issuer = root
+	return ring.Rotate(ctx, keyring.Spec{Tenant: "default", Purpose: k.purpose}, now,
+		func(ctx context.Context, key keyring.Key) ([][]byte, error) {
+			t.PublicKey = key.Public()
+			der, err := pki.Issue(ctx, k.profile, t, ca)
+			return [][]byte{der}, err
+		})
+}
+
+type pkiVICALCmd struct {
+	pkiKeys
+	Provider string        `required:"" help:"Who publishes the list."`
+	Country  string        `required:"" help:"Country of the provider, ISO 3166-1 alpha-2."`
+	Contact  string        `required:"" help:"E-mail address or https URL of the provider."`
+	CRL      string        `required:"" placeholder:"URL" help:"Where the provider publishes its revocation list."`
+	DocTypes []string      `name:"doctype" default:"org.iso.18013.5.1.mDL" help:"Document types that are expected under the roots."`
+	Lifetime time.Duration `default:"720h" help:"When the next list is due."`
+	Out      string        `short:"o" type:"path" default:"vical.cbor" placeholder:"FILE" help:"Write the list here; its CA goes beside it, for verify --anchors."`
+	Roots    []string      `arg:"" type:"existingfile" help:"Certificates of issuing authorities, PEM or DER."`
+}
+
+// Run signs a VICAL, making its provider's CA and signer the first time.
+func (c *pkiVICALCmd) Run(m *machine) error {
+	ring, err := c.ring(m.ctx)
+	if err != nil {
+		return err
+	}
+	now := m.now()
+	ca, err := ring.Ensure(m.ctx, keyring.Spec{Tenant: "default", Purpose: "vical-ca"}, now, func(ctx context.Context, key keyring.Key) ([][]byte, error) {
+		from, to := pki.Validity(now, 9*365*24*time.Hour)
+		der, err := pki.Issue(ctx, pki.ServiceCA, pki.Template{
+			Subject:   pki.Name{Country: c.Country, Organization: c.Provider, CommonName: c.Provider + " CA"},
+			PublicKey: key.Public(), NotBefore: from, NotAfter: to, Contact: c.Contact}, key)
+		return [][]byte{der}, err
+	})
+	if err != nil {
+		return err
+	}
+	root, err := pki.ParseCertificate(ca.Record.Chain[0])
+	if err != nil {
+		return err
+	}
+	signer, err := issueUnder(m.ctx, ring, pkiKind("vical"), root, ca, pki.Template{
+		Subject: pki.Name{Country: c.Country, Organization: c.Provider, CommonName: c.Provider + " list signer"}, CRLURL: c.CRL}, now)
+	if err != nil {
+		return err
+	}
+	list, err := c.list(now)
+	if err != nil {
+		return err
+	}
+	leaf, err := pki.ParseCertificate(signer.Record.Chain[0])
+	if err != nil {
+		return err
+	}
+	raw, err := trustlist.BuildVICAL(m.ctx, list, []*x509.Certificate{leaf}, signer)
+	if err != nil {
+		return err
+	}
+	caFile := strings.TrimSuffix(c.Out, filepath.Ext(c.Out)) + ".ca.cer"
+	if err := writeFile(c.Out, raw, 0o644); err != nil {
+		return err
+	}
+	if err := writeFile(caFile, root.Raw, 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(m.out, "wrote %s with %d authorities, due again %s; its CA is %s\n",
+		c.Out, len(list.Entries), list.NextUpdate.Format(time.DateOnly), caFile)
+	return nil
+}
+
+func (c *pkiVICALCmd) list(now time.Time) (trustlist.VICAL, error) {
+	v := trustlist.VICAL{
+		Provider: c.Provider, Date: now.UTC().Truncate(time.Second), IssueID: uint64(now.Unix()), // grows with every list
+		NextUpdate: now.Add(c.Lifetime).UTC().Truncate(time.Second),
+	}
+	for _, name := range c.Roots {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return v, err
+		}
+		certs, err := pki.ParseBundle(data)
+		if err != nil {
+			return v, usage("%s: %v", name, err)
+		}
+		for _, cert := range certs {
+			if rep := pki.CheckProfile(cert, pki.IACARoot, pki.Default); !rep.OK() {
+				return v, fmt.Errorf("%s is no issuing authority root: %w", name, rep.Err())
+			}
+			v.Entries = append(v.Entries, trustlist.CertificateInfo{Certificate: cert, DocTypes: c.DocTypes})
+		}
+	}
+	return v, nil
+}
+
+type pkiCheckCmd struct {
+	Profile string   `required:"" help:"One of ${profiles}."`
+	Strict  bool     `help:"Fail what is a warning otherwise."`
+	JSON    bool     `help:"Print the reports as JSON."`
+	Files   []string `arg:"" type:"existingfile" help:"Certificates, PEM or DER."`
+}
+
+// profileNames lists the profiles for the help text.
+func profileNames() string {
+	var names []string
+	for _, p := range pki.Profiles() {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// Run checks and prints; status 1 if a certificate departs from the profile.
+func (c *pkiCheckCmd) Run(m *machine) error {
+	policy := pki.Default
+	if c.Strict {
+		policy = pki.Strict
+	}
+	if !strings.Contains(", "+profileNames()+", ", ", "+c.Profile+", ") {
+		return usage("--profile %q is none of %s", c.Profile, profileNames())
+	}
+	ok := true
+	for _, name := range c.Files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		certs, err := pki.ParseBundle(data)
+		if err != nil {
+			return usage("%s: %v", name, err)
+		}
+		for _, cert := range certs {
+			rep := pki.CheckProfile(cert, pki.Profile(c.Profile), policy)
+			ok = ok && rep.OK()
+			if err := c.print(m, name, cert, rep); err != nil {
+				return err
+			}
+		}
+	}
+	if !ok {
+		return errSilent
+	}
+	return nil
+}
+
+func (c *pkiCheckCmd) print(m *machine, name string, cert *x509.Certificate, rep check.Report) error {
+	if c.JSON {
+		return m.json(struct {
+			File    string       `json:"file"`
+			Subject string       `json:"subject"`
+			OK      bool         `json:"ok"`
+			Report  check.Report `json:"report"`
+		}{name, cert.Subject.String(), rep.OK(), rep})
+	}
+	fmt.Fprintf(m.out, "%s: %s\n%s\n", name, cert.Subject, rep)
+	return nil
+}
