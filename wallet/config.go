@@ -1,0 +1,77 @@
+package wallet
+
+import (
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"runtime"
+)
+
+// ConfigSource is the text of this file, of whose comments the manual is made.
+//
+//go:embed config.go
+var ConfigSource string
+
+// Config is what can be set about an mdoc app. The zero value is a working
+// demo.
+type Config struct {
+	// Name of the product, as it tells its provider; at most 128 characters.
+	// Optional, "eidos wallet".
+	Name string `yaml:"name"`
+
+	// Version of the product; at most 64 characters. Optional, "dev".
+	Version string `yaml:"version"`
+
+	// Platform that the app runs on. Optional, operating system and processor.
+	Platform string `yaml:"platform"`
+
+	// RedirectURI is where an authority's page sends the browser back to. It
+	// has to be the one that the authority knows for the client id of this
+	// product. Optional, http://127.0.0.1:8423/authorized.
+	RedirectURI string `yaml:"redirectURI"`
+
+	// Language of names and values, as a BCP 47 tag. Optional, "en".
+	Language string `yaml:"language"`
+
+	// Copies is how many copies of a document to get, each for one use; fewer
+	// if the authority gives fewer. Optional, 10.
+	Copies int `yaml:"copies"`
+}
+
+// maxCopies bounds Config.Copies: as many keys as one attestation holds.
+const maxCopies = 100
+
+// Check names everything that is wrong, at once.
+func (c Config) Check() error {
+	var errs []error
+	if len(c.Name) > 128 || len(c.Version) > 64 || len(c.Platform) > 64 {
+		errs = append(errs, errors.New("name has at most 128 characters, version and platform at most 64"))
+	}
+	if c.Copies < 0 || c.Copies > maxCopies {
+		errs = append(errs, fmt.Errorf("copies is %d, from 1 to %d", c.Copies, maxCopies))
+	}
+	if u, err := url.Parse(c.RedirectURI); c.RedirectURI != "" && (err != nil || !u.IsAbs() || u.Fragment != "") {
+		errs = append(errs, errors.New("redirectURI is not an absolute URI without fragment"))
+	}
+	return errors.Join(errs...)
+}
+
+// withDefaults fills in what was left open.
+func (c Config) withDefaults() Config {
+	for _, d := range []struct {
+		field *string
+		value string
+	}{
+		{&c.Name, "eidos wallet"}, {&c.Version, "dev"}, {&c.Platform, runtime.GOOS + "/" + runtime.GOARCH},
+		{&c.RedirectURI, "http://127.0.0.1:8423/authorized"}, {&c.Language, "en"},
+	} {
+		if *d.field == "" {
+			*d.field = d.value
+		}
+	}
+	if c.Copies == 0 {
+		c.Copies = 10
+	}
+	return c
+}

@@ -1,0 +1,160 @@
+package wallet
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+)
+
+// Event is what an entry of the log is about.
+type Event string
+
+// The events.
+const (
+	EventSharing  Event = "sharing"
+	EventIssuance Event = "issuance"
+	EventDeletion Event = "deletion"
+)
+
+// Outcome is what became of it.
+type Outcome string
+
+// The outcomes.
+const (
+	OutcomeDone    Outcome = "done"
+	OutcomeRefused Outcome = "refused" // by the holder
+	OutcomeNothing Outcome = "nothing" // no document answered the question
+	OutcomeFailed  Outcome = "failed"
+	// OutcomeOpen: it began and its end was not recorded, for example because
+	// the app was stopped. What the entry lists may have been shared.
+	OutcomeOpen Outcome = "open"
+)
+
+// Channel is the way a question came.
+type Channel string
+
+// The channels.
+const (
+	OnSite Channel = "on-site"
+	Remote Channel = "remote"
+)
+
+// Party is somebody the app deals with, as far as is known.
+type Party struct {
+	// Standing is how well it is known: trusted, unknown (it proved a name
+	// that nobody vouches for), anonymous or forged.
+	Standing assure.Standing `json:"standing"`
+	// Name is what its certificate says, else its address; control characters
+	// replaced. Only a trusted party's name is to be believed.
+	Name string `json:"name,omitempty"`
+	// VouchedBy names the trusted CA, if there is one.
+	VouchedBy string `json:"vouched_by,omitempty"`
+	// ID is the issuer's or the verifier's identifier; empty on-site.
+	ID string `json:"id,omitempty"`
+	// Fingerprint is the SHA-256 of the certificate it showed, in hex.
+	Fingerprint string `json:"fingerprint,omitempty"`
+}
+
+// LogEntry is one line of what happened: who and what, but no values. It
+// stays on the device.
+type LogEntry struct {
+	ID        string           `json:"id"` // in the order of time
+	At        time.Time        `json:"at"`
+	Event     Event            `json:"event"`
+	Outcome   Outcome          `json:"outcome"`
+	Reason    string           `json:"reason,omitempty"` // why nothing came of it
+	Channel   Channel          `json:"channel,omitempty"`
+	Party     Party            `json:"party"`
+	Purposes  []string         `json:"purposes,omitempty"`
+	Documents []LoggedDocument `json:"documents,omitempty"`
+}
+
+// LoggedDocument is a document that an entry is about.
+type LoggedDocument struct {
+	ID      string `json:"id,omitempty"` // Document.ID; empty if none answered
+	DocType string `json:"doctype"`
+	// Elements were shared or, if nothing was, asked for.
+	Elements []LoggedElement `json:"elements,omitempty"`
+	// Reused says that the copy had been shown before: there was no unused one
+	// left, so two verifiers could find out that they met the same person.
+	Reused bool `json:"reused,omitempty"`
+	Copies int  `json:"copies,omitempty"` // that were issued
+}
+
+// LoggedElement is an element of it.
+type LoggedElement struct {
+	NameSpace string `json:"namespace"`
+	ID        string `json:"id"`
+	Retain    bool   `json:"retain,omitempty"` // the verifier means to keep it
+}
+
+// Log lists what happened, the newest first.
+func (w *Wallet) Log(ctx context.Context) ([]LogEntry, error) {
+	var out []LogEntry
+	err := w.deps.Storage.View(ctx, func(t Txn) error {
+		items, err := t.List(ctx, kindLog, "")
+		if err != nil {
+			return err
+		}
+		out = make([]LogEntry, len(items))
+		for i, item := range items {
+			if err := json.Unmarshal(item.Value, &out[i]); err != nil {
+				return fmt.Errorf("stored log entry is damaged: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the log: %w", err)
+	}
+	slices.SortFunc(out, func(a, b LogEntry) int { return cmp.Compare(b.ID, a.ID) })
+	return out, nil
+}
+
+// DeleteLog forgets entries by id, or all if none is named.
+func (w *Wallet) DeleteLog(ctx context.Context, ids ...string) error {
+	err := w.deps.Storage.Tx(ctx, func(t Txn) error {
+		gone := ids
+		if len(gone) == 0 {
+			items, err := t.List(ctx, kindLog, "")
+			if err != nil {
+				return err
+			}
+			for _, item := range items {
+				gone = append(gone, item.ID)
+			}
+		}
+		for _, id := range gone {
+			if err := t.Delete(ctx, kindLog, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("delete from the log: %w", err)
+	}
+	return nil
+}
+
+// newEntry begins an entry. Its id sorts by time.
+func (w *Wallet) newEntry(e Event) LogEntry {
+	now := w.now().UTC()
+	return LogEntry{ID: fmt.Sprintf("%016x-%s", now.UnixMicro(), rand.Text()[:8]), At: now, Event: e}
+}
+
+// record stores an entry in a transaction of its own.
+func (w *Wallet) record(ctx context.Context, e LogEntry) error {
+	// What happened is recorded also when the person has stopped waiting.
+	err := w.deps.Storage.Tx(context.WithoutCancel(ctx), func(t Txn) error { return putJSON(ctx, t, kindLog, e.ID, e) })
+	if err != nil {
+		return fmt.Errorf("write the log: %w", err)
+	}
+	return nil
+}
