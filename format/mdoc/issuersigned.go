@@ -2,6 +2,7 @@ package mdoc
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/cose"
@@ -79,40 +80,36 @@ func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
 	p := parser{lim.or()}
 	var s IssuerSigned
 	r := p.open(data)
-	if r.Err() == nil {
-		if err := p.issuerSigned(&s, data); err != nil {
-			return nil, err
-		}
-	}
-	if err := r.Err(); err != nil {
+	p.issuerSigned(r, data, &s)
+	if err := r.Done(); err != nil {
 		return nil, wrap("IssuerSigned", err)
 	}
 	return &s, nil
 }
 
-// issuerSigned parses data, which was checked as a part of what it came in.
-func (p parser) issuerSigned(s *IssuerSigned, data []byte) error {
-	s.Raw = data
-	r := cbor.NewReader(data)
-	var auth []byte
+// issuerSigned takes an IssuerSigned; data is what r reads.
+func (p parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
+	start := r.Offset()
+	found := false
 	r.Map(func() {
 		switch string(r.TextBytes()) {
 		case "nameSpaces":
 			p.issuerNameSpaces(r, s)
 			r.In("nameSpaces")
 		case "issuerAuth":
-			auth = r.Raw()
+			found = true
+			p.issuerAuth(r, &s.Auth)
+			r.In("issuerAuth")
 		default:
 			r.Skip()
 		}
 	})
-	if auth == nil {
+	if !found {
 		need(r, 0, "issuerAuth")
 	}
-	if err := r.Done(); err != nil {
-		return wrap("IssuerSigned", err)
+	if r.Err() == nil {
+		s.Raw = data[start:r.Offset():r.Offset()]
 	}
-	return wrap("issuerAuth", p.issuerAuth(&s.Auth, auth))
 }
 
 func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
@@ -127,7 +124,8 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 		if n := r.Len(); n > 0 && n <= p.lim.Elements {
 			ns.Items = make([]IssuerSignedItem, 0, n)
 		}
-		ids, idBytes := make([][]byte, 0, cap(ns.Items)), 0
+		var few [32][]byte
+		ids, idBytes := few[:0], 0
 		r.Array(func(i int) {
 			if !bound(r, i+1, p.lim.Elements, "elements in a name space") {
 				return
@@ -170,11 +168,12 @@ const maxDigestID = 1<<31 - 1
 // setIDs gives the items their identifiers, all cut from one string: one
 // allocation for a name space instead of one for each of its elements.
 func (ns *IssuerNameSpace) setIDs(ids [][]byte, total int) {
-	joined := make([]byte, 0, total)
+	var joined strings.Builder
+	joined.Grow(total)
 	for _, id := range ids {
-		joined = append(joined, id...)
+		joined.Write(id)
 	}
-	rest := string(joined)
+	rest := joined.String()
 	for i, id := range ids { // not more than items, fewer after an error
 		ns.Items[i].ID, rest = rest[:len(id)], rest[len(id):]
 	}
@@ -215,22 +214,29 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) 
 	return id, wrap("IssuerSignedItem", r.Done())
 }
 
-// issuerAuth parses the COSE_Sign1 in raw, which was checked as a part of what
-// it came in, and the mobile security object inside, which was not.
-func (p parser) issuerAuth(a *IssuerAuth, raw []byte) error {
+// issuerAuth takes the COSE_Sign1 and parses the mobile security object inside.
+func (p parser) issuerAuth(r *cbor.Reader, a *IssuerAuth) {
+	if r.Err() != nil {
+		return
+	}
 	var err error
-	if a.Sign1, err = cose.ReadSign1(cbor.NewReader(raw)); err != nil {
-		return wrap("COSE_Sign1", err)
+	if a.Sign1, err = cose.ReadSign1(r); err != nil {
+		r.Fail(err)
+		return
 	}
 	switch {
 	case a.Sign1.Tagged:
-		return fmt.Errorf("%w: COSE_Sign1 with tag 18, which ISO/IEC 18013-5 leaves out", ErrSyntax)
+		err = fmt.Errorf("%w: COSE_Sign1 with tag 18, which ISO/IEC 18013-5 leaves out", ErrSyntax)
 	case a.Sign1.Payload == nil:
-		return fmt.Errorf("%w: no payload", ErrSyntax)
+		err = fmt.Errorf("%w: no payload", ErrSyntax)
 	case len(a.Sign1.X5Chain) > p.lim.Chain:
-		return fmt.Errorf("%w: more than %d certificates in x5chain", ErrLimit, p.lim.Chain)
+		err = fmt.Errorf("%w: more than %d certificates in x5chain", ErrLimit, p.lim.Chain)
+	default:
+		err = p.mso(&a.MSO, a.Sign1.Payload)
 	}
-	return p.mso(&a.MSO, a.Sign1.Payload)
+	if err != nil {
+		r.Fail(err)
+	}
 }
 
 // Item finds an element, or returns nil.

@@ -126,7 +126,8 @@ func (p *Presentation) Sign(ctx context.Context, transcript []byte, device key.S
 	if err != nil {
 		return err
 	}
-	if !key.Equal(bound, device.Public()) {
+	// bound was parsed, so the comparison needs no checks of its own.
+	if k, ok := bound.(interface{ Equal(crypto.PublicKey) bool }); !ok || !k.Equal(device.Public()) {
 		return fmt.Errorf("device signature: %w: the document is bound to another", ErrKey)
 	}
 	message, err := p.prepare(transcript, bound)

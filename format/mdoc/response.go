@@ -120,7 +120,7 @@ func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error)
 			r.Array(func(i int) {
 				if bound(r, i+1, p.lim.Documents, "documents") {
 					d.Documents = append(d.Documents, Document{})
-					r.Fail(p.document(&d.Documents[i], r.Raw()))
+					p.document(r, data, &d.Documents[i])
 				}
 			})
 			r.In("documents")
@@ -158,10 +158,9 @@ func (p parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
 	})
 }
 
-// document parses one Document, which was checked as a part of the response.
-func (p parser) document(d *Document, data []byte) error {
-	d.Raw = data
-	r := cbor.NewReader(data)
+// document takes one Document; data is what r reads.
+func (p parser) document(r *cbor.Reader, data []byte, d *Document) {
+	start := r.Offset()
 	var seen uint
 	r.Map(func() {
 		switch string(r.TextBytes()) {
@@ -169,9 +168,7 @@ func (p parser) document(d *Document, data []byte) error {
 			d.DocType = name(r)
 			seen |= 1
 		case "issuerSigned":
-			if raw := r.Raw(); raw != nil {
-				r.Fail(p.issuerSigned(&d.IssuerSigned, raw))
-			}
+			p.issuerSigned(r, data, &d.IssuerSigned)
 			r.In("issuerSigned")
 			seen |= 2
 		case "deviceSigned":
@@ -187,9 +184,9 @@ func (p parser) document(d *Document, data []byte) error {
 	})
 	need(r, seen, "docType", "issuerSigned", "deviceSigned")
 	if r.Err() == nil {
+		d.Raw = data[start:r.Offset():r.Offset()]
 		d.checkElements(r)
 	}
-	return wrap("Document", r.Done())
 }
 
 // checkElements refuses an element that both issuer and device signed.
