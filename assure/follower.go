@@ -60,11 +60,29 @@ type FollowerConfig struct {
 type Follower struct {
 	c FollowerConfig
 
-	mu      sync.Mutex
-	now     *Anchors  // the snapshot; nil before the first use
-	fetched time.Time // when the lists in it were fetched
-	tried   time.Time // when fetching was last attempted
+	// fetching is held while lists are loaded or fetched. Latest never waits
+	// for it: its caller may hold the transaction that storing waits for.
+	fetching sync.Mutex
+	tried    time.Time // when fetching was last attempted; under fetching
+
+	mu  sync.Mutex // guards now
+	now following
+}
+
+// following are the anchors in use.
+type following struct {
+	anchors *Anchors  // nil before the first use
+	fetched time.Time // when the lists were fetched
 	expires time.Time // when the first of the lists ends
+}
+
+// good reports whether there are anchors that hold at now.
+func (f following) good(now time.Time) bool { return f.anchors != nil && now.Before(f.expires) }
+
+func (f *Follower) current() following {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.now
 }
 
 // NewFollower returns a follower that has fetched nothing yet.
@@ -87,61 +105,57 @@ type lists struct {
 // When they cannot be fetched it returns the ones it has; the error says that
 // there are none.
 func (f *Follower) Anchors(ctx context.Context, now time.Time) (*Anchors, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.c.URL == "" {
 		return NewAnchors(f.c.Own...)
 	}
-	if f.now == nil {
+	f.fetching.Lock()
+	defer f.fetching.Unlock()
+	if f.current().anchors == nil {
 		f.load(ctx, now)
 	}
-	if f.now != nil && now.Sub(f.fetched) < f.c.Every && now.Before(f.expires) {
-		return f.now, nil
+	if c := f.current(); c.good(now) && now.Sub(c.fetched) < f.c.Every {
+		return c.anchors, nil
 	}
 	err := f.refresh(ctx, now)
-	if f.now == nil || !now.Before(f.expires) {
-		if err == nil {
-			err = errors.New("the lists of the trust service have expired")
-		}
-		return nil, fmt.Errorf("trust anchors: %w", err)
+	if c := f.current(); c.good(now) {
+		return c.anchors, nil
 	}
-	return f.now, nil
+	if err == nil {
+		err = errors.New("the lists of the trust service have expired")
+	}
+	return nil, fmt.Errorf("trust anchors: %w", err)
 }
 
 // Latest returns the anchors that are in memory, without I/O: for callers that
 // are in the middle of a transaction. Somebody else calls Anchors from time to
 // time.
 func (f *Follower) Latest(_ context.Context, now time.Time) (*Anchors, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	switch {
-	case f.c.URL == "":
+	if f.c.URL == "" {
 		return NewAnchors(f.c.Own...)
-	case f.now == nil:
+	}
+	c := f.current()
+	switch {
+	case c.anchors == nil:
 		return nil, errors.New("trust anchors: the lists of the trust service have not been fetched yet")
-	case !now.Before(f.expires):
+	case !c.good(now):
 		return nil, errors.New("trust anchors: the lists of the trust service have expired")
 	}
-	return f.now, nil
+	return c.anchors, nil
 }
 
 // Refresh fetches the lists now, for somebody who met a counterpart that is
 // not in them yet. It does nothing if that was tried a moment ago.
 func (f *Follower) Refresh(ctx context.Context, now time.Time) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	if f.c.URL == "" {
 		return nil
 	}
+	f.fetching.Lock()
+	defer f.fetching.Unlock()
 	return f.refresh(ctx, now)
 }
 
 // Fetched is when the lists in use were fetched; zero if there are none.
-func (f *Follower) Fetched() time.Time {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.fetched
-}
+func (f *Follower) Fetched() time.Time { return f.current().fetched }
 
 func (f *Follower) refresh(ctx context.Context, now time.Time) error {
 	if !f.tried.IsZero() && now.Sub(f.tried) < followPause {
@@ -187,9 +201,7 @@ func (f *Follower) load(ctx context.Context, now time.Time) {
 	if err != nil || f.pin(ctx, l.CA, now) != nil {
 		return
 	}
-	if f.use(l, now) != nil {
-		f.now = nil
-	}
+	_ = f.use(l, now) // lists that do not hold any more are fetched again
 }
 
 // use verifies lists under their CA, which is pinned by now, and puts them to use.
@@ -222,12 +234,15 @@ func (f *Follower) use(l lists, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	f.now, f.fetched, f.expires = set, l.Fetched, a.Expires.Time()
+	next := following{set, l.Fetched, a.Expires.Time()}
 	for _, end := range []time.Time{v.NotAfter, v.NextUpdate} {
-		if !end.IsZero() && end.Before(f.expires) {
-			f.expires = end
+		if !end.IsZero() && end.Before(next.expires) {
+			next.expires = end
 		}
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = next
 	return nil
 }
 
