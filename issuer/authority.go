@@ -1,0 +1,213 @@
+// Package issuer is the issuing authority: it knows attributes of persons from
+// a source, offers them documents, signs copies for keys of their mdoc app,
+// and publishes which of them were revoked.
+//
+// ISO/IEC 23220-1:2023, 8; OpenID4VCI 1.0; HAIP 1.0.
+package issuer
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/issuer/source"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/securearea"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+// Schema are the migrations of the authority's database, for db.Open with the
+// role "issuer".
+//
+//go:embed schema/*.sql
+var Schema embed.FS
+
+// Deps are what an authority works with.
+type Deps struct {
+	DB   *db.DB          // opened with Schema
+	Area securearea.Area // where the signing keys live
+	// Anchors returns the trust anchors to judge wallet and key attestations by.
+	Anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	Now     func() time.Time // optional, time.Now
+	Log     *slog.Logger     // optional, none
+}
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrUnknownTenant   = errors.New("issuer: no such tenant")
+	ErrUnknownOffering = errors.New("issuer: no such offering, or not by this grant")
+	ErrUnknownPerson   = errors.New("issuer: nobody in the source has this id")
+	ErrUnknownDocument = errors.New("issuer: no such document")
+	ErrDeceased        = errors.New("issuer: the person has died")
+	ErrInvalid         = errors.New("issuer: request not valid")
+)
+
+// Authority is an issuing authority. It may be used concurrently; several
+// processes may share a database and a secure area.
+type Authority struct {
+	config  Config
+	db      *db.DB
+	area    securearea.Area
+	anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	now     func() time.Time
+	log     *slog.Logger
+
+	types   *doctype.Catalogue
+	ring    *keyring.Ring
+	indexes *statuslist.Allocator
+	tenants map[string]*tenant
+	process string // names this process's audit chain
+	lists   *listCache
+	pages   *web.Pages
+	health  *web.Health
+	handler http.Handler
+}
+
+// New returns the authority. It makes no keys yet: Run does, or the first
+// request that needs one.
+func New(cfg Config, deps Deps) (*Authority, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("issuer: configuration: %w", err)
+	}
+	if deps.DB == nil || deps.Area == nil || deps.Anchors == nil {
+		return nil, errors.New("issuer: a database, a secure area and anchors are needed")
+	}
+	a := &Authority{
+		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, now: deps.Now, log: deps.Log,
+		tenants: map[string]*tenant{}, process: "issuer-" + rand.Text()[:10], lists: newListCache(), pages: newPages(),
+	}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if a.types, err = loadTypes(a.config.Types); err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	a.ring = keyring.New(a.area, keyStore{a.db})
+	a.indexes = statuslist.NewAllocator(listStore{a.db, a.now}, 0)
+	for _, t := range a.config.Tenants {
+		if a.tenants[t.ID], err = a.newTenant(t); err != nil {
+			return nil, fmt.Errorf("issuer: tenant %s: %w", t.ID, err)
+		}
+	}
+	a.health = web.NewHealth(map[string]func(context.Context) error{"database": a.db.Ping})
+	a.handler = a.routes()
+	return a, nil
+}
+
+// loadTypes adds the types in files to those built in.
+func loadTypes(files []string) (*doctype.Catalogue, error) {
+	var types []*doctype.Type
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		t, err := doctype.Load(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		types = append(types, t)
+	}
+	return doctype.Builtin().With(types...)
+}
+
+func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
+	t := &tenant{authority: a, config: cfg, base: a.config.URL + "/" + cfg.ID}
+	var err error
+	if t.offerings, err = cfg.offerings(a.types); err != nil {
+		return nil, err
+	}
+	csv, err := source.OpenCSV(cfg.Source, source.Options{Types: a.types.All()})
+	if err != nil {
+		return nil, err
+	}
+	t.source = csv
+	return t, nil
+}
+
+// Handler serves everything that is public.
+func (a *Authority) Handler() http.Handler { return a.handler }
+
+// Drain makes /readyz say that this process is about to end.
+func (a *Authority) Drain() { a.health.Drain() }
+
+func (a *Authority) tenant(id string) (*tenant, error) {
+	if t := a.tenants[id]; t != nil {
+		return t, nil
+	}
+	return nil, ErrUnknownTenant
+}
+
+// OfferingInfo says what an authority issues.
+type OfferingInfo struct {
+	ID, DocType, Name        string
+	Level                    offering.Level
+	Batch                    int
+	PreAuthorized, Authorize bool // the ways to get it
+}
+
+// Offerings lists what a tenant issues, by id. Error: ErrUnknownTenant.
+func (a *Authority) Offerings(tenant string) ([]OfferingInfo, error) {
+	t, err := a.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	var list []OfferingInfo
+	for _, o := range t.offerings {
+		list = append(list, OfferingInfo{
+			ID: o.ID, DocType: o.DocType, Name: o.Display[0].Name, Level: o.Level, Batch: o.Batch,
+			PreAuthorized: o.PreAuthorized, Authorize: o.Authorization,
+		})
+	}
+	slices.SortFunc(list, func(x, y OfferingInfo) int { return cmp.Compare(x.ID, y.ID) })
+	return list, nil
+}
+
+// tick is how often Run looks what there is to do.
+const tick = 20 * time.Second
+
+// Run keeps keys, revocation lists and status lists fresh until ctx ends.
+func (a *Authority) Run(ctx context.Context) error {
+	timer := time.NewTicker(tick)
+	defer timer.Stop()
+	for {
+		if err := a.maintain(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("maintenance failed, next try soon", "role", "issuer", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// maintain does once what Run does again and again.
+func (a *Authority) maintain(ctx context.Context) error {
+	var problems []error
+	for _, t := range a.tenants {
+		problems = append(problems, t.maintainKeys(ctx), t.publishDue(ctx))
+	}
+	problems = append(problems, a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.DeleteExpired(ctx, a.now())
+		return err
+	}))
+	return errors.Join(problems...)
+}

@@ -1,0 +1,251 @@
+package issuer
+
+import (
+	_ "embed" // ConfigSource
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/protocol/oauth"
+)
+
+// ConfigSource is this file: the manual of the configuration is made of its
+// comments.
+//
+//go:embed config.go
+var ConfigSource string
+
+// Config configures an issuing authority. The zero Config issues the
+// demonstration documents of one authority, "default", on loopback.
+type Config struct {
+	// URL is the public origin, without a path and a trailing slash. URL and
+	// tenant together are the credential issuer identifier. It is part of every
+	// document and can never change. Optional, http://issuer.localhost:8080.
+	URL string `yaml:"url,omitempty"`
+
+	// Tenants are the authorities that issue here, kept apart in keys, rows and
+	// addresses. Optional, the one of the demonstration.
+	Tenants []Tenant `yaml:"tenants,omitempty"`
+
+	// Types are files of document types, besides those that are built in.
+	Types []string `yaml:"types,omitempty"`
+
+	// OfferLifetime is how long a person has to accept an offer that does not
+	// say otherwise. Optional, 24 hours.
+	OfferLifetime time.Duration `yaml:"offerLifetime,omitempty"`
+
+	// StatusLifetime is how long a signed status list is valid: the longest
+	// that a verifier without network goes on with a copy. Optional, 24 hours.
+	StatusLifetime time.Duration `yaml:"statusLifetime,omitempty"`
+
+	// StatusTTL is how long verifiers with a network keep a copy before they
+	// ask again, and so how fast a revocation is known. Optional, 5 minutes.
+	StatusTTL time.Duration `yaml:"statusTTL,omitempty"`
+
+	// BatchesPerToken is how often one access token may ask for copies of one
+	// document. Optional, 4.
+	BatchesPerToken int `yaml:"batchesPerToken,omitempty"`
+}
+
+// Tenant is one authority.
+type Tenant struct {
+	// ID is part of every address of the authority: lower-case letters, digits
+	// and "-", at most 32.
+	ID string `yaml:"id"`
+	// Name is shown to people and stands in the certificates as organization.
+	Name string `yaml:"name"`
+	// Country of the certificates, ISO 3166-1 alpha-2. It has to be the issuing
+	// country of the documents.
+	Country string `yaml:"country"`
+	// State of the certificates, where a part of a country issues. Optional.
+	State string `yaml:"state,omitempty"`
+	// Contact of the CA, an e-mail address or an https URL, stands in the
+	// certificates. Optional, the URL of the authority.
+	Contact string `yaml:"contact,omitempty"`
+	// Source is the register of persons, a CSV file; see the manual of sources.
+	Source string `yaml:"source"`
+	// Offerings are what the authority issues. Optional, the demonstration's
+	// mdl, pid and photoid.
+	Offerings []offering.Offering `yaml:"offerings,omitempty"`
+	// Clients are the apps that may get documents. Optional, the mdoc app of
+	// the demonstration.
+	Clients []Client `yaml:"clients,omitempty"`
+}
+
+// Client is an app that may ask for documents; its instances prove themselves
+// by the attestation of a trusted provider.
+type Client struct {
+	// ID is the client_id: the sub of the app's wallet instance attestations.
+	ID string `yaml:"id"`
+	// Name is shown on the consent page.
+	Name string `yaml:"name"`
+	// RedirectURIs are where the browser may be sent back to, to the letter.
+	RedirectURIs []string `yaml:"redirectURIs,omitempty"`
+}
+
+const defaultURL = "http://issuer.localhost:8080"
+
+// complete returns the configuration with everything filled in that was left out.
+func (c Config) complete() Config {
+	if c.URL == "" {
+		c.URL = defaultURL
+	}
+	if len(c.Tenants) == 0 {
+		c.Tenants = []Tenant{demoTenant()}
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.OfferLifetime, 24 * time.Hour}, {&c.StatusLifetime, 24 * time.Hour}, {&c.StatusTTL, 5 * time.Minute}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.BatchesPerToken == 0 {
+		c.BatchesPerToken = 4
+	}
+	tenants := make([]Tenant, len(c.Tenants))
+	for i, t := range c.Tenants {
+		if t.Contact == "" {
+			t.Contact = c.URL + "/" + t.ID
+		}
+		if len(t.Offerings) == 0 {
+			t.Offerings = offering.Demo(t.ID)
+		}
+		if len(t.Clients) == 0 {
+			t.Clients = []Client{demoClient()}
+		}
+		tenants[i] = t
+	}
+	c.Tenants = tenants
+	return c
+}
+
+// demoTenant is the authority of the demonstration. Its register is the file
+// that package demodata writes.
+func demoTenant() Tenant {
+	return Tenant{ID: "default", Name: "Utopia Registry of Persons", Country: "UT", Source: "registry.csv"}
+}
+
+// demoClient is our own mdoc app as the demonstration's provider vouches for it.
+func demoClient() Client {
+	return Client{ID: "eidos-wallet", Name: "eidos wallet", RedirectURIs: []string{
+		"http://wallet.localhost:8080/callback", "eidos-wallet:/callback",
+	}}
+}
+
+// Check reports everything that is wrong with the configuration, at once.
+func (c Config) Check() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	demo := len(c.Tenants) == 0
+	c = c.complete()
+	u, err := url.Parse(c.URL)
+	switch {
+	case oauth.CheckIssuer(c.URL) != nil:
+		problem("url: %w", oauth.CheckIssuer(c.URL))
+	case err != nil || u.Path != "":
+		problem("url: wanted an origin without path or trailing slash")
+	case demo && !loopback(u.Host):
+		problem("tenants: the demonstration authority is for loopback only; say who issues at %s", c.URL)
+	}
+	switch {
+	case c.OfferLifetime < time.Minute || c.OfferLifetime > 90*24*time.Hour:
+		problem("offerLifetime: wanted 1 minute to 90 days")
+	case c.StatusLifetime < time.Minute || c.StatusLifetime > 30*24*time.Hour:
+		problem("statusLifetime: wanted 1 minute to 30 days")
+	case c.StatusTTL < time.Second || c.StatusTTL > c.StatusLifetime:
+		problem("statusTTL: wanted 1 second to statusLifetime")
+	case c.BatchesPerToken < 1 || c.BatchesPerToken > 100:
+		problem("batchesPerToken: wanted 1 to 100")
+	}
+	types, err := loadTypes(c.Types)
+	if err != nil {
+		problem("types: %w", err)
+		types = doctype.Builtin()
+	}
+	seen := map[string]bool{}
+	for i, t := range c.Tenants {
+		if seen[t.ID] {
+			problem("tenants[%d].id: given twice", i)
+		}
+		seen[t.ID] = true
+		if err := t.check(types); err != nil {
+			problem("tenants[%d]: %w", i, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (t Tenant) check(types *doctype.Catalogue) error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if !isTenant(t.ID) {
+		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
+	}
+	if t.Name == "" || len(t.Name) > 48 {
+		problem("name: wanted 1 to 48 bytes")
+	}
+	if len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		problem("country: wanted two upper-case letters of ISO 3166-1")
+	}
+	if t.Source == "" {
+		problem("source: wanted the path of a register")
+	}
+	if _, err := t.offerings(types); err != nil {
+		problem("offerings: %w", err)
+	}
+	seen := map[string]bool{}
+	for _, c := range t.Clients {
+		if seen[c.ID] {
+			problem("clients: %.80q given twice", c.ID)
+		}
+		seen[c.ID] = true
+		if err := c.registration().Check(); err != nil {
+			problem("clients: %w", err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (c Client) registration() oauth.Registration {
+	return oauth.Registration{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs}
+}
+
+// offerings are the tenant's, complete, by id.
+func (t Tenant) offerings(types *doctype.Catalogue) (map[string]offering.Offering, error) {
+	all := map[string]offering.Offering{}
+	for _, o := range t.Offerings {
+		if o.Tenant != "" && o.Tenant != t.ID {
+			return nil, fmt.Errorf("%.64q is another tenant's", o.ID)
+		}
+		o.Tenant = t.ID
+		o, err := o.Complete(types)
+		if err != nil {
+			return nil, err
+		}
+		if _, ok := all[o.ID]; ok {
+			return nil, fmt.Errorf("%.64q given twice", o.ID)
+		}
+		all[o.ID] = o
+	}
+	return all, nil
+}
+
+func isTenant(s string) bool {
+	return s != "" && len(s) <= 32 && s[0] >= 'a' && s[0] <= 'z' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+func loopback(hostport string) bool {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport
+	}
+	return web.IsLoopbackName(strings.Trim(host, "[]"))
+}

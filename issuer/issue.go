@@ -1,0 +1,284 @@
+package issuer
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+// credential answers the credential endpoint. OpenID4VCI 1.0, 8.
+//
+// Two transactions: the first checks the request and uses up its nonce and
+// proofs; then the copies are signed; the second records them. No copy leaves
+// before it is recorded.
+func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
+	now := t.authority.now()
+	var grant *oauth.Grant
+	var request *oid4vci.CredentialRequest
+	var refusal *oid4vci.Error
+	var reply oauth.Reply
+	err := t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		st := tx.Once(t.config.ID)
+		request, refusal = nil, nil
+		if grant, reply, err = e.oauth.CheckAccess(ctx, st, r, now); err != nil || grant == nil {
+			return err
+		}
+		request, refusal, err = e.issuer.Open(ctx, st, grant, r, now)
+		return err
+	})
+	if err != nil || grant == nil {
+		return finish(ctx, reply, err)
+	}
+	var credentials []string
+	if refusal == nil {
+		credentials, refusal, err = t.issue(ctx, e, grant, request, now)
+	}
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	if refusal != nil {
+		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
+		return refusal.Response(), nil
+	}
+	return oid4vci.CredentialReply(credentials), nil
+}
+
+func denied(description string, err error) *oid4vci.Error {
+	return &oid4vci.Error{Code: oid4vci.CodeDenied, Description: description, Err: err}
+}
+
+// content is what the copies of a batch have in common.
+type content struct {
+	offering   offering.Offering
+	docType    string
+	nameSpaces []mdoc.NameSpace
+	validity   mdoc.Validity
+}
+
+// issue makes and records one copy of a document for each key of the request.
+func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) ([]string, *oid4vci.Error, error) {
+	signer, err := t.key(ctx, keyring.DocSigner)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert, err := leaf(signer)
+	if err != nil {
+		return nil, nil, err
+	}
+	o := t.offerings[request.Configuration]
+	level := levelOf(request.Attestation)
+	if !level.AtLeast(assure.Level(o.Level)) {
+		return nil, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}, nil
+	}
+	c, refusal, err := t.content(ctx, o, grant.Subject, now)
+	if refusal != nil || err != nil {
+		return nil, refusal, err
+	}
+	c.validity.ValidUntil = notPast(c.validity.ValidUntil, cert.NotAfter, instanceStatus(grant).Ends, keyStatus(request).Ends)
+	if !c.validity.ValidUntil.After(now) {
+		return nil, denied("the status of the wallet or of its keys is not published for long enough", nil), nil
+	}
+	entries, err := t.authority.indexes.Take(ctx, t.pool(), len(request.Keys))
+	if err != nil {
+		return nil, nil, fmt.Errorf("issuer: %w", err)
+	}
+	credentials, err := t.sign(ctx, c, request, entries, signer)
+	if err != nil {
+		return nil, nil, err
+	}
+	r := t.batch(e, grant, request, c, cert, level, now)
+	for _, entry := range entries {
+		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
+	}
+	document, err := t.record(ctx, r)
+	switch {
+	case errors.Is(err, errTooMany), errors.Is(err, errRevoked):
+		return nil, denied(err.Error(), nil), nil
+	case err != nil:
+		return nil, nil, err
+	}
+	web.Log(ctx).Info("document issued", "tenant", t.config.ID, "document", document, "offering", o.ID, "copies", r.copies)
+	return credentials, nil, nil
+}
+
+// levelOf is what the keys come to: the weakest of what the attestation states
+// and of what its signer is believed about. One that states nothing is low.
+func levelOf(a *attestation.KeyAttestation) assure.Level {
+	if a == nil {
+		return ""
+	}
+	attester := assure.Level(a.Attester.Level)
+	if attester == "" {
+		attester = assure.Low
+	}
+	stated := assure.LevelOfKey(a.KeyStorage, a.UserAuthentication)
+	if stated == "" {
+		stated = assure.Low
+	}
+	return assure.Weakest(stated, attester)
+}
+
+// content gets the attributes of the person and makes the elements of them.
+func (t *tenant) content(ctx context.Context, o offering.Offering, subject string, now time.Time) (*content, *oid4vci.Error, error) {
+	typ, ok := t.authority.types.ByDocType(o.DocType)
+	if !ok {
+		return nil, nil, fmt.Errorf("issuer: offering %s without document type", o.ID)
+	}
+	p, err := t.person(ctx, subject)
+	switch {
+	case errors.Is(err, ErrUnknownPerson), errors.Is(err, ErrDeceased):
+		return nil, denied("the authority has no data for this document", err), nil
+	case err != nil:
+		return nil, nil, err
+	}
+	from := now.UTC().Truncate(day)
+	until, err := o.ValidUntil(typ, p.Attributes, from)
+	if errors.Is(err, offering.ErrExpired) {
+		return nil, denied("the document has expired", err), nil
+	}
+	if err != nil {
+		return nil, denied("the register does not hold what this document needs", err), nil
+	}
+	items, err := o.Elements(typ, p.Attributes, from)
+	if err != nil {
+		return nil, denied("the register does not hold what this document needs", err), nil
+	}
+	c := &content{offering: o, docType: typ.DocType, validity: mdoc.Validity{Signed: from, ValidFrom: from, ValidUntil: until}}
+	for _, ns := range items {
+		out := mdoc.NameSpace{Name: ns.Namespace, Elements: make([]mdoc.Element, 0, len(ns.Elements))}
+		for _, e := range ns.Elements {
+			out.Elements = append(out.Elements, mdoc.Element{ID: e.ID, Value: e.Value})
+		}
+		c.nameSpaces = append(c.nameSpaces, out)
+	}
+	return c, nil, nil
+}
+
+// notPast cuts an end of validity to midnight before each limit that is known.
+func notPast(until time.Time, limits ...time.Time) time.Time {
+	for _, limit := range limits {
+		if limit.IsZero() {
+			continue
+		}
+		if midnight := limit.Add(-time.Second).UTC().Truncate(day); until.After(midnight) {
+			until = midnight
+		}
+	}
+	return until
+}
+
+func instanceStatus(g *oauth.Grant) attestation.Status {
+	if g.Instance == nil {
+		return attestation.Status{}
+	}
+	return g.Instance.Status
+}
+
+func keyStatus(r *oid4vci.CredentialRequest) attestation.Status {
+	if r.Attestation == nil {
+		return attestation.Status{}
+	}
+	return r.Attestation.Status
+}
+
+// sign makes the copies, in the order of the keys. The first is looked over
+// before anything is recorded: the others differ in salts, key and index only.
+func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+	credentials := make([]string, 0, len(r.Keys))
+	for i, pub := range r.Keys {
+		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
+			DocType: c.docType, NameSpaces: c.nameSpaces, DeviceKey: pub, Validity: c.validity,
+			Status: &mdoc.Status{List: &mdoc.StatusListRef{Index: entries[i].Index, URI: t.listURI(entries[i].List)}},
+			Chain:  signer.Record.Chain,
+		}, signer)
+		if err != nil {
+			return nil, fmt.Errorf("issuer: sign: %w", err)
+		}
+		if i == 0 {
+			report := mdoc.Lint(signed)
+			if err := report.Err(); err != nil {
+				return nil, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
+			}
+		}
+		credentials = append(credentials, oid4vci.EncodeMdoc(signed))
+	}
+	return credentials, nil
+}
+
+// batch is what to record of the copies, still without status entries.
+func (t *tenant) batch(e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, c *content, cert *x509.Certificate, level assure.Level, now time.Time) issued {
+	out := issued{
+		tenant: t.config.ID, offering: c.offering.ID, docType: c.docType, subject: g.Subject, grant: g.ID,
+		document: rand.Text(), batch: rand.Text(), now: now, validFrom: c.validity.ValidFrom, validUntil: c.validity.ValidUntil,
+		fingerprint: fingerprint(e.fingerprint, c.nameSpaces), signer: serial(cert), level: string(level), client: g.ClientID,
+		instance: instanceStatus(g), keys: keyStatus(r), entries: map[string][]uint64{}, copies: len(r.Keys),
+	}
+	if g.Instance != nil {
+		out.wallet, out.walletVersion = g.Instance.WalletName, g.Instance.WalletVersion
+	}
+	if r.Attestation != nil {
+		out.attester = r.Attestation.Attester.Name
+	}
+	return out
+}
+
+// fingerprint is a MAC over all elements: it tells whether something has
+// changed, and nothing about what.
+func fingerprint(key [32]byte, spaces []mdoc.NameSpace) []byte {
+	mac := hmac.New(sha256.New, key[:])
+	var n [8]byte
+	part := func(b []byte) {
+		binary.BigEndian.PutUint64(n[:], uint64(len(b)))
+		mac.Write(n[:])
+		mac.Write(b)
+	}
+	for _, ns := range spaces {
+		part([]byte(ns.Name))
+		part([]byte(strconv.Itoa(len(ns.Elements))))
+		for _, e := range ns.Elements {
+			part([]byte(e.ID))
+			part(e.Value)
+		}
+	}
+	return mac.Sum(nil)
+}
+
+// record writes a batch and its audit event in one transaction.
+func (t *tenant) record(ctx context.Context, r issued) (document string, err error) {
+	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerToken); err != nil {
+			return err
+		}
+		return t.authority.audit(ctx, tx, r.now, audit.Event{
+			Tenant: t.config.ID, What: "document issued", Actor: r.grant, Object: document,
+			Detail: map[string]string{
+				"offering": r.offering, "batch": r.batch, "copies": strconv.Itoa(r.copies), "signer": r.signer, "level": r.level,
+				"lists": strings.Join(slices.Sorted(maps.Keys(r.entries)), " "),
+			},
+		})
+	})
+	return document, err
+}

@@ -1,0 +1,161 @@
+package issuer
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+)
+
+// serveMetadata answers with the credential issuer metadata. OpenID4VCI 1.0, 12.2.
+func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	web.JSON(w, http.StatusOK, t.metadata())
+	return nil
+}
+
+// serveServerMetadata answers with the authorisation server metadata. RFC 8414, 3.
+func (t *tenant) serveServerMetadata(w http.ResponseWriter, r *http.Request) error {
+	e, err := t.engines(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	web.JSON(w, http.StatusOK, e.oauth.Metadata())
+	return nil
+}
+
+func (t *tenant) metadata() oid4vci.Metadata {
+	m := oid4vci.Metadata{
+		CredentialIssuer: t.base, CredentialEndpoint: t.base + "/credential", NonceEndpoint: t.base + "/nonce",
+		Display: []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
+	}
+	largest := 1
+	for id, o := range t.offerings {
+		m.Configurations[id] = t.configuration(o)
+		largest = max(largest, o.Batch)
+	}
+	if largest > 1 { // OpenID4VCI 1.0, 12.2.4: batch_size is 2 or more
+		m.Batch = &oid4vci.Batch{Size: largest}
+	}
+	return m
+}
+
+// configuration describes an offering to wallets. OpenID4VCI 1.0, A.2.2 and 12.2.4.
+func (t *tenant) configuration(o offering.Offering) oid4vci.Configuration {
+	policy := policyOf(o)
+	c := oid4vci.Configuration{
+		Format: o.Format, DocType: o.DocType, BindingMethods: []string{"cose_key"}, ProofTypes: policy.Types,
+		SigningAlgorithms:  []json.RawMessage{json.RawMessage("-7")}, // ES256 of COSE
+		CredentialMetadata: &oid4vci.CredentialMetadata{},
+	}
+	if o.Authorization {
+		c.Scope = o.Scope
+	}
+	for _, d := range o.Display {
+		display := oid4vci.Display{Name: d.Name, Locale: d.Locale, Description: d.Description, BackgroundColor: d.Background, TextColor: d.Foreground}
+		if d.Logo != "" {
+			display.Logo = &oid4vci.Image{URI: d.Logo}
+		}
+		c.CredentialMetadata.Display = append(c.CredentialMetadata.Display, display)
+	}
+	if typ, ok := t.authority.types.ByDocType(o.DocType); ok {
+		c.CredentialMetadata.Claims = claims(o, typ)
+	}
+	return c
+}
+
+// claims names the elements that a document may have, in definition order.
+func claims(o offering.Offering, typ *doctype.Type) []oid4vci.Claim {
+	var list []oid4vci.Claim
+	add := func(e doctype.Element, namespace, id string) {
+		if o.From[id] == "-" || o.From[namespace+"/"+id] == "-" {
+			return
+		}
+		c := oid4vci.Claim{Path: []any{namespace, id}, Mandatory: e.Presence == doctype.Mandatory}
+		for _, lang := range languages(e.Names) {
+			c.Display = append(c.Display, oid4vci.Display{Name: e.Label(lang), Locale: lang})
+		}
+		list = append(list, c)
+	}
+	for _, ns := range typ.Namespaces {
+		for _, e := range ns.Elements {
+			switch {
+			case e.Presence == doctype.Retired:
+			case e.Wild == "":
+				add(e, ns.Name, e.ID)
+			default:
+				for _, id := range statements(typ, e) {
+					if concrete, ok := typ.Element(ns.Name, id); ok {
+						add(concrete, ns.Name, id)
+					}
+				}
+			}
+		}
+	}
+	return list
+}
+
+// statements are the identifiers that the rules of a type write for an element
+// with a wildcard.
+func statements(typ *doctype.Type, e doctype.Element) []string {
+	var ids []string
+	for _, r := range typ.Rules {
+		if r.Rule != doctype.RuleAgeOver {
+			continue
+		}
+		for _, age := range r.Ages {
+			if id := fmt.Sprintf("age_over_%02d", age); e.Wild == "NN" && e.ID == "age_over_NN" && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// languages lists the languages of names, English first.
+func languages(names doctype.Names) []string {
+	var list []string
+	for lang := range names {
+		if lang != "en" {
+			list = append(list, lang)
+		}
+	}
+	slices.Sort(list)
+	if _, ok := names["en"]; ok {
+		list = append([]string{"en"}, list...)
+	}
+	return list
+}
+
+func (t *tenant) proofPolicy(configuration string) (oid4vci.ProofPolicy, bool) {
+	o, ok := t.offerings[configuration]
+	if !ok {
+		return oid4vci.ProofPolicy{}, false
+	}
+	return policyOf(o), true
+}
+
+// policyOf asks for a key attestation always: the document's record says where
+// its keys are and where their status is found. Which resistance it has to
+// state follows from the level of the offering. OpenID4VCI 1.0, D.2 and 12.2.4.
+func policyOf(o offering.Offering) oid4vci.ProofPolicy {
+	var resistance []string
+	switch o.Level {
+	case offering.High:
+		resistance = []string{attestation.ResistanceHigh}
+	case offering.Substantial:
+		resistance = []string{attestation.ResistanceModerate, attestation.ResistanceHigh}
+	}
+	proof := oid4vci.ProofType{
+		Algorithms:      []string{"ES256", "ES384", "ES512"},
+		KeyAttestations: &oid4vci.KeyAttestations{KeyStorage: resistance, UserAuthentication: resistance},
+	}
+	return oid4vci.ProofPolicy{Max: o.Batch, Types: map[string]oid4vci.ProofType{oid4vci.ProofJWT: proof, oid4vci.ProofAttestation: proof}}
+}

@@ -1,0 +1,123 @@
+-- Keys of tenants, without secrets: the private keys are in the secure area.
+create table signing_key (
+	tenant text not null,
+	id text not null,
+	purpose text not null,
+	key_id text not null,
+	state text not null,
+	created bigint not null,
+	not_before bigint not null,
+	not_after bigint not null,
+	chain bytea not null,
+	primary key (tenant, id)
+);
+
+-- The key whose agreement with itself gives a tenant's MAC keys.
+create table mac_key (
+	tenant text not null,
+	key_id text not null,
+	primary key (tenant)
+);
+
+-- Who does something that only one process may do at a time.
+create table lease (
+	tenant text not null,
+	name text not null,
+	holder text not null,
+	ends bigint not null,
+	primary key (tenant, name)
+);
+
+-- Revocation lists of certificates; the newest counts.
+create table crl (
+	tenant text not null,
+	number bigint not null,
+	next_update bigint not null,
+	der bytea not null,
+	primary key (tenant, number)
+);
+
+create table status_list (
+	tenant text not null,
+	id text not null,
+	pool text not null,
+	bits bigint not null,
+	size bigint not null,
+	seed bytea not null,
+	mark bigint not null,
+	is_open boolean not null,
+	version bigint not null, -- grows with each change of an entry
+	primary key (tenant, id)
+);
+create index status_list_open on status_list (tenant, pool, is_open);
+
+-- Signed lists, ready to serve.
+create table status_edition (
+	tenant text not null,
+	list text not null,
+	version bigint not null, -- of the list that was signed
+	issued bigint not null,
+	expires bigint not null,
+	ttl bigint not null,
+	jwt bytea not null,
+	cwt bytea not null,
+	primary key (tenant, list)
+);
+
+-- What a person has in one installation of an app.
+create table document (
+	tenant text not null,
+	id text not null,
+	offering text not null,
+	doctype text not null,
+	subject text not null,
+	grant_id text not null,
+	created bigint not null,
+	fingerprint bytea not null,
+	batches bigint not null,
+	copies bigint not null,
+	valid_until bigint not null,
+	level text not null,
+	revoked bigint not null, -- 0 while it is not
+	reason text not null,
+	primary key (tenant, id)
+);
+create unique index document_grant on document (tenant, grant_id, offering);
+create index document_subject on document (tenant, subject, offering);
+
+-- Signed copies of a document that were handed out together.
+create table batch (
+	tenant text not null,
+	id text not null,
+	document text not null,
+	issued bigint not null,
+	copies bigint not null,
+	valid_from bigint not null,
+	valid_until bigint not null,
+	signer_serial text not null,
+	level text not null,
+	client text not null,
+	wallet text not null,
+	wallet_version text not null,
+	attester text not null,
+	instance_list text not null, -- status of the wallet instance
+	instance_index bigint not null,
+	instance_ends bigint not null,
+	key_list text not null, -- status of where the keys are
+	key_index bigint not null,
+	key_ends bigint not null,
+	primary key (tenant, id)
+);
+create index batch_document on batch (tenant, document);
+
+-- Where the copies of a batch stand in a status list: indexes as 4 bytes each,
+-- big-endian.
+create table batch_entry (
+	tenant text not null,
+	list text not null,
+	batch text not null,
+	indexes bytea not null,
+	invalid boolean not null,
+	primary key (tenant, list, batch)
+);
+create index batch_entry_batch on batch_entry (tenant, batch);

@@ -1,0 +1,226 @@
+package issuer
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/nonce"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/issuer/source"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+)
+
+// tenant is one authority at work.
+type tenant struct {
+	authority *Authority
+	config    Tenant
+	base      string // credential issuer identifier
+	offerings map[string]offering.Offering
+	source    source.Source
+
+	mu     sync.Mutex
+	engine *engines // nil until first used
+}
+
+// engines are the ends of the protocols, and the MAC keys of the tenant.
+type engines struct {
+	oauth       *oauth.Server
+	issuer      *oid4vci.Issuer
+	fingerprint [32]byte // of attributes
+	subject     [32]byte // of persons, in counters
+}
+
+const (
+	nonceLifetime = 5 * time.Minute
+	maxRequest    = 1 << 20 // a credential request with a batch of proofs and a key attestation
+)
+
+// engines returns the engines; the first call needs the secure area.
+func (t *tenant) engines(ctx context.Context) (*engines, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.engine != nil {
+		return t.engine, nil
+	}
+	secret, err := t.secret(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: secret of %s: %w", t.config.ID, err)
+	}
+	e := &engines{}
+	var nonces [32]byte
+	for use, key := range map[string]*[32]byte{"nonces": &nonces, "fingerprints": &e.fingerprint, "subjects": &e.subject} {
+		if *key, err = subkey(secret, use); err != nil {
+			return nil, err
+		}
+	}
+	clients := make([]oauth.Registration, len(t.config.Clients))
+	for i, c := range t.config.Clients {
+		clients[i] = c.registration()
+	}
+	config := oauth.ServerConfig{
+		Issuer: t.base, Clients: oauth.Fixed(clients...), Attesters: t.authority.attester,
+		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
+		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
+	}
+	for _, o := range t.offerings {
+		c := oauth.Configuration{ID: o.ID}
+		if o.Authorization {
+			c.Scope = o.Scope
+		}
+		config.Configurations = append(config.Configurations, c)
+	}
+	if e.oauth, err = oauth.NewServer(config); err != nil {
+		return nil, err
+	}
+	e.issuer = &oid4vci.Issuer{
+		Identifier: t.base, Nonces: nonce.New(nonces, "c_nonce "+t.base, nonceLifetime), Attesters: t.authority.attester, Policy: t.proofPolicy,
+	}
+	t.engine = e
+	return e, nil
+}
+
+// attester decides whose wallet and key attestations are believed, and how far.
+func (a *Authority) attester(ctx context.Context, chain []*x509.Certificate, now time.Time) (attestation.Attester, error) {
+	anchors, err := a.anchors(ctx, now)
+	if err != nil {
+		return attestation.Attester{}, fmt.Errorf("trust anchors: %w", err)
+	}
+	der := make([][]byte, len(chain))
+	for i, c := range chain {
+		der[i] = c.Raw
+	}
+	signer, report := anchors.VerifyChain(der, trustlist.WalletProvider, now, assure.ChainOptions{})
+	if err := report.Err(); err != nil {
+		return attestation.Attester{}, err
+	}
+	return attestation.Attester{Name: signer.Anchor.Name, Level: attestation.Level(signer.Anchor.LoA)}, nil
+}
+
+// routes are all public addresses.
+func (a *Authority) routes() http.Handler {
+	mux := http.NewServeMux()
+	a.health.Register(mux)
+	page := func(pattern string, f func(t *tenant, w http.ResponseWriter, r *http.Request) error) {
+		mux.Handle(pattern, a.forTenant(f))
+	}
+	page("GET /.well-known/openid-credential-issuer/{tenant}", (*tenant).serveMetadata)
+	page("GET /.well-known/oauth-authorization-server/{tenant}", (*tenant).serveServerMetadata)
+	page("GET /{tenant}/iaca.cer", (*tenant).serveRoot)
+	page("GET /{tenant}/iaca.crl", (*tenant).serveCRL)
+	page("GET /{tenant}/certificates", (*tenant).serveCertificates)
+	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
+	page("GET /{tenant}/status/{list}", (*tenant).serveStatus)
+	page("GET /{tenant}/authorize", (*tenant).serveAuthorize)
+	page("GET /{tenant}/authorize/consent", (*tenant).serveConsent)
+	page("GET /{tenant}", (*tenant).serveFront)
+
+	guard := http.NewCrossOriginProtection()
+	mux.Handle("POST /{tenant}/authorize/identify", guard.Handler(a.forTenant((*tenant).takeIdentification)))
+	mux.Handle("POST /{tenant}/authorize/decision", guard.Handler(a.forTenant((*tenant).takeDecision)))
+
+	engine := func(pattern string, limit int, f engineFunc) { mux.Handle(pattern, a.forEngine(limit, f)) }
+	engine("/{tenant}/par", web.DefaultBodyLimit, (*tenant).push)
+	engine("/{tenant}/token", web.DefaultBodyLimit, (*tenant).token)
+	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
+	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
+	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
+	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: a.config.URL[:5] == "https"})
+}
+
+// forTenant gives a request to the tenant in its path.
+func (a *Authority) forTenant(f func(t *tenant, w http.ResponseWriter, r *http.Request) error) http.Handler {
+	return web.ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
+		t, err := a.tenant(r.PathValue("tenant"))
+		if err != nil {
+			return web.Errorf(http.StatusNotFound, "There is no such authority here.")
+		}
+		return f(t, w, r)
+	})
+}
+
+// engineFunc answers a request of a protocol.
+type engineFunc func(t *tenant, ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error)
+
+// forEngine mounts a protocol's engine.
+func (a *Authority) forEngine(limit int, f engineFunc) http.Handler {
+	return a.forTenant(func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		req, err := web.ToFetch(w, r, a.config.URL, limit)
+		if err != nil {
+			return err
+		}
+		e, err := t.engines(r.Context())
+		if err != nil {
+			return err
+		}
+		resp, err := f(t, r.Context(), e, req)
+		if err != nil {
+			return err
+		}
+		web.WriteFetch(w, resp)
+		return nil
+	})
+}
+
+// push answers the PAR endpoint. RFC 9126, 2.
+func (t *tenant) push(ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
+	var reply oauth.Reply
+	err := t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		reply, err = e.oauth.Push(ctx, tx.Once(t.config.ID), r, t.authority.now())
+		return err
+	})
+	return finish(ctx, reply, err)
+}
+
+// token answers the token endpoint. RFC 6749, 5; OpenID4VCI 1.0, 6.
+func (t *tenant) token(ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
+	var reply oauth.Reply
+	now := t.authority.now()
+	err := t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		st := tx.Once(t.config.ID)
+		if reply, err = e.oauth.Token(ctx, st, r, now); err != nil || reply.Refusal != nil {
+			return err
+		}
+		form, err := r.Form()
+		if err != nil {
+			return err
+		}
+		if code := form.Get("pre-authorized_code"); code != "" {
+			return offerRedeemed(ctx, st, code, now)
+		}
+		return nil
+	})
+	return finish(ctx, reply, err)
+}
+
+// finish logs why a request was refused and returns the answer.
+func finish(ctx context.Context, reply oauth.Reply, err error) (fetch.Response, error) {
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	if reply.Refusal != nil {
+		web.Log(ctx).Info("refused", "code", reply.Refusal.Code, "error", reply.Refusal.Error())
+	}
+	return reply.Response, nil
+}
+
+// challenge answers the challenge endpoint.
+// draft-ietf-oauth-attestation-based-client-auth-07, 8.
+func (t *tenant) challenge(_ context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
+	return e.oauth.Challenge(r, t.authority.now()).Response, nil
+}
+
+// nonce answers the nonce endpoint. OpenID4VCI 1.0, 7.
+func (t *tenant) nonce(_ context.Context, e *engines, _ fetch.Request) (fetch.Response, error) {
+	return e.issuer.Nonce(t.authority.now()), nil
+}
