@@ -6,8 +6,8 @@
 //
 //   - the issuer calls [Issue] (or [PrepareIssue] when the signature is made
 //     elsewhere) and [Lint] before releasing the result;
-//   - the holder calls [ParseIssuerSigned] on the stored bytes,
-//     [IssuerSigned.Select] with the elements agreed to, then
+//   - the holder calls [VerifyIssuerSigned] on what it receives; later
+//     [Select] with the stored bytes and the elements agreed to, then
 //     [Presentation.Sign] or [Presentation.MAC], and [EncodeResponse];
 //   - the verifier calls [BuildDeviceRequest], [ParseDeviceResponse] and
 //     [Verify], which returns a report of named checks;

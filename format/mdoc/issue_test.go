@@ -233,6 +233,12 @@ func TestPresentRefuses(t *testing.T) {
 	if _, err := s.Select([]mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "birth_date"}}); !errors.Is(err, mdoc.ErrNoElement) || !strings.Contains(err.Error(), "birth_date") {
 		t.Errorf("select what is not there: %v", err)
 	}
+	if _, err := mdoc.Select(stored, []mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "birth_date"}}); !errors.Is(err, mdoc.ErrNoElement) {
+		t.Errorf("select what is not stored: %v", err)
+	}
+	if _, err := mdoc.Select(stored[1:], nil); !errors.Is(err, mdoc.ErrSyntax) {
+		t.Errorf("select from something else: %v", err)
+	}
 	p, err := s.Select([]mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "family_name"}})
 	if err != nil {
 		t.Fatal(err)
@@ -260,6 +266,30 @@ func TestPresentRefuses(t *testing.T) {
 	}
 	if err := p2.Finish(make([]byte, 64)); !errors.Is(err, mdoc.ErrSyntax) {
 		t.Errorf("finish without prepare: %v", err)
+	}
+}
+
+// Selecting from the bytes and from the parsed document gives the same answer.
+func TestSelectAgrees(t *testing.T) {
+	a, device := newAuthority(t), testkit.Ed25519(t) // whose signatures are the same each time
+	stored := a.issue(t, a.params(device.Public(), licence()...))
+	for _, wanted := range [][]mdoc.ElementRef{nil, six(), append(six(), six()[0])} {
+		s, err := mdoc.ParseIssuerSigned(stored)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := s.Select(wanted)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.Sign(t.Context(), demoTranscript(), device); err != nil {
+			t.Fatal(err)
+		}
+		want, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sameBytes(t, "response", present(t, stored, device, demoTranscript(), wanted), want)
 	}
 }
 

@@ -77,7 +77,11 @@ func ParseIssuerSigned(data []byte) (*IssuerSigned, error) {
 
 // ParseIssuerSignedLimits is [ParseIssuerSigned] with the caller's limits.
 func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
-	p := parser{lim.or()}
+	return (&parser{lim: lim.or()}).whole(data)
+}
+
+// whole parses an IssuerSigned that stands alone.
+func (p *parser) whole(data []byte) (*IssuerSigned, error) {
 	var s IssuerSigned
 	r := p.open(data)
 	p.issuerSigned(r, data, &s)
@@ -88,7 +92,7 @@ func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
 }
 
 // issuerSigned takes an IssuerSigned; data is what r reads.
-func (p parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
+func (p *parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
 	start := r.Offset()
 	found := false
 	r.Map(func() {
@@ -112,7 +116,7 @@ func (p parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
 	}
 }
 
-func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
+func (p *parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 	if n := r.Len(); n > 0 && n <= p.lim.NameSpaces {
 		s.NameSpaces = make([]IssuerNameSpace, 0, n)
 	}
@@ -121,11 +125,15 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 			return
 		}
 		ns := IssuerNameSpace{Name: name(r)}
-		if n := r.Len(); n > 0 && n <= p.lim.Elements {
-			ns.Items = make([]IssuerSignedItem, 0, n)
+		room := r.Len()
+		if p.selecting {
+			room = min(room, len(p.elements))
+		}
+		if room > 0 && room <= p.lim.Elements {
+			ns.Items = make([]IssuerSignedItem, 0, room)
 		}
 		var few [32][]byte
-		ids, idBytes := few[:0], 0
+		ids, idBytes, count := few[:0], 0, 0
 		r.Array(func(i int) {
 			if !bound(r, i+1, p.lim.Elements, "elements in a name space") {
 				return
@@ -134,36 +142,33 @@ func (p parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 			if r.Err() != nil {
 				return
 			}
-			if i < cap(ns.Items) {
-				ns.Items = ns.Items[:i+1]
-			} else { // an array of indefinite length
-				ns.Items = append(ns.Items, IssuerSignedItem{})
-			}
-			it := &ns.Items[i]
-			it.Raw = raw
-			id, ok := p.plainItem(it, inner)
+			var it IssuerSignedItem
+			id, ok := p.plainItem(&it, inner)
 			if !ok {
 				var err error
-				if id, err = p.item(it, inner); err != nil {
+				if id, err = p.item(&it, inner); err != nil {
 					r.Fail(err)
 					return
 				}
 			}
-			ids, idBytes = append(ids, id), idBytes+len(id)
+			if count++; p.keeps(ns.Name, id) {
+				it.Raw = raw
+				ns.Items = append(ns.Items, it)
+				ids, idBytes = append(ids, id), idBytes+len(id)
+			}
 		})
 		ns.setIDs(ids, idBytes)
-		if r.Err() == nil && len(ns.Items) == 0 {
+		if r.Err() == nil && count == 0 {
 			r.Failf("name space %.128q is empty", ns.Name)
 		}
 		if id, ok := unique(len(ns.Items), func(i int) string { return ns.Items[i].ID }); !ok {
 			r.Failf("element %.128q twice in name space %.128q", id, ns.Name)
 		}
-		s.NameSpaces = append(s.NameSpaces, ns)
+		if len(ns.Items) > 0 {
+			s.NameSpaces = append(s.NameSpaces, ns)
+		}
 	})
 }
-
-// maxDigestID bounds digestID. ISO/IEC 18013-5:2021, 9.1.2.4: smaller than 2^31.
-const maxDigestID = 1<<31 - 1
 
 // setIDs gives the items their identifiers, all cut from one string: one
 // allocation for a name space instead of one for each of its elements.
@@ -174,14 +179,14 @@ func (ns *IssuerNameSpace) setIDs(ids [][]byte, total int) {
 		joined.Write(id)
 	}
 	rest := joined.String()
-	for i, id := range ids { // not more than items, fewer after an error
+	for i, id := range ids {
 		ns.Items[i].ID, rest = rest[:len(id)], rest[len(id):]
 	}
 }
 
 // item parses what is inside an IssuerSignedItemBytes. It returns the
 // elementIdentifier as a window, which becomes a string later.
-func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) {
+func (p *parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) {
 	r := p.open(inner)
 	var seen uint
 	r.Map(func() {
@@ -215,7 +220,7 @@ func (p parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error) 
 }
 
 // issuerAuth takes the COSE_Sign1 and parses the mobile security object inside.
-func (p parser) issuerAuth(r *cbor.Reader, a *IssuerAuth) {
+func (p *parser) issuerAuth(r *cbor.Reader, a *IssuerAuth) {
 	if r.Err() != nil {
 		return
 	}

@@ -122,7 +122,7 @@ type IdentifierListRef struct {
 // [ErrSyntax], [ErrLimit], [ErrVersion].
 func ParseMSO(data []byte) (*MobileSecurityObject, error) {
 	var m MobileSecurityObject
-	if err := (parser{DefaultLimits()}).mso(&m, data); err != nil {
+	if err := (&parser{lim: DefaultLimits()}).mso(&m, data); err != nil {
 		return nil, err
 	}
 	return &m, nil
@@ -131,7 +131,7 @@ func ParseMSO(data []byte) (*MobileSecurityObject, error) {
 // mso parses MobileSecurityObjectBytes. The object has an entry for each
 // digest, so it is not walked twice: the members are read straight away, each
 // small one is checked when it is opened, and duplicate keys are looked for here.
-func (p parser) mso(m *MobileSecurityObject, data []byte) error {
+func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 	r := cbor.NewReader(data)
 	bound(r, len(data), p.lim.Bytes, "bytes")
 	raw, inner := r.Embedded()
@@ -159,7 +159,11 @@ func (p parser) mso(m *MobileSecurityObject, data []byte) error {
 			m.DigestAlgorithm = r.Text()
 		case "valueDigests":
 			once(4)
-			p.valueDigests(r, m)
+			if p.selecting {
+				r.Skip()
+			} else {
+				p.valueDigests(r, m)
+			}
 			r.In("valueDigests")
 		case "deviceKeyInfo":
 			once(8)
@@ -194,7 +198,7 @@ func (p parser) mso(m *MobileSecurityObject, data []byte) error {
 }
 
 // inside takes the next item, checks it, and reads it with read.
-func (p parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
+func (p *parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
 	raw := r.Raw()
 	if r.Err() != nil {
 		return
@@ -206,7 +210,7 @@ func (p parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
 	}
 }
 
-func (p parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
+func (p *parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
 	r.Map(func() {
 		if !bound(r, len(m.ValueDigests)+1, p.lim.NameSpaces, "name spaces") {
 			return
@@ -263,7 +267,7 @@ func (m *MobileSecurityObject) checkDigests(r *cbor.Reader) {
 	}
 }
 
-func (p parser) deviceKeyInfo(r *cbor.Reader, m *MobileSecurityObject) {
+func (p *parser) deviceKeyInfo(r *cbor.Reader, m *MobileSecurityObject) {
 	r.Map(func() {
 		switch string(r.TextBytes()) {
 		case "deviceKey":
@@ -280,7 +284,7 @@ func (p parser) deviceKeyInfo(r *cbor.Reader, m *MobileSecurityObject) {
 	}
 }
 
-func (p parser) keyAuthorizations(r *cbor.Reader, k *KeyAuthorizations) {
+func (p *parser) keyAuthorizations(r *cbor.Reader, k *KeyAuthorizations) {
 	r.Map(func() {
 		switch string(r.TextBytes()) {
 		case "nameSpaces":

@@ -8,12 +8,31 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 )
 
-// parser holds the limits of one parse.
-type parser struct{ lim Limits }
+// parser holds what one parse goes by.
+type parser struct {
+	lim Limits
+	// selecting: of an IssuerSigned only these elements are kept, and the
+	// digests of its mobile security object are passed over.
+	selecting bool
+	elements  []ElementRef
+}
+
+// keeps reports whether the element is to be kept.
+func (p *parser) keeps(nameSpace string, id []byte) bool {
+	if !p.selecting {
+		return true
+	}
+	for i := range p.elements {
+		if p.elements[i].ID == string(id) && p.elements[i].NameSpace == nameSpace {
+			return true
+		}
+	}
+	return false
+}
 
 // open checks data, one CBOR item from outside or out of a byte string, and
 // returns a reader over it.
-func (p parser) open(data []byte) *cbor.Reader {
+func (p *parser) open(data []byte) *cbor.Reader {
 	return cbor.ReadChecked(data, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth})
 }
 

@@ -20,6 +20,9 @@ const (
 	itemValue    = "\x6celementValue"
 )
 
+// maxDigestID bounds digestID. ISO/IEC 18013-5:2021, 9.1.2.4: smaller than 2^31.
+const maxDigestID = 1<<31 - 1
+
 // The major types that plain items have, as the upper bits of a head.
 const (
 	headUint  = 0x00
@@ -31,7 +34,7 @@ const (
 // form. Its keys cannot be duplicate. Where anything differs it reports false:
 // [parser.item] then looks again and says what is wrong, if anything is.
 // It returns the elementIdentifier as a window into inner.
-func (p parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bool) {
+func (p *parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bool) {
 	b, ok := after(inner, itemDigestID)
 	if !ok {
 		return nil, false
@@ -62,7 +65,7 @@ func (p parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok boo
 }
 
 // validValue reports whether b is exactly one valid item.
-func (p parser) validValue(b []byte) bool {
+func (p *parser) validValue(b []byte) bool {
 	if len(b) == 0 {
 		return false
 	}

@@ -36,6 +36,19 @@ type selected struct {
 // noDeviceNameSpaces is #6.24(bstr .cbor {}).
 const noDeviceNameSpaces = "\xd8\x18\x41\xa0"
 
+// Select is [ParseIssuerSigned] and [IssuerSigned.Select] in one for a document
+// that was verified when it was received and stored since: elements that are
+// not wanted and the digests of the mobile security object are passed over.
+// The presentation refers to stored. Errors: those of both.
+func Select(stored []byte, elements []ElementRef) (*Presentation, error) {
+	p := &parser{lim: DefaultLimits(), selecting: true, elements: elements}
+	s, err := p.whole(stored)
+	if err != nil {
+		return nil, err
+	}
+	return s.Select(elements)
+}
+
 // Select takes the elements that the holder agreed to share, in the order of
 // the stored document. Selecting an element that the document does not hold
 // fails with [ErrNoElement]; selecting one twice is the same as once.
@@ -108,7 +121,7 @@ func (p *Presentation) SignElements(nameSpaces []DeviceNameSpace) error {
 			inner = append(cbor.AppendText(inner, e.ID), e.Value...)
 		}
 	}
-	if err := (parser{DefaultLimits()}).deviceNameSpaces(new(DeviceSigned), inner); err != nil {
+	if err := (&parser{lim: DefaultLimits()}).deviceNameSpaces(new(DeviceSigned), inner); err != nil {
 		return err
 	}
 	p.device, p.sign, p.proof = cbor.AppendEmbedded(nil, inner), nil, nil

@@ -11,7 +11,7 @@ func ParseDeviceRequest(data []byte) (*DeviceRequest, error) {
 
 // ParseDeviceRequestLimits is [ParseDeviceRequest] with the caller's limits.
 func ParseDeviceRequestLimits(data []byte, lim Limits) (*DeviceRequest, error) {
-	p := parser{lim.or()}
+	p := &parser{lim: lim.or()}
 	d := DeviceRequest{Raw: data}
 	r := p.open(data)
 	var seen uint
@@ -75,7 +75,7 @@ func (d *DeviceRequest) check(r *cbor.Reader) {
 }
 
 // raws takes an array of one to max items as they are.
-func (p parser) raws(r *cbor.Reader, max int) [][]byte {
+func (p *parser) raws(r *cbor.Reader, max int) [][]byte {
 	var out [][]byte
 	r.Array(func(i int) {
 		if bound(r, i+1, max, "items") {
@@ -88,7 +88,7 @@ func (p parser) raws(r *cbor.Reader, max int) [][]byte {
 	return out
 }
 
-func (p parser) docRequest(r *cbor.Reader, d *DocRequest) {
+func (p *parser) docRequest(r *cbor.Reader, d *DocRequest) {
 	var seen uint
 	r.Map(func() {
 		switch string(r.TextBytes()) {
@@ -108,7 +108,7 @@ func (p parser) docRequest(r *cbor.Reader, d *DocRequest) {
 	need(r, seen, "itemsRequest")
 }
 
-func (p parser) itemsRequest(d *DocRequest, inner []byte) error {
+func (p *parser) itemsRequest(d *DocRequest, inner []byte) error {
 	r := p.open(inner)
 	var seen uint
 	r.Map(func() {
@@ -157,7 +157,7 @@ func (d *DocRequest) requests(ref ElementRef) bool {
 	return false
 }
 
-func (p parser) requestedNameSpaces(r *cbor.Reader, d *DocRequest) {
+func (p *parser) requestedNameSpaces(r *cbor.Reader, d *DocRequest) {
 	r.Map(func() {
 		if !bound(r, len(d.NameSpaces)+1, p.lim.NameSpaces, "name spaces") {
 			return
@@ -175,7 +175,7 @@ func (p parser) requestedNameSpaces(r *cbor.Reader, d *DocRequest) {
 	})
 }
 
-func (p parser) docRequestInfo(r *cbor.Reader) *DocRequestInfo {
+func (p *parser) docRequestInfo(r *cbor.Reader) *DocRequestInfo {
 	info := new(DocRequestInfo)
 	r.Map(func() {
 		key := name(r)
@@ -209,14 +209,14 @@ func (p parser) docRequestInfo(r *cbor.Reader) *DocRequestInfo {
 	return info
 }
 
-func (p parser) extension(r *cbor.Reader, list []Extension, key string) []Extension {
+func (p *parser) extension(r *cbor.Reader, list []Extension, key string) []Extension {
 	if !bound(r, len(list)+1, p.lim.NameSpaces, "extensions") {
 		return list
 	}
 	return append(list, Extension{Name: key, Value: r.Raw()})
 }
 
-func (p parser) alternative(r *cbor.Reader) AlternativeDataElements {
+func (p *parser) alternative(r *cbor.Reader) AlternativeDataElements {
 	var a AlternativeDataElements
 	var seen uint
 	r.Map(func() {
@@ -253,7 +253,7 @@ func elementRef(r *cbor.Reader) ElementRef {
 	return ElementRef{NameSpace: name(r), ID: name(r)}
 }
 
-func (p parser) deviceRequestInfo(r *cbor.Reader, d *DeviceRequest) {
+func (p *parser) deviceRequestInfo(r *cbor.Reader, d *DeviceRequest) {
 	raw, inner := r.Embedded()
 	if r.Err() != nil {
 		return
@@ -276,7 +276,7 @@ func (p parser) deviceRequestInfo(r *cbor.Reader, d *DeviceRequest) {
 	r.Fail(wrap("DeviceRequestInfo", in.Done()))
 }
 
-func (p parser) useCase(r *cbor.Reader) UseCase {
+func (p *parser) useCase(r *cbor.Reader) UseCase {
 	var u UseCase
 	var seen uint
 	r.Map(func() {

@@ -106,7 +106,7 @@ func ParseDeviceResponse(data []byte) (*DeviceResponse, error) {
 
 // ParseDeviceResponseLimits is [ParseDeviceResponse] with the caller's limits.
 func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error) {
-	p := parser{lim.or()}
+	p := &parser{lim: lim.or()}
 	d := DeviceResponse{Raw: data}
 	r := p.open(data)
 	var seen uint
@@ -148,7 +148,7 @@ func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error)
 	return &d, nil
 }
 
-func (p parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
+func (p *parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
 	r.Array(func(int) {
 		r.Map(func() {
 			if bound(r, len(d.Errors)+1, p.lim.Documents, "document errors") {
@@ -159,7 +159,7 @@ func (p parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
 }
 
 // document takes one Document; data is what r reads.
-func (p parser) document(r *cbor.Reader, data []byte, d *Document) {
+func (p *parser) document(r *cbor.Reader, data []byte, d *Document) {
 	start := r.Offset()
 	var seen uint
 	r.Map(func() {
@@ -202,7 +202,7 @@ func (d *Document) checkElements(r *cbor.Reader) {
 	}
 }
 
-func (p parser) errors(r *cbor.Reader, d *Document) {
+func (p *parser) errors(r *cbor.Reader, d *Document) {
 	r.Map(func() {
 		ns := name(r)
 		r.Map(func() {
@@ -213,7 +213,7 @@ func (p parser) errors(r *cbor.Reader, d *Document) {
 	})
 }
 
-func (p parser) deviceSigned(r *cbor.Reader, d *DeviceSigned) {
+func (p *parser) deviceSigned(r *cbor.Reader, d *DeviceSigned) {
 	var seen uint
 	r.Map(func() {
 		switch string(r.TextBytes()) {
@@ -247,7 +247,7 @@ func (p parser) deviceSigned(r *cbor.Reader, d *DeviceSigned) {
 	need(r, seen, "nameSpaces", "deviceAuth")
 }
 
-func (p parser) deviceNameSpaces(d *DeviceSigned, inner []byte) error {
+func (p *parser) deviceNameSpaces(d *DeviceSigned, inner []byte) error {
 	r := p.open(inner)
 	r.Map(func() {
 		if !bound(r, len(d.NameSpaces)+1, p.lim.NameSpaces, "name spaces") {
