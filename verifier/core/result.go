@@ -1,0 +1,119 @@
+package core
+
+import (
+	"time"
+
+	"github.com/eidos-id/eidos/format/check"
+)
+
+// Verdict is what an answer, or a document in it, came to.
+type Verdict string
+
+// The verdicts of an answer. A document is Valid or Invalid.
+const (
+	Valid      Verdict = "valid"      // everything asked for is there, and in order
+	Invalid    Verdict = "invalid"    // a document is not what it claims to be, or withdrawn
+	Incomplete Verdict = "incomplete" // what is there is in order, but not all that is needed
+	Empty      Verdict = "empty"      // nothing was returned
+)
+
+// Result is a verified answer. Its JSON is stable: members are only added.
+//
+//	{ "verdict": "valid", "reason": "", "verified_at": "2026-11-23T12:00:00Z",
+//	  "documents": [ { "credential": "mdl", "doctype": "org.iso.18013.5.1.mDL", "name": "Driving licence",
+//	    "verdict": "valid", "issuer": { "name": …, "country": "UT" },
+//	    "elements": [ { "namespace": "org.iso.18013.5.1", "id": "age_over_18", "label": "Age over 18", "text": "Yes", "value": true } ],
+//	    "portrait": base64, "portrait_type": "image/jpeg",
+//	    "validity": { "signed": …, "from": …, "until": … },
+//	    "status": { "outcome": "valid", "text": "status list 12 minutes old", "issued": …, "age_seconds": 720 },
+//	    "device": "signature", "report": { "checks": [ … ] } } ],
+//	  "missing": [ { "credential": "mdl", "doctype": …, "namespace": …, "id": …, "label": …, "why": … } ],
+//	  "report": { "checks": [ … ] } }
+type Result struct {
+	Verdict Verdict `json:"verdict"`
+	// Reason is the first thing that is wrong, in a sentence; empty if Valid.
+	Reason     string     `json:"reason,omitempty"`
+	VerifiedAt time.Time  `json:"verified_at"`
+	Documents  []Document `json:"documents"`
+	// Missing is what was asked for and needed but did not come.
+	Missing []Missing `json:"missing,omitempty"`
+	// Report is about the answer as a whole; each document has its own.
+	Report check.Report `json:"report"`
+}
+
+// OK reports whether the answer is valid and complete.
+func (r *Result) OK() bool { return r.Verdict == Valid }
+
+// Document is one document of an answer. Without a Valid verdict it has no
+// elements and no portrait.
+type Document struct {
+	Credential string  `json:"credential"` // id of the query's credential that it answers
+	DocType    string  `json:"doctype"`
+	Name       string  `json:"name"` // of the type, for people
+	Verdict    Verdict `json:"verdict"`
+	Reason     string  `json:"reason,omitempty"`
+	Issuer     Issuer  `json:"issuer"`
+
+	Elements []Element `json:"elements,omitempty"`
+	// Portrait is the image by which to recognise the holder; nil if none came.
+	Portrait     []byte `json:"portrait,omitempty"`
+	PortraitType string `json:"portrait_type,omitempty"` // image/jpeg or image/jp2
+
+	Validity Validity     `json:"validity"`
+	Status   Status       `json:"status"`
+	Device   string       `json:"device,omitempty"` // "signature" or "mac": how the device proved itself
+	Report   check.Report `json:"report"`
+}
+
+// Issuer is who vouches for a document; empty if nobody who is trusted does.
+type Issuer struct {
+	Name    string `json:"name,omitempty"`
+	Country string `json:"country,omitempty"`
+	Origin  string `json:"origin,omitempty"` // why it is trusted: "VICAL of …"
+}
+
+// Validity are the dates of a document.
+type Validity struct {
+	Signed time.Time `json:"signed"`
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+}
+
+// Status is what is known about the withdrawal of a document.
+type Status struct {
+	// Outcome is valid, invalid, suspended, other, unknown, or empty if the
+	// document refers to no list.
+	Outcome    string     `json:"outcome,omitempty"`
+	Text       string     `json:"text"` // "status list 12 minutes old"
+	Issued     *time.Time `json:"issued,omitempty"`
+	AgeSeconds int64      `json:"age_seconds,omitempty"`
+	Stale      bool       `json:"stale,omitempty"` // a newer list should exist but could not be had
+}
+
+// Element is one element that was asked for and came.
+type Element struct {
+	NameSpace string `json:"namespace"`
+	ID        string `json:"id"`
+	Label     string `json:"label"`
+	Text      string `json:"text"`
+	// Value is the element as JSON: dates as text, byte strings as base64url.
+	// Images have none. OpenID4VP 1.0, B.2.3.
+	Value any `json:"value,omitempty"`
+	// Asked is the age statement that was asked for if this one answers in its
+	// place: the asked one has the same value. ISO/IEC 18013-5:2021, 7.2.5.
+	Asked string `json:"asked,omitempty"`
+	// Retain says that the holder was told that it will be kept.
+	Retain bool `json:"retain,omitempty"`
+	// DeviceSigned: the device vouches for it, not the issuer.
+	DeviceSigned bool `json:"device_signed,omitempty"`
+}
+
+// Missing is an element or, with an empty ID, a document that did not come.
+type Missing struct {
+	Credential string `json:"credential"`
+	DocType    string `json:"doctype"`
+	NameSpace  string `json:"namespace,omitempty"`
+	ID         string `json:"id,omitempty"`
+	Label      string `json:"label"`
+	Why        string `json:"why"`
+}
