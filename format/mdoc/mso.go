@@ -159,11 +159,7 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 			m.DigestAlgorithm = r.Text()
 		case "valueDigests":
 			once(4)
-			if p.selecting {
-				r.Skip()
-			} else {
-				p.valueDigests(r, m)
-			}
+			p.unlessSelecting(r, func() { p.valueDigests(r, m) })
 			r.In("valueDigests")
 		case "deviceKeyInfo":
 			once(8)
@@ -174,11 +170,11 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 			m.DocType = name(r)
 		case "validityInfo":
 			once(32)
-			p.inside(r, m.validityInfo)
+			p.unlessSelecting(r, func() { p.inside(r, m.validityInfo) })
 			r.In("validityInfo")
 		case "status":
 			once(64)
-			p.inside(r, func(r *cbor.Reader) { m.Status = parseStatus(r) })
+			p.unlessSelecting(r, func() { p.inside(r, func(r *cbor.Reader) { m.Status = parseStatus(r) }) })
 			r.In("status")
 		default:
 			if bound(r, len(unknown)+1, p.lim.NameSpaces, "extensions") {
@@ -195,6 +191,16 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 		m.checkDigests(r)
 	}
 	return wrap("MobileSecurityObject", r.Done())
+}
+
+// unlessSelecting reads the next item, or passes it over: what a presentation
+// needs of the object is the document type, the device key and what that may sign.
+func (p *parser) unlessSelecting(r *cbor.Reader, read func()) {
+	if p.selecting {
+		r.Skip()
+		return
+	}
+	read()
 }
 
 // inside takes the next item, checks it, and reads it with read.

@@ -11,8 +11,8 @@ import (
 // parser holds what one parse goes by.
 type parser struct {
 	lim Limits
-	// selecting: of an IssuerSigned only these elements are kept, and the
-	// digests of its mobile security object are passed over.
+	// selecting: of an IssuerSigned only these elements are kept, and most of
+	// its mobile security object is passed over.
 	selecting bool
 	elements  []ElementRef
 }

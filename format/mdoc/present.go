@@ -38,7 +38,7 @@ const noDeviceNameSpaces = "\xd8\x18\x41\xa0"
 
 // Select is [ParseIssuerSigned] and [IssuerSigned.Select] in one for a document
 // that was verified when it was received and stored since: elements that are
-// not wanted and the digests of the mobile security object are passed over.
+// not wanted and most of the mobile security object are passed over.
 // The presentation refers to stored. Errors: those of both.
 func Select(stored []byte, elements []ElementRef) (*Presentation, error) {
 	p := &parser{lim: DefaultLimits(), selecting: true, elements: elements}
