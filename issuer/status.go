@@ -1,16 +1,10 @@
 package issuer
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -59,26 +53,15 @@ func (c *listCache) put(n listName, s *servedList) {
 // servedList is a signed list, ready to serve. It is not changed.
 type servedList struct {
 	statuslist.Published
-	version        int64
-	jwtZip, cwtZip []byte
+	version  int64
+	jwt, cwt *web.File
 }
 
 func newServedList(version int64, p statuslist.Published) *servedList {
-	p.JWTTag, p.CWTTag = entityTag(p.JWT), entityTag(p.CWT)
-	return &servedList{Published: p, version: version, jwtZip: compress(p.JWT), cwtZip: compress(p.CWT)}
-}
-
-func entityTag(body []byte) string {
-	sum := sha256.Sum256(body)
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
-}
-
-func compress(body []byte) []byte {
-	var b bytes.Buffer
-	w := gzip.NewWriter(&b)
-	w.Write(body) // to memory: neither fails
-	w.Close()
-	return b.Bytes()
+	return &servedList{
+		Published: p, version: version,
+		jwt: web.NewFile(status.MediaListJWT, p.JWT), cwt: web.NewFile(status.MediaListCWT, p.CWT),
+	}
 }
 
 var errNoList = errors.New("issuer: no such status list")
@@ -200,52 +183,14 @@ func (t *tenant) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h := w.Header()
-	h.Set("Vary", "Accept, Accept-Encoding")
-	media, body, tag, ok := s.Choose(r.Header.Get("Accept"))
+	media, _, _, ok := s.Choose(r.Header.Get("Accept"))
 	if !ok {
 		return web.Errorf(http.StatusNotAcceptable, "Status lists are %s or %s.", status.MediaListJWT, status.MediaListCWT)
 	}
-	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-		zipped := s.jwtZip
-		if media == status.MediaListCWT {
-			zipped = s.cwtZip
-		}
-		body, tag = zipped, strings.TrimSuffix(tag, `"`)+`-gzip"` // another representation: RFC 9110, 8.8.3.3
-		h.Set("Content-Encoding", "gzip")
+	file := s.jwt
+	if media == status.MediaListCWT {
+		file = s.cwt
 	}
-	age := min(s.TTL, s.Expires.Sub(t.authority.now()))
-	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(max(0, int(age/time.Second))))
-	h.Set("ETag", tag)
-	h.Set("Access-Control-Allow-Origin", "*") // Token Status List, 8.1: apps in browsers
-	if matches(r.Header.Get("If-None-Match"), tag) {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
-		return nil
-	}
-	web.Reply(w, http.StatusOK, media, body)
+	file.Serve(w, r, min(s.TTL, s.Expires.Sub(t.authority.now())), "Accept")
 	return nil
-}
-
-// acceptsGzip reports whether gzip is named and not refused by q=0.
-func acceptsGzip(header string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		name, params, _ := strings.Cut(part, ";")
-		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
-			q, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
-			v, err := strconv.ParseFloat(q, 64)
-			return !found || err == nil && v > 0
-		}
-	}
-	return false
-}
-
-// matches compares an If-None-Match header, weakly. RFC 9110, 13.1.2.
-func matches(header, tag string) bool {
-	for part := range strings.SplitSeq(header, ",") {
-		if p := strings.TrimPrefix(strings.TrimSpace(part), "W/"); p == tag || p == "*" {
-			return true
-		}
-	}
-	return false
 }

@@ -1,0 +1,427 @@
+package issuer
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/elliptic"
+	"crypto/x509"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/securearea/software"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+const (
+	base     = "http://issuer.localhost:8080/default"
+	walletID = "eidos-wallet"
+	redirect = "http://wallet.localhost:8080/callback"
+)
+
+// world is an authority, and a provider that it trusts.
+type world struct {
+	t         testing.TB
+	dsn       string
+	storage   *software.Memory
+	register  string
+	authority *Authority
+	log       *lockedBuffer
+
+	mu       sync.Mutex
+	time     time.Time
+	provider struct {
+		key   *testkit.Key
+		chain []*x509.Certificate
+		root  *x509.Certificate
+	}
+	level assure.Level // that the provider is believed about
+}
+
+// lockedBuffer is a log that several goroutines write.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.time
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.time = w.time.Add(d)
+}
+
+func newWorld(t testing.TB, dsn string) *world {
+	t.Helper()
+	w := &world{
+		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &lockedBuffer{},
+		time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC),
+	}
+	if err := demodata.Write(w.register); err != nil {
+		t.Fatal(err)
+	}
+	w.makeProvider()
+	w.authority = w.open()
+	return w
+}
+
+// open starts an authority on the world's database and secure area.
+func (w *world) open() *Authority {
+	w.t.Helper()
+	ctx := context.Background()
+	database, err := db.Open(ctx, w.dsn, "issuer", Schema)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { database.Close() })
+	area, err := software.Open(ctx, software.Options{Storage: w.storage, Secret: bytes.Repeat([]byte{7}, 32)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	tenant := demoTenant()
+	tenant.Source = filepath.Join(w.register, demodata.Register)
+	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
+		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
+		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) {
+			list := assure.FromCertificates(trustlist.WalletProvider, "test", w.provider.root)
+			list[0].LoA = w.level
+			return assure.NewAnchors(list...)
+		},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return a
+}
+
+func (w *world) makeProvider() {
+	w.t.Helper()
+	ctx := context.Background()
+	ca := testkit.Signer(w.t, elliptic.P256())
+	notBefore, notAfter := pki.Validity(w.time, 400*day)
+	der, err := pki.Issue(ctx, pki.ServiceCA, pki.Template{Subject: pki.Name{CommonName: "Test provider CA"}, PublicKey: ca.Public(), NotBefore: notBefore, NotAfter: notAfter}, ca)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.provider.root, err = pki.ParseCertificate(der)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.provider.key = testkit.Signer(w.t, elliptic.P256())
+	der, err = pki.Issue(ctx, pki.WalletProvider, pki.Template{
+		Subject: pki.Name{CommonName: "Test provider"}, PublicKey: w.provider.key.Public(), Issuer: w.provider.root, NotBefore: notBefore, NotAfter: notAfter,
+	}, ca)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	leaf, err := pki.ParseCertificate(der)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.provider.chain = []*x509.Certificate{leaf}
+}
+
+// via is a fetch.Func that calls an authority's handler.
+func via(a *Authority) fetch.Func {
+	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
+		for k, v := range r.Header {
+			req.Header.Set(k, v)
+		}
+		rec := httptest.NewRecorder()
+		a.Handler().ServeHTTP(rec, req)
+		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
+		for k := range rec.Header() {
+			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
+		}
+		return resp, nil
+	}
+}
+
+// app is the wallet's side, without the wallet.
+type app struct {
+	world    *world
+	fetch    fetch.Func
+	oauth    *oauth.Client
+	metadata *oid4vci.Metadata
+	ends     time.Time // of the status of instance and keys
+}
+
+// newApp installs an app: its provider vouches for it.
+func (w *world) newApp(a *Authority) *app {
+	w.t.Helper()
+	ctx := context.Background()
+	p := &app{world: w, fetch: via(a), ends: w.now().Add(31 * day)}
+	var err error
+	if p.metadata, err = oid4vci.Discover(ctx, p.fetch, base); err != nil {
+		w.t.Fatal(err)
+	}
+	server, err := oauth.Discover(ctx, p.fetch, base)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	instance := testkit.Signer(w.t, elliptic.P256())
+	attested, err := attestation.WalletInstance{
+		Issuer: "http://provider.localhost:8080/default", ClientID: walletID, Key: instance.Public(), IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
+		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
+	}.Sign(ctx, w.provider.key, w.provider.chain)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	p.oauth = &oauth.Client{
+		Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch,
+		Attestation: attested, Instance: instance,
+	}
+	return p
+}
+
+func (p *app) status(index uint64) attestation.Status {
+	return attestation.Status{Reference: attestation.StatusReference{Index: index, URI: "http://provider.localhost:8080/default/status/x"}, Ends: p.ends}
+}
+
+// keys makes keys and what the provider says about them.
+func (p *app) keys(n int, nonce string) ([]key.Signer, string) {
+	p.world.t.Helper()
+	var signers []key.Signer
+	var publics []crypto.PublicKey
+	for range n {
+		k := testkit.Signer(p.world.t, elliptic.P256())
+		signers, publics = append(signers, k), append(publics, k.Public())
+	}
+	token, err := attestation.KeyAttestation{
+		IssuedAt: p.world.now(), Expires: p.world.now().Add(time.Hour), Keys: publics, Nonce: nonce, Status: p.status(4),
+	}.Sign(context.Background(), p.world.provider.key, p.world.provider.chain)
+	if err != nil {
+		p.world.t.Fatal(err)
+	}
+	return signers, token
+}
+
+// get asks for n copies with a token.
+func (p *app) get(token *oauth.Token, configuration string, n int) ([]string, []key.Signer, error) {
+	p.world.t.Helper()
+	ctx := context.Background()
+	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
+	nonce, err := c.Nonce(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	signers, attested := p.keys(n, nonce)
+	list, err := c.Request(ctx, configuration, signers, nonce, attested, p.world.now())
+	return list, signers, err
+}
+
+// redeem reads an offer and gets a token for it.
+func (p *app) redeem(o Offer, pin string) (*oauth.Token, *oid4vci.Offer, error) {
+	ctx := context.Background()
+	offer, err := oid4vci.ReadOffer(ctx, p.fetch, o.Link)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, err := p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, pin, nil, p.world.now())
+	return token, offer, err
+}
+
+func (w *world) offer(subject string, offerings ...string) Offer {
+	w.t.Helper()
+	o, err := w.authority.Offer(context.Background(), "default", OfferParams{Offerings: offerings, Subject: subject, TxCode: true})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return o
+}
+
+// anchors of a verifier that trusts the authority.
+func (w *world) anchors() *assure.Anchors {
+	w.t.Helper()
+	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(base+"/iaca.cer", ""))
+	if err != nil || resp.Status != 200 {
+		w.t.Fatalf("root: %v, status %d", err, resp.Status)
+	}
+	root, err := pki.ParseCertificate(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	anchors, err := assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", root)...)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return anchors
+}
+
+// verify checks a credential as the app that takes it in, and returns it with
+// the state that the authority publishes.
+func (w *world) verify(credential string, signers []key.Signer) (assure.Document, status.Status) {
+	w.t.Helper()
+	raw, err := oid4vci.DecodeMdoc(credential)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	signed, err := mdoc.ParseIssuerSigned(raw)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if report := mdoc.Lint(raw); !report.OK() {
+		w.t.Fatalf("lint: %v", report.Failed())
+	}
+	bound, err := signed.Auth.MSO.DevicePublicKey()
+	if err != nil || !slices.ContainsFunc(signers, func(s key.Signer) bool { return key.Equal(s.Public(), bound) }) {
+		w.t.Fatalf("bound to a key that is not ours: %v", err)
+	}
+	d, report := assure.VerifyIssued(context.Background(), signed, assure.DocumentParams{Now: w.now(), Anchors: w.anchors(), Strict: true})
+	if !report.OK() {
+		w.t.Fatalf("verify: %v", report.Failed())
+	}
+	return d, w.published(d)
+}
+
+// published is what the fetched status list says of a document.
+func (w *world) published(d assure.Document) status.Status {
+	w.t.Helper()
+	ref := d.Result.Status.List
+	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(ref.URI, status.MediaListCWT))
+	if err != nil || resp.Status != 200 || resp.MediaType() != status.MediaListCWT {
+		w.t.Fatalf("status list: %v, status %d, %s", err, resp.Status, resp.MediaType())
+	}
+	token, err := status.Parse(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	claim := status.Claim{List: &status.ListReference{Index: ref.Index, URI: ref.URI}}
+	question := statuslist.Question{Claim: claim, MSO: true, Issuer: [][]byte{d.Signer.Certificate().Raw}}
+	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
+	if !report.OK() {
+		w.t.Fatalf("status signer: %v", report.Failed())
+	}
+	s, report := token.Verify(pub, claim, w.now(), status.Policy{MSO: true})
+	if !report.OK() {
+		w.t.Fatalf("status: %v", report.Failed())
+	}
+	return s
+}
+
+func element(d assure.Document, id string) []byte {
+	for _, ns := range d.NameSpaces {
+		for _, e := range ns.Elements {
+			if e.ID == id {
+				return e.Value
+			}
+		}
+	}
+	return nil
+}
+
+func TestPreAuthorized(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		p := w.newApp(w.authority)
+		o := w.offer("ada", "mdl", "pid")
+		token, offer, err := p.redeem(o, o.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(offer.Configurations, []string{"mdl", "pid"}) || offer.PreAuthorized.TxCode.Length != 6 {
+			t.Fatalf("offer: %+v", offer)
+		}
+		for _, configuration := range offer.Configurations {
+			list, signers, err := p.get(token, configuration, 10)
+			if err != nil {
+				t.Fatal(configuration, err)
+			}
+			seen := map[uint64]bool{}
+			for _, credential := range list {
+				d, state := w.verify(credential, signers)
+				if state != status.Valid {
+					t.Errorf("%s: status %v", configuration, state)
+				}
+				seen[d.Result.Status.List.Index] = true
+				if element(d, "family_name") == nil {
+					t.Errorf("%s: no family name", configuration)
+				}
+				for _, at := range []time.Time{d.Validity.Signed, d.Validity.ValidFrom, d.Validity.ValidUntil} {
+					if !at.Equal(at.Truncate(day)) {
+						t.Errorf("%s: %v is not midnight", configuration, at)
+					}
+				}
+				if !d.Validity.ValidUntil.Before(p.ends) {
+					t.Errorf("%s: valid until %v, the wallet's status ends %v", configuration, d.Validity.ValidUntil, p.ends)
+				}
+			}
+			if len(seen) != 10 {
+				t.Errorf("%s: %d status indexes for 10 copies", configuration, len(seen))
+			}
+		}
+		documents, err := w.authority.List(t.Context(), "default", Filter{Subject: "ada"})
+		if err != nil || len(documents) != 2 || documents[0].State != StateValid || documents[0].Copies != 10 {
+			t.Errorf("documents: %+v, %v", documents, err)
+		}
+		if _, _, err := p.redeem(o, o.TxCode); err == nil {
+			t.Error("a used offer is still served")
+		}
+		noPersonalData(t, w)
+	})
+}
+
+// noPersonalData scans the log.
+func noPersonalData(t *testing.T, w *world) {
+	t.Helper()
+	log := w.log.String()
+	if !strings.Contains(log, "document issued") {
+		t.Error("the log does not tell of issued documents")
+	}
+	for _, secret := range []string{"Ada", "Sommerfeld", "1984-03-17", `"ada"`, "528316", "Ahornweg", "D84S0317201"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("the log holds %q", secret)
+		}
+	}
+}
+
+func TestHealth(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	for _, path := range []string{"/livez", "/readyz", "/default", "/default/certificates", "/default/iaca.crl"} {
+		resp, err := via(w.authority)(t.Context(), fetch.GetRequest("http://issuer.localhost:8080"+path, ""))
+		if err != nil || resp.Status != http.StatusOK {
+			t.Errorf("%s: %d, %v\n%s", path, resp.Status, err, resp.Body)
+		}
+	}
+	if err := w.authority.maintain(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
