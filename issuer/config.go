@@ -97,7 +97,7 @@ func (c Config) complete() Config {
 		c.URL = defaultURL
 	}
 	if len(c.Tenants) == 0 {
-		c.Tenants = []Tenant{demoTenant()}
+		c.Tenants = []Tenant{DemoTenant()}
 	}
 	for _, d := range []struct {
 		field *time.Duration
@@ -127,16 +127,16 @@ func (c Config) complete() Config {
 	return c
 }
 
-// demoTenant is the authority of the demonstration. Its register is the file
+// DemoTenant is the authority of the demonstration. Its register is the file
 // that package demodata writes.
-func demoTenant() Tenant {
+func DemoTenant() Tenant {
 	return Tenant{ID: "default", Name: "Utopia Registry of Persons", Country: "UT", Source: "registry.csv"}
 }
 
 // demoClient is our own mdoc app as the demonstration's provider vouches for it.
 func demoClient() Client {
 	return Client{ID: "eidos-wallet", Name: "eidos wallet", RedirectURIs: []string{
-		"http://wallet.localhost:8080/callback", "eidos-wallet:/callback",
+		"http://127.0.0.1:8423/authorized", "eidos-wallet:/callback",
 	}}
 }
 
