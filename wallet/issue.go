@@ -1,0 +1,357 @@
+package wallet
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/securearea"
+)
+
+// AcceptOptions are what the person has to add to an offer.
+type AcceptOptions struct {
+	// Configurations picks some of the offer's documents; empty takes all.
+	Configurations []string
+	// TxCode is the PIN, if the offer wants one.
+	TxCode string
+	// Browser opens the URL for the person and returns the whole URI that the
+	// browser was sent back to (Config.RedirectURI and a query). Needed for
+	// offers with Browser.
+	Browser func(ctx context.Context, url string) (redirected string, err error)
+	// Progress, if not nil, is told of each step as it begins.
+	Progress func(Step)
+}
+
+// Step is a step of getting a document, for people who wait.
+type Step string
+
+// The steps, in their order.
+const (
+	StepAuthorise Step = "authorise" // with the issuer's authorisation server
+	StepKeys      Step = "keys"      // made and vouched for
+	StepRequest   Step = "request"   // documents from the issuer
+	StepVerify    Step = "verify"    // what was given
+	StepStore     Step = "store"
+)
+
+// Accept takes an offer up and returns the documents, which are stored by
+// then. If anything fails nothing is stored. Errors wrap ErrNotInstalled,
+// ErrTxCode, ErrOfferUsed, ErrUntrusted, or say what else to do.
+//
+// ISO/IEC 23220-1:2023, 8; OpenID4VCI 1.0.
+func (w *Wallet) Accept(ctx context.Context, o *Offer, opts AcceptOptions) ([]Document, error) {
+	if opts.Progress == nil {
+		opts.Progress = func(Step) {}
+	}
+	if err := o.checkTxCode(opts.TxCode); err != nil {
+		return nil, err
+	}
+	wanted, err := o.pick(opts.Configurations)
+	if err != nil {
+		return nil, err
+	}
+	w.sweep(ctx)
+	i := &issuing{w: w, offer: o, opts: opts, wanted: wanted}
+	docs, err := i.run(ctx)
+	w.forget(ctx, i.spare...) // on failure all of them
+	if err != nil {
+		i.fail(ctx, err)
+		return nil, err
+	}
+	return docs, nil
+}
+
+// pick is the offered documents that the person wants.
+func (o *Offer) pick(ids []string) ([]Offered, error) {
+	if len(ids) == 0 {
+		return o.Documents, nil
+	}
+	var out []Offered
+	for _, id := range ids {
+		n := slices.IndexFunc(o.Documents, func(d Offered) bool { return d.Configuration == id })
+		if n < 0 {
+			return nil, fmt.Errorf("%.80q is not offered, or not in a format that this app holds", id)
+		}
+		out = append(out, o.Documents[n])
+	}
+	return out, nil
+}
+
+// issuing is one offer being accepted.
+type issuing struct {
+	w      *Wallet
+	offer  *Offer
+	opts   AcceptOptions
+	wanted []Offered
+
+	instance instanceRow
+	provider *attestation.Client
+	oauth    *oauth.Client
+	oid      oid4vci.Client
+	spare    []string // keys made that no stored document needs
+}
+
+func (i *issuing) run(ctx context.Context) ([]Document, error) {
+	i.opts.Progress(StepAuthorise)
+	if err := i.prepare(ctx); err != nil {
+		return nil, err
+	}
+	token, err := i.authorise(ctx)
+	if err != nil {
+		return nil, i.explain(err)
+	}
+	i.oid = oid4vci.Client{Metadata: i.offer.Metadata, OAuth: i.oauth, Token: token}
+	var got []obtained
+	for _, wanted := range i.wanted {
+		g, err := i.obtain(ctx, wanted)
+		if err != nil {
+			return nil, fmt.Errorf("get %q: %w", wanted.Name, err)
+		}
+		got = append(got, g)
+	}
+	i.opts.Progress(StepStore)
+	return i.store(ctx, got)
+}
+
+// prepare finds the authorisation server and makes the client.
+func (i *issuing) prepare(ctx context.Context) error {
+	w := i.w
+	var err error
+	if i.instance, err = w.attested(ctx); err != nil {
+		return err
+	}
+	if i.provider, err = w.provider(ctx, i.instance); err != nil {
+		return err
+	}
+	named := ""
+	switch {
+	case i.offer.PreAuthorized != nil:
+		named = i.offer.PreAuthorized.AuthorizationServer
+	case i.offer.Code != nil:
+		named = i.offer.Code.AuthorizationServer
+	}
+	issuer, err := i.offer.Metadata.AuthorizationServer(named)
+	if err != nil {
+		return err
+	}
+	server, err := oauth.Discover(ctx, w.deps.Fetch, issuer)
+	if err != nil {
+		return err
+	}
+	keys, err := w.makeKeys(ctx, 1) // for DPoP, used for this offer only
+	if err != nil {
+		return err
+	}
+	i.spare = append(i.spare, ids(keys)...)
+	dpop, err := keys[0].Signer()
+	if err != nil {
+		return err
+	}
+	i.oauth = &oauth.Client{
+		Server: server, ID: i.instance.ClientID, RedirectURI: w.cfg.RedirectURI, DPoP: dpop, Fetch: w.deps.Fetch,
+		Attestation: i.instance.Attestation, Instance: i.provider.Instance,
+	}
+	return nil
+}
+
+// authorise gets the access token. When the server does not accept the
+// attestation, a fresh one is tried, once.
+func (i *issuing) authorise(ctx context.Context) (*oauth.Token, error) {
+	get := i.redeem
+	if i.offer.PreAuthorized == nil {
+		get = i.browse
+	}
+	token, err := get(ctx)
+	var refusal *oauth.Error
+	if !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidClient {
+		return token, err
+	}
+	fresh, renewErr := i.w.renew(ctx, i.instance)
+	if renewErr != nil {
+		return nil, errors.Join(err, renewErr)
+	}
+	i.instance, i.oauth.Attestation = fresh, fresh.Attestation
+	return get(ctx)
+}
+
+func (i *issuing) redeem(ctx context.Context) (*oauth.Token, error) {
+	code := ""
+	if i.offer.TxCode != nil {
+		code = i.opts.TxCode
+	}
+	return i.oauth.RedeemPreAuthorized(ctx, i.offer.PreAuthorized.Code, code, nil, i.w.now())
+}
+
+// browse is the authorisation code flow.
+func (i *issuing) browse(ctx context.Context) (*oauth.Token, error) {
+	if i.opts.Browser == nil {
+		return nil, errors.New("this offer needs a browser, in which the person authenticates")
+	}
+	r := oauth.AuthorizationRequest{}
+	if i.offer.Code != nil {
+		r.IssuerState = i.offer.Code.IssuerState
+	}
+	var scopes []string
+	for _, wanted := range i.wanted {
+		if s := i.offer.Metadata.Configurations[wanted.Configuration].Scope; s != "" {
+			scopes = append(scopes, s)
+		}
+		r.Details = append(r.Details, oauth.Details{Configuration: wanted.Configuration})
+	}
+	if len(scopes) == len(i.wanted) {
+		r.Scope, r.Details = strings.Join(scopes, " "), nil
+	} else if len(i.offer.Metadata.AuthorizationServers) > 0 {
+		for n := range r.Details { // OpenID4VCI 1.0, 5.1.1
+			r.Details[n].Locations = []string{i.offer.Metadata.CredentialIssuer}
+		}
+	}
+	a, err := i.oauth.Push(ctx, r, i.w.now())
+	if err != nil {
+		return nil, err
+	}
+	redirected, err := i.opts.Browser(ctx, a.URL)
+	if err != nil {
+		return nil, fmt.Errorf("browser: %w", err)
+	}
+	code, err := a.Code(redirected)
+	if err != nil {
+		return nil, err
+	}
+	return i.oauth.RedeemCode(ctx, a, code, i.w.now())
+}
+
+// explain says what a refusal of the authorisation server means for the person.
+func (i *issuing) explain(err error) error {
+	var refusal *oauth.Error
+	if !errors.As(err, &refusal) {
+		return err
+	}
+	switch refusal.Code {
+	case oauth.CodeInvalidGrant:
+		if i.offer.TxCode == nil {
+			return advise(fmt.Errorf("%w: %w", ErrOfferUsed, err), "ask the issuer for a new offer")
+		}
+		switch d := strings.ToLower(refusal.Description); {
+		case strings.Contains(d, "ended"):
+			return advise(fmt.Errorf("%w: %w: %w", ErrOfferUsed, ErrTxCode, err), "too many tries: ask the issuer for a new offer")
+		case strings.Contains(d, "tx_code"), strings.Contains(d, "pin"):
+			return advise(fmt.Errorf("%w: %w", ErrTxCode, err),
+				fmt.Sprintf("check the code and try again; after %d wrong tries the offer ends", oauth.MaxTries))
+		}
+		return advise(fmt.Errorf("%w: %w", ErrOfferUsed, err), "ask the issuer for a new offer, or check the PIN if it was entered for the first time")
+	case oauth.CodeInvalidRequest:
+		if strings.Contains(refusal.Description, "tx_code") {
+			return advise(fmt.Errorf("%w: %w", ErrTxCode, err), "enter the code that came another way")
+		}
+	case oauth.CodeAccessDenied:
+		return advise(fmt.Errorf("%w: %w", ErrRefused, err), "the issuer's page said no")
+	case oauth.CodeInvalidClient:
+		return advise(err, "the issuer does not accept this app: its provider may not be trusted there, or has revoked it")
+	}
+	return err
+}
+
+// obtain gets the copies of one document, each for a key of its own.
+func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) {
+	w := i.w
+	conf := i.offer.Metadata.Configurations[wanted.Configuration]
+	attest, err := proofNeeds(conf)
+	if err != nil {
+		return obtained{}, err
+	}
+	i.opts.Progress(StepKeys)
+	keys, err := w.makeKeys(ctx, max(1, min(w.cfg.Copies, i.offer.Metadata.BatchSize(), attestation.MaxKeys)))
+	if err != nil {
+		return obtained{}, err
+	}
+	i.spare = append(i.spare, ids(keys)...)
+	credentials, err := i.request(ctx, wanted.Configuration, keys, attest)
+	var refusal *oid4vci.Error
+	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeInvalidNonce {
+		credentials, err = i.request(ctx, wanted.Configuration, keys, attest) // with a fresh one, once
+	}
+	if err != nil {
+		return obtained{}, err
+	}
+	i.opts.Progress(StepVerify)
+	g, err := i.verify(ctx, wanted, keys, credentials)
+	if err != nil {
+		return obtained{}, err
+	}
+	g.document.ID, g.document.Added = rand.Text(), w.now().UTC()
+	g.document.Name, g.document.Configuration = wanted.Name, wanted.Configuration
+	return g, nil
+}
+
+// proofNeeds says whether the provider has to vouch for the keys.
+func proofNeeds(conf oid4vci.Configuration) (attest bool, err error) {
+	p, ok := conf.ProofTypes[oid4vci.ProofAttestation]
+	if !ok {
+		p, ok = conf.ProofTypes[oid4vci.ProofJWT]
+		attest = p.KeyAttestations != nil
+	} else {
+		attest = true
+	}
+	if !ok {
+		return false, errors.New("the issuer takes no proof of keys that this app can make (OpenID4VCI 1.0, F)")
+	}
+	if !slices.Contains(p.Algorithms, string(key.ES256)) {
+		return false, fmt.Errorf("the issuer takes keys for %.80s, this app has ES256", strings.Join(p.Algorithms, ", "))
+	}
+	return attest, nil
+}
+
+// request asks for one copy per key.
+func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, attest bool) ([]string, error) {
+	nonce, err := i.oid.Nonce(ctx)
+	if err != nil {
+		return nil, err
+	}
+	signers := make([]key.Signer, len(keys))
+	for n, k := range keys {
+		if signers[n], err = k.Signer(); err != nil {
+			return nil, err
+		}
+	}
+	vouched := ""
+	if attest {
+		r := attestation.KeyAttestationRequest{InstanceID: i.instance.ID, Nonce: nonce, Area: i.w.area()}
+		for _, s := range signers {
+			r.Keys = append(r.Keys, s.Public())
+		}
+		resp, err := i.provider.AttestKeys(ctx, r, i.w.now())
+		if err != nil {
+			return nil, explainProvider(err)
+		}
+		vouched = resp.KeyAttestation
+	}
+	i.opts.Progress(StepRequest)
+	credentials, err := i.oid.Request(ctx, configuration, signers, nonce, vouched, i.w.now())
+	var refusal *oid4vci.Error
+	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeDenied {
+		return nil, advise(err, "the issuer does not give out this document now; ask there")
+	}
+	return credentials, err
+}
+
+// fail records that nothing came of an offer.
+func (i *issuing) fail(ctx context.Context, cause error) {
+	entry := i.w.newEntry(EventIssuance)
+	entry.Outcome, entry.Reason, entry.Party = OutcomeFailed, oneLine(cause.Error(), 300), i.offer.Issuer
+	if errors.Is(cause, ErrRefused) {
+		entry.Outcome = OutcomeRefused
+	}
+	for _, d := range i.wanted {
+		entry.Documents = append(entry.Documents, LoggedDocument{DocType: d.DocType})
+	}
+	if err := i.w.record(ctx, entry); err != nil {
+		i.w.deps.Log.WarnContext(ctx, "log entry not written", "err", err)
+	}
+}

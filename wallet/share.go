@@ -1,0 +1,369 @@
+package wallet
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/protocol/query"
+)
+
+// holding is a document with the copy that is to be shown next.
+type holding struct {
+	document Document
+	next     copyOf
+	raw      []byte
+	signed   *mdoc.IssuerSigned
+}
+
+// matter is one question of somebody, from asking to logging, whatever the
+// channel.
+type matter struct {
+	w     *Wallet
+	held  []holding
+	plan  query.Plan
+	entry LogEntry
+}
+
+// consider matches a question with what is held. The entry of the matter
+// lists what was asked.
+func (w *Wallet) consider(ctx context.Context, q query.Query, channel Channel, party Party) (*matter, error) {
+	m := &matter{w: w, entry: w.newEntry(EventSharing)}
+	m.entry.Channel, m.entry.Party, m.entry.Purposes = channel, party, purposes(q)
+	for _, c := range q.Credentials {
+		m.entry.Documents = append(m.entry.Documents, askedOf(c))
+	}
+	old, err := m.load(ctx, q)
+	if err != nil {
+		return nil, fmt.Errorf("read the documents: %w", err)
+	}
+	list := make([]query.Held, len(m.held))
+	for i, h := range m.held {
+		list[i] = query.Held{ID: h.document.ID, Format: h.document.Format, Type: h.document.DocType, Bound: true, Claims: query.MdocClaims{Document: h.signed}}
+		if slices.ContainsFunc(q.Credentials, func(c query.Credential) bool { return len(c.Authorities) > 0 }) {
+			list[i].Authorities = authorities(h.signed.Auth.Sign1.X5Chain)
+		}
+	}
+	m.plan = query.Make(q, list)
+	for i, c := range q.Credentials {
+		if len(m.plan.Credentials[i]) == 0 && slices.ContainsFunc(c.Types, func(t string) bool { return slices.Contains(old, t) }) {
+			m.plan.Missing[i] = "the document is not valid at this time"
+		}
+	}
+	return m, nil
+}
+
+// load reads the documents of the types asked for, each with its next copy.
+// It also returns the types of those that are not valid at this time.
+func (m *matter) load(ctx context.Context, q query.Query) (old []string, err error) {
+	now := m.w.now()
+	err = m.w.deps.Storage.View(ctx, func(t Txn) error {
+		m.held, old = nil, nil
+		list, err := documents(ctx, t)
+		if err != nil {
+			return err
+		}
+		for _, d := range list {
+			if !asksFor(q, d.DocType) {
+				continue
+			}
+			if now.Before(d.ValidFrom) || now.After(d.ValidUntil) {
+				old = append(old, d.DocType)
+				continue
+			}
+			rows, err := copies(ctx, t, d.ID)
+			if err != nil {
+				return err
+			}
+			next, ok := leastUsed(rows)
+			if !ok {
+				continue
+			}
+			d.count(rows)
+			raw, err := t.Get(ctx, kindIssued, next.id)
+			if err != nil {
+				return err
+			}
+			m.held = append(m.held, holding{document: d, next: next, raw: raw})
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i := range m.held {
+		if m.held[i].signed, err = mdoc.ParseIssuerSigned(m.held[i].raw); err != nil {
+			return nil, fmt.Errorf("stored document is damaged: %w", err)
+		}
+	}
+	return old, nil
+}
+
+func asksFor(q query.Query, docType string) bool {
+	return slices.ContainsFunc(q.Credentials, func(c query.Credential) bool {
+		return c.Format == query.FormatMdoc && (len(c.Types) == 0 || slices.Contains(c.Types, docType))
+	})
+}
+
+// authorities are the key identifiers in a chain. OpenID4VP 1.0, 6.1.1.1.
+func authorities(chain [][]byte) []query.Authority {
+	var out []query.Authority
+	for _, der := range chain {
+		if cert, err := x509.ParseCertificate(der); err == nil && len(cert.AuthorityKeyId) > 0 {
+			out = append(out, query.Authority{Type: "aki", Value: base64.RawURLEncoding.EncodeToString(cert.AuthorityKeyId)})
+		}
+	}
+	return out
+}
+
+// ask has the holder decide. The errors are ErrNothing, ErrRefused, or that
+// nobody could be asked or the answer was none to this question.
+func (m *matter) ask(ctx context.Context) (query.Selection, error) {
+	if !m.plan.Satisfied || !slices.ContainsFunc(m.plan.Credentials, func(c []query.Candidate) bool { return len(c) > 0 }) {
+		for _, why := range m.plan.Missing {
+			if why != "" {
+				return nil, fmt.Errorf("%w: %s", ErrNothing, oneLine(why, 200))
+			}
+		}
+		return nil, ErrNothing
+	}
+	answer, err := m.w.deps.Consent.Ask(ctx, m.question())
+	if err != nil {
+		return nil, fmt.Errorf("ask the holder: %w", err)
+	}
+	if !answer.Allow || len(answer.Selection) == 0 {
+		return nil, ErrRefused
+	}
+	return m.agreed(answer.Selection)
+}
+
+// agreed is the holder's selection in the plan's own words: nothing in it was
+// not asked for, whatever the Consent answered.
+func (m *matter) agreed(s query.Selection) (query.Selection, error) {
+	var out query.Selection
+	chosen := make([]int, len(m.plan.Query.Credentials))
+	for _, c := range s {
+		if c.Credential < 0 || c.Credential >= len(m.plan.Credentials) {
+			return nil, fmt.Errorf("consent: selection names credential %d of %d", c.Credential, len(m.plan.Credentials))
+		}
+		asked := &m.plan.Query.Credentials[c.Credential]
+		n := slices.IndexFunc(m.plan.Credentials[c.Credential], func(p query.Candidate) bool { return p.Held == c.Held })
+		if n < 0 || slices.ContainsFunc(out, func(o query.Candidate) bool { return o.Credential == c.Credential && o.Held == c.Held }) {
+			return nil, errors.New("consent: selection holds a document that is not in the plan, or one twice")
+		}
+		if chosen[c.Credential]++; chosen[c.Credential] > 1 && !asked.Multiple {
+			return nil, errors.New("consent: selection holds two documents where one was asked for")
+		}
+		planned := m.plan.Credentials[c.Credential][n]
+		narrowed, err := narrow(planned, c.Claims)
+		if err != nil {
+			return nil, err
+		}
+		if len(narrowed.Claims) < len(planned.Claims) && !asked.Partial {
+			return nil, errors.New("consent: this verifier takes all that it asked for or nothing (OpenID4VP 1.0, 6.4.1)")
+		}
+		if len(narrowed.Claims) == 0 && len(planned.Claims) > 0 {
+			chosen[c.Credential]-- // all struck out: the document is not shown
+			continue
+		}
+		out = append(out, narrowed)
+	}
+	if len(out) == 0 || !m.complete(chosen) {
+		return nil, ErrRefused
+	}
+	return out, nil
+}
+
+// narrow is a planned candidate with only some of its claims.
+func narrow(planned query.Candidate, keep []query.Disclosure) (query.Candidate, error) {
+	out := planned
+	out.Claims = nil
+	for _, d := range planned.Claims {
+		if slices.ContainsFunc(keep, func(k query.Disclosure) bool { return k.Path.Equal(d.Path) }) {
+			out.Claims = append(out.Claims, d)
+		}
+	}
+	for _, k := range keep {
+		if !slices.ContainsFunc(planned.Claims, func(d query.Disclosure) bool { return d.Path.Equal(k.Path) }) {
+			return query.Candidate{}, errors.New("consent: selection holds an element that is not in the plan")
+		}
+	}
+	return out, nil
+}
+
+// complete reports whether every required set has an option that was chosen
+// wholly, and nothing was chosen that belongs to no such option.
+func (m *matter) complete(chosen []int) bool {
+	covered := make([]bool, len(chosen))
+	for _, s := range m.plan.Sets {
+		met := false
+		for _, option := range s.Options {
+			if slices.ContainsFunc(option, func(i int) bool { return chosen[i] == 0 }) {
+				continue
+			}
+			met = true
+			for _, i := range option {
+				covered[i] = true
+			}
+		}
+		if s.Required && !met {
+			return false
+		}
+	}
+	for i, n := range chosen {
+		if n > 0 && !covered[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// taken is a copy that is about to be shown, and what of it.
+type taken struct {
+	credential int // index into the query's
+	signed     *mdoc.IssuerSigned
+	key        string
+	elements   []mdoc.ElementRef
+}
+
+// take picks a copy for each document of the selection and marks it as used,
+// before anything of it leaves: after a crash it counts as shown. In the same
+// transaction the log gets its entry, open for now.
+func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
+	var picked []copyOf
+	entry := m.entry
+	err := m.w.deps.Storage.Tx(ctx, func(t Txn) error {
+		picked, entry = nil, m.entry
+		entry.Outcome, entry.Documents = OutcomeOpen, nil
+		for _, c := range s {
+			h := m.held[c.Held]
+			rows, err := copies(ctx, t, h.document.ID)
+			if err != nil {
+				return err
+			}
+			next, ok := leastUsed(rows)
+			if !ok {
+				return fmt.Errorf("document: %w: it was deleted meanwhile", ErrNotFound)
+			}
+			picked = append(picked, next)
+			entry.Documents = append(entry.Documents, LoggedDocument{
+				ID: h.document.ID, DocType: h.document.DocType, Elements: logged(c.Claims), Reused: next.Uses > 0,
+			})
+			next.Uses, next.LastUsed = next.Uses+1, m.w.now().UTC()
+			if err := putJSON(ctx, t, kindCredential, next.id, next.credentialRow); err != nil {
+				return err
+			}
+		}
+		return putJSON(ctx, t, kindLog, entry.ID, entry)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take copies to show: %w", err)
+	}
+	m.entry = entry
+	var out []taken
+	for i, c := range s {
+		signed, err := m.bytesOf(ctx, &m.held[c.Held], picked[i].id)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, taken{credential: c.Credential, signed: signed, key: picked[i].Key, elements: refs(c.Claims)})
+	}
+	return out, nil
+}
+
+// bytesOf is the copy that was picked: usually the one planned with.
+func (m *matter) bytesOf(ctx context.Context, h *holding, id string) (*mdoc.IssuerSigned, error) {
+	if h.next.id == id {
+		return h.signed, nil
+	}
+	var raw []byte
+	err := m.w.deps.Storage.View(ctx, func(t Txn) error {
+		var err error
+		raw, err = t.Get(ctx, kindIssued, id)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the copy to show: %w", err)
+	}
+	return mdoc.ParseIssuerSigned(raw)
+}
+
+// prove selects what was agreed to and has the device key sign it.
+func (m *matter) prove(ctx context.Context, t taken, transcript []byte) (*mdoc.Presentation, error) {
+	p, err := t.signed.Select(t.elements)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := m.w.signer(ctx, t.key)
+	if err != nil {
+		return nil, fmt.Errorf("device key: %w", err)
+	}
+	return p, p.Sign(ctx, transcript, signer)
+}
+
+// end records what became of the matter.
+func (m *matter) end(ctx context.Context, cause error) error {
+	switch {
+	case cause == nil:
+		m.entry.Outcome = OutcomeDone
+	case errors.Is(cause, ErrRefused):
+		m.entry.Outcome = OutcomeRefused
+	case errors.Is(cause, ErrNothing):
+		m.entry.Outcome = OutcomeNothing
+	default:
+		m.entry.Outcome = OutcomeFailed
+	}
+	if cause != nil {
+		m.entry.Reason = oneLine(cause.Error(), 300)
+	}
+	return m.w.record(ctx, m.entry)
+}
+
+// elementOf is a path as an element of an mdoc.
+func elementOf(p query.Path) (mdoc.ElementRef, bool) {
+	if len(p) != 2 {
+		return mdoc.ElementRef{}, false
+	}
+	ns, ok1 := p[0].(string)
+	id, ok2 := p[1].(string)
+	return mdoc.ElementRef{NameSpace: ns, ID: id}, ok1 && ok2
+}
+
+func refs(claims []query.Disclosure) []mdoc.ElementRef {
+	var out []mdoc.ElementRef
+	for _, d := range claims {
+		if ref, ok := elementOf(d.Path); ok {
+			out = append(out, ref)
+		}
+	}
+	return out
+}
+
+// logged are the names of what leaves.
+func logged(claims []query.Disclosure) []LoggedElement {
+	var out []LoggedElement
+	for _, d := range claims {
+		if ref, ok := elementOf(d.Path); ok {
+			out = append(out, LoggedElement{NameSpace: ref.NameSpace, ID: ref.ID, Retain: d.Retain})
+		}
+	}
+	return out
+}
+
+// askedOf are the names of what is asked for, bounded: they are the party's.
+func askedOf(c query.Credential) LoggedDocument {
+	var d LoggedDocument
+	if len(c.Types) > 0 {
+		d.DocType = oneLine(c.Types[0], 128)
+	}
+	for _, cl := range c.Claims {
+		if ref, ok := elementOf(cl.Path); ok && len(d.Elements) < 256 {
+			d.Elements = append(d.Elements, LoggedElement{NameSpace: oneLine(ref.NameSpace, 128), ID: oneLine(ref.ID, 128), Retain: cl.Retain})
+		}
+	}
+	return d
+}

@@ -1,0 +1,129 @@
+package wallet
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+
+	"github.com/eidos-id/eidos/assure"
+)
+
+// maxText bounds texts of others, in characters.
+const maxText = 2000
+
+// printable makes a text of others safe to show: no control characters, which
+// could rewrite a terminal, and none that turn the direction of writing.
+func printable(s string) string {
+	n := 0
+	return strings.Map(func(r rune) rune {
+		n++
+		switch {
+		case n > maxText:
+			return -1
+		case r == '\n' || unicode.IsPrint(r):
+			return r
+		}
+		return '\ufffd'
+	}, s)
+}
+
+// oneLine is printable without line breaks and at most n characters long.
+func oneLine(s string, n int) string {
+	s = strings.Join(strings.Fields(printable(s)), " ")
+	if r := []rune(s); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return s
+}
+
+// String is who it is, in a few words.
+func (p Party) String() string {
+	name := p.Name
+	if name == "" {
+		name = p.ID
+	}
+	switch p.Standing {
+	case assure.ReaderTrusted:
+		if p.VouchedBy != "" && p.VouchedBy != name {
+			return fmt.Sprintf("%s (vouched for by %s)", name, p.VouchedBy)
+		}
+		return name
+	case assure.ReaderAnonymous:
+		return "somebody who does not say who they are"
+	case assure.ReaderForged:
+		return "somebody with a forged signature"
+	}
+	if name == "" {
+		return "somebody unknown"
+	}
+	return fmt.Sprintf("somebody who calls themselves %q", name)
+}
+
+// Text is the question in plain text, for a terminal.
+func (q Question) Text() string {
+	var b strings.Builder
+	switch q.Topic {
+	case TopicTrust:
+		fmt.Fprintf(&b, "The document comes from %s, %s.\n", q.Party.ID, q.Party)
+		fmt.Fprintf(&b, "  certificate (SHA-256): %s\n", q.Party.Fingerprint)
+		for _, s := range q.Warnings {
+			fmt.Fprintf(&b, "  ! %s\n", s)
+		}
+		b.WriteString("Trust this issuer from now on?\n")
+		return b.String()
+	case TopicShare:
+	}
+	fmt.Fprintf(&b, "%s asks (%s):\n", q.Party, q.Channel)
+	for _, p := range q.Purposes {
+		fmt.Fprintf(&b, "  purpose: %s\n", p)
+	}
+	for i, choices := range q.Choices {
+		for n, c := range choices {
+			word := ""
+			if n > 0 {
+				word = "or "
+				if q.Plan.Query.Credentials[i].Multiple {
+					word = "and "
+				}
+			}
+			fmt.Fprintf(&b, "  %sfrom %q of %s:\n", word, c.Document.Name, c.Document.Issuer.label())
+			c.write(&b)
+		}
+		if len(choices) == 0 && i < len(q.Plan.Missing) {
+			fmt.Fprintf(&b, "  cannot be answered: %s\n", oneLine(q.Plan.Missing[i], 200))
+		}
+	}
+	for _, s := range q.Warnings {
+		fmt.Fprintf(&b, "  ! %s\n", s)
+	}
+	b.WriteString("Share this?\n")
+	return b.String()
+}
+
+// label is the name of an issuer.
+func (p Party) label() string {
+	if p.Name != "" {
+		return p.Name
+	}
+	return p.ID
+}
+
+func (c Choice) write(b *strings.Builder) {
+	if len(c.Elements) == 0 {
+		b.WriteString("    nothing but that you have it\n")
+	}
+	for _, e := range c.Elements {
+		lines := strings.Split(strings.TrimRight(e.Text, "\n"), "\n")
+		fmt.Fprintf(b, "    %s: %s", e.Label, strings.Join(lines, "\n      "))
+		if e.InsteadOf != "" {
+			fmt.Fprintf(b, " (instead of %s)", e.InsteadOf)
+		}
+		if e.Retain {
+			b.WriteString(" [will be kept]")
+		}
+		b.WriteByte('\n')
+	}
+	if len(c.Absent) > 0 {
+		fmt.Fprintf(b, "    not in the document: %s\n", strings.Join(c.Absent, ", "))
+	}
+}
