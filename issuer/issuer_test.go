@@ -36,7 +36,7 @@ import (
 const (
 	base     = "http://issuer.localhost:8080/default"
 	walletID = "eidos-wallet"
-	redirect = "http://wallet.localhost:8080/callback"
+	redirect = "http://127.0.0.1:8423/authorized"
 )
 
 // world is an authority, and a provider that it trusts.
@@ -115,7 +115,7 @@ func (w *world) open() *Authority {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	tenant := demoTenant()
+	tenant := DemoTenant()
 	tenant.Source = filepath.Join(w.register, demodata.Register)
 	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
 		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),

@@ -1,0 +1,524 @@
+package issuer
+
+import (
+	"context"
+	"crypto/elliptic"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+)
+
+// code returns the error code of a refusal.
+func code(err error) string {
+	if e, ok := errors.AsType[*oauth.Error](err); ok {
+		return e.Code
+	}
+	if e, ok := errors.AsType[*oid4vci.Error](err); ok {
+		return e.Code
+	}
+	return ""
+}
+
+func wantCode(t *testing.T, what string, err error, want string) {
+	t.Helper()
+	if got := code(err); got != want {
+		t.Errorf("%s: %q (%v), want %q", what, got, err, want)
+	}
+}
+
+func TestOffersRefused(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	for name, c := range map[string]struct {
+		tenant string
+		p      OfferParams
+		want   error
+	}{
+		"tenant":   {"other", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", TxCode: true}, ErrUnknownTenant},
+		"offering": {"default", OfferParams{Offerings: []string{"passport"}, Subject: "ada", TxCode: true}, ErrUnknownOffering},
+		"person":   {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "nobody", TxCode: true}, ErrUnknownPerson},
+		"twice":    {"default", OfferParams{Offerings: []string{"mdl", "mdl"}, Subject: "ada", TxCode: true}, ErrInvalid},
+		"no PIN":   {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada"}, ErrInvalid},
+		"expired":  {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", TxCode: true, Expires: w.now()}, ErrInvalid},
+	} {
+		if _, err := w.authority.Offer(t.Context(), c.tenant, c.p); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+	}
+	if err := demodata.MarkDeceased(w.register, "rosa", "2026-11-20"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.authority.Offer(t.Context(), "default", OfferParams{Offerings: []string{"mdl"}, Subject: "rosa", TxCode: true}); !errors.Is(err, ErrDeceased) {
+		t.Errorf("deceased: %v", err)
+	}
+}
+
+func TestPIN(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	wrong := "000000"
+	if o.TxCode == wrong {
+		wrong = "000001"
+	}
+	for range oauth.MaxTries {
+		_, _, err := p.redeem(o, wrong)
+		wantCode(t, "wrong PIN", err, oauth.CodeInvalidGrant)
+	}
+	_, _, err := p.redeem(o, o.TxCode)
+	wantCode(t, "sixth try, with the right PIN", err, oauth.CodeInvalidGrant)
+}
+
+func TestExpiredOffer(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	o := w.offer("ada", "mdl")
+	p := w.newApp(w.authority)
+	offer, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(25 * time.Hour)
+	p = w.newApp(w.authority)
+	if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err == nil {
+		t.Error("an expired offer is served")
+	}
+	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	wantCode(t, "expired offer", err, oauth.CodeInvalidGrant)
+}
+
+func TestCredentialRefused(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	ctx := t.Context()
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, offer, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	wantCode(t, "offer used twice", err, oauth.CodeInvalidGrant)
+
+	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
+	nonce, err := c.Nonce(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signers, attested := p.keys(2, nonce)
+	if _, err := c.Request(ctx, "mdl", signers, nonce, attested, w.now()); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Request(ctx, "mdl", signers, nonce, attested, w.now())
+	wantCode(t, "nonce used twice", err, oid4vci.CodeInvalidNonce)
+
+	nonce, _ = c.Nonce(ctx)
+	signers, _ = p.keys(2, nonce)
+	if _, err = c.Request(ctx, "mdl", signers, nonce, "", w.now()); code(err) != oid4vci.CodeInvalidProof {
+		t.Errorf("no key attestation: %v", err)
+	}
+	_, _, err = p.get(token, "pid", 1)
+	wantCode(t, "not granted", err, oid4vci.CodeUnknownConfiguration)
+	p.metadata.Batch.Size = 20 // so that our own client lets it through
+	_, _, err = p.get(token, "mdl", 11)
+	wantCode(t, "too many", err, oid4vci.CodeInvalidProof)
+
+	thief := w.newApp(w.authority)
+	_, _, err = thief.get(token, "mdl", 1)
+	if err == nil || !strings.Contains(err.Error(), "401") && code(err) != oauth.CodeInvalidToken {
+		t.Errorf("token with another DPoP key: %v", err)
+	}
+
+	for range w.authority.config.BatchesPerToken - 1 {
+		if _, _, err := p.get(token, "mdl", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err = p.get(token, "mdl", 1)
+	wantCode(t, "more batches than a token is good for", err, oid4vci.CodeDenied)
+
+	w.pass(16 * time.Minute)
+	if _, _, err = p.get(token, "mdl", 1); err == nil {
+		t.Error("an expired token was taken")
+	}
+}
+
+func TestStatusEndsTooSoon(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.ends = w.now().Add(3 * time.Hour) // of the keys
+	_, _, err = p.get(token, "mdl", 1)
+	wantCode(t, "key status ends today", err, oid4vci.CodeDenied)
+	p.ends = w.now().Add(4 * day)
+	list, signers, err := p.get(token, "mdl", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _ := w.verify(list[0], signers)
+	if want := w.now().Truncate(day).Add(4 * day); !d.Validity.ValidUntil.Equal(want) {
+		t.Errorf("valid until %v, want %v", d.Validity.ValidUntil, want)
+	}
+}
+
+func TestUntrustedProvider(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	o := w.offer("ada", "mdl")
+	p := w.newApp(w.authority)
+	w.makeProvider() // the trust list has another one now
+	_, _, err := p.redeem(o, o.TxCode)
+	wantCode(t, "wallet of an unknown provider", err, oauth.CodeInvalidClient)
+}
+
+func TestLevel(t *testing.T) {
+	for name, c := range map[string]struct {
+		a    *attestation.KeyAttestation
+		want assure.Level
+	}{
+		"none":             {nil, ""},
+		"states nothing":   {&attestation.KeyAttestation{Attester: attestation.Attester{Level: attestation.LevelHigh}}, assure.Low},
+		"believed low":     {&attestation.KeyAttestation{KeyStorage: []string{attestation.ResistanceHigh}, UserAuthentication: []string{attestation.ResistanceHigh}}, assure.Low},
+		"no user presence": {&attestation.KeyAttestation{KeyStorage: []string{attestation.ResistanceHigh}, Attester: attestation.Attester{Level: attestation.LevelHigh}}, assure.Low},
+		"high": {&attestation.KeyAttestation{KeyStorage: []string{attestation.ResistanceHigh}, UserAuthentication: []string{attestation.ResistanceHigh},
+			Attester: attestation.Attester{Level: attestation.LevelHigh}}, assure.High},
+	} {
+		if got := levelOf(c.a); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+	if p := policyOf(offering.Offering{Level: offering.High}); len(p.Types[oid4vci.ProofJWT].KeyAttestations.KeyStorage) != 1 {
+		t.Errorf("policy of a high offering: %+v", p)
+	}
+}
+
+func TestRevoke(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+		token, _, err := p.redeem(o, o.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []assure.Document
+		for range 2 {
+			list, signers, err := p.get(token, "mdl", 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range list {
+				d, state := w.verify(c, signers)
+				if state != status.Valid {
+					t.Fatalf("before: %v", state)
+				}
+				all = append(all, d)
+			}
+		}
+		other, o2 := w.newApp(w.authority), w.offer("jonas", "mdl")
+		token2, _, err := other.redeem(o2, o2.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, signers, err := other.get(token2, "mdl", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A second process has the old list in memory.
+		second := w.open()
+		uri := all[0].Result.Status.List.URI
+		before, err := via(second)(t.Context(), fetch.GetRequest(uri, ""))
+		if err != nil || before.Status != 200 {
+			t.Fatalf("list: %v %d", err, before.Status)
+		}
+
+		var ids []string
+		for range 2 { // twice is the same as once
+			got, err := w.authority.Revoke(t.Context(), "default", Selection{Subject: "ada", Offering: "mdl"}, "stolen")
+			if err != nil || len(got) != 1 || ids != nil && ids[0] != got[0] {
+				t.Fatalf("revoke: %v, %v", got, err)
+			}
+			ids = got
+		}
+		for _, d := range all {
+			if state := w.published(d); state != status.Invalid {
+				t.Errorf("after: index %d is %v", d.Result.Status.List.Index, state)
+			}
+		}
+		if _, state := w.verify(list[0], signers); state != status.Valid {
+			t.Error("somebody else's document was revoked too")
+		}
+		after, err := via(second)(t.Context(), fetch.GetRequest(uri, ""))
+		if err != nil || after.Get("etag") == before.Get("etag") {
+			t.Errorf("the second process serves the old list: %v", err)
+		}
+		found, err := w.authority.List(t.Context(), "default", Filter{State: StateRevoked})
+		if err != nil || len(found) != 1 || found[0].ID != ids[0] || found[0].Reason != "stolen" {
+			t.Errorf("revoked: %+v, %v", found, err)
+		}
+		_, _, err = p.get(token, "mdl", 1)
+		wantCode(t, "more copies of a revoked document", err, oid4vci.CodeDenied)
+		if _, err := w.authority.Revoke(t.Context(), "default", Selection{Document: "none"}, ""); !errors.Is(err, ErrUnknownDocument) {
+			t.Errorf("unknown document: %v", err)
+		}
+		audited(t, w)
+		noPersonalData(t, w)
+	})
+}
+
+// audited verifies the chains and looks for the events.
+func audited(t *testing.T, w *world) {
+	t.Helper()
+	err := w.authority.db.View(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		chains, err := audit.Chains(ctx, tx)
+		if err != nil {
+			return err
+		}
+		rows := int64(0)
+		for _, c := range chains {
+			head, err := audit.Verify(ctx, tx, c, audit.Head{})
+			if err != nil {
+				return err
+			}
+			rows += head.Seq
+		}
+		if rows < 6 { // two keys, two offers, three batches, a revocation: less a race
+			t.Errorf("%d audit events", rows)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// Two processes on one database: everything that is for one use is used once.
+func TestTwoProcesses(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		processes := []*Authority{w.authority, w.open()}
+
+		// Both start at once: one root.
+		var wg sync.WaitGroup
+		for _, a := range processes {
+			wg.Go(func() {
+				if err := a.maintain(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		roots := map[string]bool{}
+		for _, a := range processes {
+			resp, err := via(a)(t.Context(), fetch.GetRequest(base+"/iaca.cer", ""))
+			if err != nil || resp.Status != 200 {
+				t.Fatalf("root: %v, %d", err, resp.Status)
+			}
+			roots[string(resp.Body)] = true
+		}
+		if len(roots) != 1 {
+			t.Errorf("%d roots", len(roots))
+		}
+
+		// An offer is redeemed at both at once: one wins.
+		o := w.offer("ada", "mdl")
+		apps := []*app{w.newApp(processes[0]), w.newApp(processes[1])}
+		offer, err := oid4vci.ReadOffer(t.Context(), apps[0].fetch, o.Link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := make([]*oauth.Token, 2)
+		for i, p := range apps {
+			wg.Go(func() {
+				tokens[i], _ = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+			})
+		}
+		wg.Wait()
+		if (tokens[0] == nil) == (tokens[1] == nil) {
+			t.Fatalf("tokens: %v and %v, want exactly one", tokens[0] != nil, tokens[1] != nil)
+		}
+		winner, token := apps[0], tokens[0]
+		if token == nil {
+			winner, token = apps[1], tokens[1]
+		}
+
+		// A nonce of one is used at both at once: one wins.
+		nonceOf := &oid4vci.Client{Metadata: winner.metadata, OAuth: winner.oauth, Token: token}
+		nonce, err := nonceOf.Nonce(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		signers, attested := winner.keys(3, nonce)
+		got := make([][]string, 2)
+		for i, a := range processes {
+			client := &oauth.Client{Server: winner.oauth.Server, ID: walletID, DPoP: winner.oauth.DPoP, Fetch: via(a), Attestation: winner.oauth.Attestation, Instance: winner.oauth.Instance}
+			wg.Go(func() {
+				c := &oid4vci.Client{Metadata: winner.metadata, OAuth: client, Token: token}
+				got[i], _ = c.Request(t.Context(), "mdl", signers, nonce, attested, w.now())
+			})
+		}
+		wg.Wait()
+		if (got[0] == nil) == (got[1] == nil) {
+			t.Errorf("documents for one nonce: %d and %d", len(got[0]), len(got[1]))
+		}
+
+		// Both issue at once: no index is given twice.
+		seen, mu := map[uint64]bool{}, sync.Mutex{}
+		for i, a := range processes {
+			o := w.offer([]string{"ada", "jonas"}[i], "mdl")
+			p := w.newApp(a)
+			wg.Go(func() {
+				token, _, err := p.redeem(o, o.TxCode)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for range 2 {
+					list, signers, err := p.get(token, "mdl", 5)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					mu.Lock()
+					for _, c := range list {
+						d, _ := w.verify(c, signers)
+						seen[d.Result.Status.List.Index] = true
+					}
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if len(seen) != 20 {
+			t.Errorf("%d indexes for 20 copies", len(seen))
+		}
+	})
+}
+
+func TestStatusCaching(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, signers, err := p.get(token, "mdl", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, _ := w.verify(list[0], signers)
+	uri := d.Result.Status.List.URI
+	request := fetch.GetRequest(uri, status.MediaListJWT)
+	first, _ := p.fetch(t.Context(), request)
+	if first.Get("cache-control") != "public, max-age=300" || first.Get("etag") == "" {
+		t.Errorf("headers: %v", first.Header)
+	}
+	request.Header["if-none-match"] = first.Get("etag")
+	if again, _ := p.fetch(t.Context(), request); again.Status != 304 {
+		t.Errorf("unchanged: %d", again.Status)
+	}
+	if bad, _ := p.fetch(t.Context(), fetch.GetRequest(uri, "text/plain")); bad.Status != 406 {
+		t.Errorf("neither format wanted: %d", bad.Status)
+	}
+	if bad, _ := p.fetch(t.Context(), fetch.GetRequest(base+"/status/unknown", "")); bad.Status != 404 {
+		t.Errorf("unknown list: %d", bad.Status)
+	}
+	w.pass(13 * time.Hour) // more than half of its life
+	if err := w.authority.maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if renewed, _ := p.fetch(t.Context(), request); renewed.Status != 200 {
+		t.Errorf("after half of its life: %d", renewed.Status)
+	}
+}
+
+// Signers are replaced before they are too old for what they sign.
+func TestRotation(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	if err := w.authority.maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := w.authority.tenants["default"].key(t.Context(), "ds")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.pass(signerLifetime - 40*day)
+	if err := w.authority.maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := w.authority.tenants["default"].key(t.Context(), "ds")
+	if err != nil || after.Record.ID == before.Record.ID {
+		t.Errorf("the old document signer is still current: %v", err)
+	}
+	alive, err := w.authority.ring.Alive(t.Context(), "default", "ds", w.now())
+	if err != nil || len(alive) != 2 {
+		t.Errorf("%d document signers alive, want both: %v", len(alive), err)
+	}
+	if cert, err := leaf(after); err != nil || cert.NotAfter.Sub(cert.NotBefore) > 457*day || cert.NotBefore.After(w.now().Add(-2*day)) {
+		t.Errorf("certificate of the new one: %v", err)
+	}
+}
+
+func TestConfig(t *testing.T) {
+	tenant := DemoTenant()
+	for name, c := range map[string]Config{
+		"plain http":      {URL: "http://issuer.example", Tenants: []Tenant{tenant}},
+		"path":            {URL: "https://issuer.example/x", Tenants: []Tenant{tenant}},
+		"demo elsewhere":  {URL: "https://issuer.example"},
+		"country":         {Tenants: []Tenant{{ID: "a", Name: "A", Country: "ut", Source: "x"}}},
+		"tenant twice":    {Tenants: []Tenant{tenant, tenant}},
+		"ttl":             {StatusTTL: 48 * time.Hour},
+		"unknown doctype": {Tenants: []Tenant{{ID: "a", Name: "A", Country: "UT", Source: "x", Offerings: []offering.Offering{{DocType: "none"}}}}},
+		"redirect":        {Tenants: []Tenant{{ID: "a", Name: "A", Country: "UT", Source: "x", Clients: []Client{{ID: "c", RedirectURIs: []string{"http://far.example/"}}}}}},
+	} {
+		if err := c.Check(); err == nil {
+			t.Errorf("%s: no complaint", name)
+		}
+	}
+	if err := (Config{}).Check(); err != nil {
+		t.Errorf("the zero Config: %v", err)
+	}
+}
+
+func BenchmarkIssueBatchOf10(b *testing.B) {
+	w := newWorld(b, testkit.SQLite(b))
+	w.authority.config.BatchesPerToken = 1 << 30
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		nonce, err := c.Nonce(b.Context())
+		if err != nil {
+			b.Fatal(err)
+		}
+		signers, attested := p.keys(10, nonce)
+		b.StartTimer()
+		if _, err := c.Request(b.Context(), "mdl", signers, nonce, attested, w.now()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	k := testkit.Signer(b, elliptic.P256())
+	start, n := time.Now(), 2000
+	for range n {
+		if _, err := k.Sign(b.Context(), []byte("x")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	one := time.Since(start) / time.Duration(n)
+	b.ReportMetric(float64(b.Elapsed())/float64(b.N)/float64(one)/10, "signatures/copy")
+}
