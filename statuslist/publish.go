@@ -1,0 +1,127 @@
+package statuslist
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/status"
+)
+
+// Edition is what to publish of one list.
+type Edition struct {
+	URI            string // of the list, as documents refer to it
+	List           *status.List
+	Now            time.Time
+	Lifetime       time.Duration // until exp; at least a second
+	TTL            time.Duration // how long readers keep a copy; optional, at most Lifetime
+	AggregationURI string        // optional
+
+	// X5Chain is the chain of the signer's key, DER, leaf first, without the
+	// trust anchor.
+	X5Chain [][]byte
+	KeyID   string // optional
+}
+
+// Published is a list in both formats, ready to be served until Expires. It is
+// not changed after Publish.
+type Published struct {
+	JWT, CWT       []byte
+	JWTTag, CWTTag string // ETags, quoted
+	Issued         time.Time
+	Expires        time.Time
+	TTL            time.Duration
+}
+
+// Publish signs a list as JWT and as CWT.
+//
+// Token Status List, 5.1, 5.2 and 13.7.
+func Publish(ctx context.Context, signer key.Signer, e Edition) (*Published, error) {
+	if e.List == nil || e.Lifetime < time.Second || e.TTL < 0 || e.TTL > e.Lifetime {
+		return nil, fmt.Errorf("publish %s: no list, or lifetime %v with ttl %v", e.URI, e.Lifetime, e.TTL)
+	}
+	compressed, err := e.List.Compress()
+	if err != nil {
+		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
+	}
+	compressed.AggregationURI = e.AggregationURI
+	issued := e.Now.Truncate(time.Second)
+	claims := status.Claims{URI: e.URI, Issued: issued, Expires: issued.Add(e.Lifetime), TTL: e.TTL}
+	headers := status.Headers{X5Chain: e.X5Chain, KeyID: e.KeyID}
+	p := &Published{Issued: claims.Issued, Expires: claims.Expires, TTL: e.TTL}
+	if p.JWT, err = status.SignJWT(ctx, signer, headers, claims, compressed); err != nil {
+		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
+	}
+	if p.CWT, err = status.SignCWT(ctx, signer, headers, claims, compressed); err != nil {
+		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
+	}
+	p.JWTTag, p.CWTTag = entityTag(p.JWT), entityTag(p.CWT)
+	return p, nil
+}
+
+// entityTag is a strong ETag of the bytes.
+//
+// RFC 9110, 8.8.3.
+func entityTag(body []byte) string {
+	sum := sha256.Sum256(body)
+	return `"` + base64.RawURLEncoding.EncodeToString(sum[:16]) + `"`
+}
+
+// Choose picks the format that an Accept header asks for, the JWT if it does
+// not care. ok is false if it wants neither; the answer is then 406.
+//
+// Token Status List, 8.1; RFC 9110, 12.5.1.
+func (p *Published) Choose(accept string) (mediaType string, body []byte, etag string, ok bool) {
+	jwt, cwt := weight(accept, status.MediaListJWT), weight(accept, status.MediaListCWT)
+	switch {
+	case jwt == 0 && cwt == 0:
+		return "", nil, "", false
+	case cwt > jwt:
+		return status.MediaListCWT, p.CWT, p.CWTTag, true
+	}
+	return status.MediaListJWT, p.JWT, p.JWTTag, true
+}
+
+// weight is the quality value that an Accept header gives a media type: that
+// of its most specific range. An empty header accepts everything.
+func weight(accept, mediaType string) float64 {
+	if strings.TrimSpace(accept) == "" {
+		return 1
+	}
+	best, specific := 0.0, -1
+	for part := range strings.SplitSeq(accept, ",") {
+		media, params, _ := strings.Cut(part, ";")
+		rank := -1
+		switch strings.ToLower(strings.TrimSpace(media)) {
+		case mediaType:
+			rank = 2
+		case "application/*":
+			rank = 1
+		case "*/*":
+			rank = 0
+		}
+		if rank > specific {
+			best, specific = quality(params), rank
+		}
+	}
+	return best
+}
+
+func quality(params string) float64 {
+	for p := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
+		if strings.EqualFold(name, "q") {
+			q, err := strconv.ParseFloat(value, 64)
+			if err != nil || !(q >= 0 && q <= 1) {
+				return 0
+			}
+			return q
+		}
+	}
+	return 1
+}
