@@ -2,8 +2,12 @@ package provider
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/protocol/attestation"
 )
 
@@ -31,16 +35,86 @@ type Filter struct {
 	Limit   int    // 100 if zero, at most 1000
 }
 
-// List returns instances of a product, the newest first. Error: ErrUnknownTenant.
+// List returns instances of a product, the newest first. Errors:
+// ErrUnknownTenant, ErrInvalid.
 func (p *Provider) List(ctx context.Context, tenant string, f Filter) ([]Instance, error) {
-	return nil, ErrUnknownTenant
+	t, err := p.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	if f.Limit == 0 {
+		f.Limit = 100
+	}
+	if f.Limit < 1 || f.Limit > 1000 {
+		return nil, fmt.Errorf("%w: limit %d is not 1 to 1000", ErrInvalid, f.Limit)
+	}
+	var list []Instance
+	err = p.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
+		found, err := instances(ctx, tx, tenant, f)
+		if err != nil {
+			return err
+		}
+		list = make([]Instance, len(found))
+		for i, in := range found {
+			list[i] = Instance{
+				ID: in.id, Thumbprint: in.thumbprint, App: in.app, Area: in.area, Evidence: in.evidence, Level: in.level,
+				Created: in.created, LastSeen: in.lastSeen, Revoked: in.revoked, Reason: in.reason,
+				Status: attestation.StatusReference{Index: in.index, URI: t.listURI(in.list)},
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("provider: list instances: %w", err)
+	}
+	return list, nil
 }
+
+// maxReason limits why an instance was revoked.
+const maxReason = 200
 
 // Revoke ends an instance: it gets nothing any more, its status and that of
 // all its keys become invalid, and the lists that say so are published before
 // Revoke returns. Revoking again changes nothing. The reason, at most 200
 // bytes, is kept and not published. Errors: ErrUnknownTenant,
-// ErrUnknownInstance.
+// ErrUnknownInstance, ErrInvalid.
 func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) error {
-	return ErrUnknownTenant
+	t, err := p.tenant(tenant)
+	if err != nil {
+		return err
+	}
+	if len(reason) > maxReason {
+		return fmt.Errorf("%w: reason of %d bytes, at most %d", ErrInvalid, len(reason), maxReason)
+	}
+	var lists []string
+	err = p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		lists = nil
+		in, ok, err := instanceByID(ctx, tx, tenant, instance)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return ErrUnknownInstance
+		}
+		if in.revoked.IsZero() {
+			if err := revokeInstance(ctx, tx, tenant, instance, reason, p.now()); err != nil {
+				return err
+			}
+			event := audit.Event{Tenant: tenant, What: "instance revoked", Object: instance, Detail: map[string]string{"reason": reason}}
+			if err := p.audit(ctx, tx, p.now(), event); err != nil {
+				return err
+			}
+		}
+		lists, err = listsOf(ctx, tx, tenant, instance)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("provider: revoke instance: %w", err)
+	}
+	var problems []error
+	for _, list := range lists {
+		_, err := t.current(ctx, list) // signs it anew, because it has changed
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
 }

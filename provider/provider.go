@@ -10,14 +10,20 @@ package provider
 
 import (
 	"context"
+	"crypto/rand"
 	"embed"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // Schema are the migrations of the provider's database, for db.Open with the
@@ -43,21 +49,98 @@ var (
 
 // Provider is an mdoc app provider. It may be used concurrently; several
 // processes may share a database and a secure area.
-type Provider struct{ handler http.Handler }
+type Provider struct {
+	config Config
+	db     *db.DB
+	area   securearea.Area
+	now    func() time.Time
+	log    *slog.Logger
+
+	ring    *keyring.Ring
+	indexes *statuslist.Allocator
+	tenants map[string]*tenant
+	process string // names this process's audit chain
+	health  *web.Health
+	handler http.Handler
+}
 
 // New returns the provider. It makes no keys yet: Prepare and Run do, or the
 // first request that needs one.
-func New(cfg Config, deps Deps) (*Provider, error) { return &Provider{}, cfg.Check() }
-
-// Prepare makes keys, certificates and status lists that are missing, once, so
-// that the first request does not wait for them.
-func (p *Provider) Prepare(ctx context.Context) error { return nil }
+func New(cfg Config, deps Deps) (*Provider, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("provider: configuration: %w", err)
+	}
+	if deps.DB == nil || deps.Area == nil {
+		return nil, errors.New("provider: a database and a secure area are needed")
+	}
+	p := &Provider{
+		config: cfg.complete(), db: deps.DB, area: deps.Area, now: deps.Now, log: deps.Log,
+		tenants: map[string]*tenant{}, process: "provider-" + rand.Text()[:10],
+	}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.log == nil {
+		p.log = slog.New(slog.DiscardHandler)
+	}
+	p.ring = keyring.New(p.area, keyStore{p.db})
+	p.indexes = statuslist.NewAllocator(listStore{p.db}, 0)
+	for _, t := range p.config.Tenants {
+		p.tenants[t.ID] = &tenant{provider: p, config: t, base: p.config.URL + "/" + t.ID, lists: map[string]*servedList{}}
+	}
+	p.health = web.NewHealth(map[string]func(context.Context) error{"database": p.db.Ping})
+	p.handler = p.routes()
+	return p, nil
+}
 
 // Handler serves everything that is public.
 func (p *Provider) Handler() http.Handler { return p.handler }
 
 // Drain makes /readyz say that this process is about to end.
-func (p *Provider) Drain() {}
+func (p *Provider) Drain() { p.health.Drain() }
+
+// tick is how often Run looks what there is to do.
+const tick = 20 * time.Second
 
 // Run keeps keys and status lists fresh until ctx ends.
-func (p *Provider) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (p *Provider) Run(ctx context.Context) error {
+	timer := time.NewTicker(tick)
+	defer timer.Stop()
+	for {
+		if err := p.Prepare(ctx); err != nil && ctx.Err() == nil {
+			p.log.Error("maintenance failed, next try soon", "role", "provider", "error", err.Error())
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		}
+	}
+}
+
+// Prepare does once what Run does again and again: it makes keys, certificates
+// and status lists that are missing or due, so that requests do not wait for
+// them.
+func (p *Provider) Prepare(ctx context.Context) error {
+	var problems []error
+	for _, t := range p.tenants {
+		problems = append(problems, t.maintainKeys(ctx), t.publishDue(ctx))
+	}
+	problems = append(problems, p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.DeleteExpired(ctx, p.now())
+		return err
+	}))
+	return errors.Join(problems...)
+}
+
+func (p *Provider) tenant(id string) (*tenant, error) {
+	if t := p.tenants[id]; t != nil {
+		return t, nil
+	}
+	return nil, ErrUnknownTenant
+}
+
+func (p *Provider) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
+	_, err := audit.Append(ctx, tx, p.process, now, e)
+	return err
+}

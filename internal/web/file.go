@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// File is a body made for caches: a signed list, a certificate. It has an
-// ETag, is sent compressed to those who ask, and not at all to those who have
-// it already. It is immutable and may be used concurrently.
+// File is a public body made for caches: a signed list, a certificate. It has
+// an ETag, is sent compressed to those who ask, and not at all to those who
+// have it already. It is immutable and may be used concurrently.
 type File struct {
 	mediaType string
 	tag       string // base64url, without the quotes
@@ -43,6 +43,7 @@ func NewFile(mediaType string, body []byte) *File {
 func (f *File) Serve(w http.ResponseWriter, r *http.Request, maxAge time.Duration, vary ...string) {
 	h := w.Header()
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", max(0, int(maxAge/time.Second))))
+	h.Set("Access-Control-Allow-Origin", "*")
 	body, tag := f.body, `"`+f.tag+`"`
 	if f.packed != nil {
 		vary = append(vary[:len(vary):len(vary)], "Accept-Encoding")

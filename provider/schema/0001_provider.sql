@@ -87,3 +87,12 @@ create table status_edition (
 	cwt bytea not null,
 	primary key (tenant, list)
 );
+
+-- Who does something that only one process may do at a time.
+create table lease (
+	tenant text not null,
+	name text not null,
+	holder text not null,
+	ends bigint not null,
+	primary key (tenant, name)
+);

@@ -1,0 +1,168 @@
+package provider
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/nonce"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/protocol/attestation"
+)
+
+// tenant is one product at work.
+type tenant struct {
+	provider *Provider
+	config   Tenant
+	base     string // BASE of package attestation
+
+	mu     sync.Mutex
+	engine *attestation.Provider  // nil until first used
+	lists  map[string]*servedList // signed lists by id
+}
+
+const challengeLifetime = 5 * time.Minute
+
+// conversation returns the provider's end of the protocol; the first call
+// needs the secure area.
+func (t *tenant) conversation(ctx context.Context) (*attestation.Provider, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.engine == nil {
+		key, err := t.nonceKey(ctx)
+		if err != nil {
+			return nil, err
+		}
+		t.engine = &attestation.Provider{Base: t.base, Challenges: nonce.New(key, "attestation challenge "+t.base, challengeLifetime)}
+	}
+	return t.engine, nil
+}
+
+// maxRequest is for a hundred keys in a JWT and for 64 KiB of evidence.
+const maxRequest = 256 << 10
+
+// routes are all public addresses.
+func (p *Provider) routes() http.Handler {
+	mux := http.NewServeMux()
+	p.health.Register(mux)
+	get := func(pattern string, f func(t *tenant, w http.ResponseWriter, r *http.Request) error) {
+		mux.Handle(pattern, web.ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
+			t, err := p.tenant(r.PathValue("tenant"))
+			if err != nil {
+				return web.Errorf(http.StatusNotFound, "There is no such product here.")
+			}
+			return f(t, w, r)
+		}))
+	}
+	post := func(pattern string, f func(t *tenant, ctx context.Context, id string, r fetch.Request) (fetch.Response, error)) {
+		get(pattern, func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+			web.Engine(p.config.URL, maxRequest, func(ctx context.Context, q fetch.Request) (fetch.Response, error) {
+				return f(t, ctx, r.PathValue("id"), q)
+			}).ServeHTTP(w, r)
+			return nil
+		})
+	}
+	post("POST /{tenant}/challenge", (*tenant).challenge)
+	post("POST /{tenant}/instances", (*tenant).install)
+	post("POST /{tenant}/instances/{id}/attestation", (*tenant).renew)
+	post("POST /{tenant}/instances/{id}/keys", (*tenant).attestKeys)
+	get("GET /{tenant}/status", (*tenant).serveLists)
+	get("GET /{tenant}/status/{list}", (*tenant).serveStatus)
+	get("GET /{tenant}/ca.cer", (*tenant).serveCA)
+	get("GET /{tenant}/certificates", (*tenant).serveCertificates)
+	get("GET /.well-known/eidos-provider/{tenant}", (*tenant).serveMetadata)
+	return web.Wrap(mux, web.WrapOptions{Log: p.log, Role: "provider", HTTPS: !loopback(p.config.URL)})
+}
+
+// metadata is what /.well-known/eidos-provider/{tenant} says. No standard
+// covers it.
+type metadata struct {
+	Provider      string `json:"provider"` // BASE of the conversation, the audience of requests
+	Name          string `json:"name"`
+	Organization  string `json:"organization"`
+	ClientID      string `json:"client_id"`
+	Link          string `json:"link,omitempty"`
+	Support       string `json:"support,omitempty"`
+	Challenge     string `json:"challenge_endpoint"`
+	Instances     string `json:"instances_endpoint"`
+	StatusLists   string `json:"status_list_aggregation_endpoint"`
+	Certificate   string `json:"ca_certificate"`
+	Certificates  string `json:"certificates_endpoint"`
+	AttestationIn int    `json:"wallet_instance_attestation_lifetime"` // seconds
+	KeysIn        int    `json:"key_attestation_lifetime"`             // seconds
+	StatusIn      int    `json:"status_period"`                        // seconds
+	MaxKeys       int    `json:"max_keys"`
+
+	Evidence []evidencePolicy `json:"evidence_formats_supported"`
+}
+
+// evidencePolicy is what one kind of evidence comes to.
+type evidencePolicy struct {
+	Format             string            `json:"format"`
+	Level              attestation.Level `json:"assurance_level"`
+	KeyStorage         []string          `json:"key_storage"`
+	UserAuthentication []string          `json:"user_authentication"`
+	Note               string            `json:"note"`
+}
+
+func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
+	c := t.provider.config
+	m := metadata{
+		Provider: t.base, Name: t.config.Name, Organization: t.config.Organization, ClientID: t.config.ClientID,
+		Link: t.config.Link, Support: t.config.Support,
+		Challenge: t.base + "/challenge", Instances: t.base + "/instances", StatusLists: t.base + "/status",
+		Certificate: t.base + "/ca.cer", Certificates: t.base + "/certificates",
+		AttestationIn: int(c.AttestationLifetime / time.Second), KeysIn: int(c.KeyAttestationLifetime / time.Second),
+		StatusIn: int(c.StatusPeriod / time.Second), MaxKeys: attestation.MaxKeys, Evidence: []evidencePolicy{},
+	}
+	if !t.config.RefuseTOFU {
+		m.Evidence = append(m.Evidence, evidencePolicy{
+			Format: attestation.EvidenceSoftwareTOFU, Level: attestation.LevelLow, KeyStorage: resistance(), UserAuthentication: resistance(),
+			Note: "accepted on first use, on no evidence but the key itself",
+		})
+	}
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	web.JSON(w, http.StatusOK, m)
+	return nil
+}
+
+func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
+	ca, err := t.key(r.Context(), keyCA)
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/pkix-cert", ca.Record.Chain[0]).Serve(w, r, 5*time.Minute)
+	return nil
+}
+
+// serveCertificates lists what is alive, for those who watch.
+func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
+	type entry struct {
+		Name      string    `json:"name"`
+		Purpose   string    `json:"purpose"`
+		NotBefore time.Time `json:"notBefore"`
+		NotAfter  time.Time `json:"notAfter"`
+	}
+	list := []entry{}
+	for _, purpose := range []keyring.Purpose{keyCA, keyring.Attestation, keyring.Status} {
+		if _, err := t.key(r.Context(), purpose); err != nil {
+			return err
+		}
+		keys, err := t.provider.ring.Alive(r.Context(), t.config.ID, purpose, t.provider.now())
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			cert, err := leaf(k)
+			if err != nil {
+				return err
+			}
+			list = append(list, entry{cert.Subject.CommonName, string(purpose), cert.NotBefore.UTC(), cert.NotAfter.UTC()})
+		}
+	}
+	web.JSON(w, http.StatusOK, list)
+	return nil
+}
