@@ -1,7 +1,6 @@
 package mdoc_test
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -13,7 +12,6 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/cbor"
-	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
@@ -78,20 +76,6 @@ func (a *authority) issue(t testing.TB, p mdoc.IssueParams) []byte {
 
 func (a *authority) verify(t testing.TB, transcript []byte) mdoc.VerifyParams {
 	return mdoc.VerifyParams{Now: demoNow.AddDate(0, 0, 1), ValidateChain: anchor(t, a.root.Raw), Transcript: transcript}
-}
-
-// known validates only the chain it was made for, without looking at it again.
-func (a *authority) known() mdoc.ChainValidator {
-	issuer := issuerOf(a.signer)
-	return func(chain [][]byte, _ string, now time.Time) (mdoc.Issuer, check.Report) {
-		var rep check.Report
-		if !bytes.Equal(chain[0], a.signer.Raw) || now.After(issuer.NotAfter) {
-			rep.Fail("path", "", "unknown", "")
-			return mdoc.Issuer{}, rep
-		}
-		rep.Pass("path", "", "known")
-		return issuer, rep
-	}
 }
 
 func text(s string) []byte { return cbor.AppendText(nil, s) }
