@@ -144,7 +144,7 @@ func demoClient() Client {
 func (c Config) Check() error {
 	var problems []error
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	demo := len(c.Tenants) == 0
+	given := c.Tenants
 	c = c.complete()
 	u, err := url.Parse(c.URL)
 	switch {
@@ -152,8 +152,8 @@ func (c Config) Check() error {
 		problem("url: %w", oauth.CheckIssuer(c.URL))
 	case err != nil || u.Path != "":
 		problem("url: wanted an origin without path or trailing slash")
-	case demo && !loopback(u.Host):
-		problem("tenants: the demonstration authority is for loopback only; say who issues at %s", c.URL)
+	case !loopback(u.Host):
+		problems = append(problems, noDemo(given, c.URL)...)
 	}
 	switch {
 	case c.OfferLifetime < time.Minute || c.OfferLifetime > 90*24*time.Hour:
@@ -181,6 +181,24 @@ func (c Config) Check() error {
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// noDemo names what would be taken from the demonstration, which is for
+// loopback only.
+func noDemo(tenants []Tenant, url string) []error {
+	if len(tenants) == 0 {
+		return []error{fmt.Errorf("tenants: the demonstration authority is for loopback only; say who issues at %s", url)}
+	}
+	var problems []error
+	for i, t := range tenants {
+		if len(t.Offerings) == 0 {
+			problems = append(problems, fmt.Errorf("tenants[%d].offerings: those of the demonstration are for loopback only; say what is issued", i))
+		}
+		if len(t.Clients) == 0 {
+			problems = append(problems, fmt.Errorf("tenants[%d].clients: that of the demonstration is for loopback only; say which apps get documents", i))
+		}
+	}
+	return problems
 }
 
 func (t Tenant) check(types *doctype.Catalogue) error {

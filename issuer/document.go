@@ -91,7 +91,7 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 	var ids, lists []string
 	err = a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		ids, lists = nil, nil
-		found, err := documents(ctx, tx, t.config.ID, Filter{ID: which.Document, Subject: which.Subject, Offering: which.Offering, Limit: maxListed}, now)
+		found, err := documents(ctx, tx, t.config.ID, Filter{ID: which.Document, Subject: which.Subject, Offering: which.Offering}, now)
 		if err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net/http"
 	"slices"
@@ -54,8 +55,11 @@ type Offer struct {
 	Expires time.Time `json:"expires"`
 }
 
-// LogValue keeps the secrets of an offer out of logs.
+// String keeps the secrets of an offer out of messages.
 func (o Offer) String() string { return "offer " + o.ID }
+
+// LogValue keeps the secrets of an offer out of logs.
+func (o Offer) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 const (
 	kindOffer     = "issuer-offer"      // by the hash of the secret in its address

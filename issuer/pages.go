@@ -26,3 +26,13 @@ func (t *tenant) serveFront(w http.ResponseWriter, _ *http.Request) error {
 	t.page(w, http.StatusOK, "front.html", t.config.Name, map[string]any{"Base": t.base, "Path": "/" + t.config.ID, "Offerings": all})
 	return nil
 }
+
+// serveOrigin answers GET / with the authorities that issue here.
+func (a *Authority) serveOrigin(w http.ResponseWriter, r *http.Request) error {
+	if len(a.config.Tenants) == 1 {
+		http.Redirect(w, r, "/"+a.config.Tenants[0].ID, http.StatusFound)
+		return nil
+	}
+	a.pages.Page(w, "Authorities", "origin.html", a.config.Tenants)
+	return nil
+}

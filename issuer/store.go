@@ -136,7 +136,8 @@ func putCRL(ctx context.Context, tx *db.Tx, tenant string, number int64, nextUpd
 	return err
 }
 
-// documents lists what matches the filter, the newest first.
+// documents lists what matches the filter, the newest first; all if it has no
+// limit.
 func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time.Time) ([]Document, error) {
 	q := strings.Builder{}
 	q.WriteString(`select id, offering, doctype, subject, created, batches, copies, valid_until, level, revoked, reason
@@ -165,8 +166,11 @@ func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time
 		where("revoked =", int64(0))
 		where("valid_until >", millis(now))
 	}
-	args = append(args, f.Limit)
-	fmt.Fprintf(&q, " order by created desc, id limit $%d", len(args))
+	q.WriteString(" order by created desc, id")
+	if f.Limit > 0 {
+		args = append(args, f.Limit)
+		fmt.Fprintf(&q, " limit $%d", len(args))
+	}
 	rows, err := tx.Query(ctx, q.String(), args...)
 	if err != nil {
 		return nil, fmt.Errorf("issuer: list documents: %w", err)

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,6 +125,7 @@ func (a *Authority) routes() http.Handler {
 	page("GET /{tenant}/authorize", (*tenant).serveAuthorize)
 	page("GET /{tenant}/authorize/consent", (*tenant).serveConsent)
 	page("GET /{tenant}", (*tenant).serveFront)
+	mux.Handle("GET /{$}", web.ErrFunc(a.serveOrigin))
 
 	guard := http.NewCrossOriginProtection()
 	mux.Handle("POST /{tenant}/authorize/identify", guard.Handler(a.forTenant((*tenant).takeIdentification)))
@@ -135,7 +137,7 @@ func (a *Authority) routes() http.Handler {
 	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
 	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
 	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
-	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: a.config.URL[:5] == "https"})
+	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
 }
 
 // forTenant gives a request to the tenant in its path.
