@@ -1,0 +1,249 @@
+package verifier
+
+import (
+	_ "embed" // ConfigSource
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/verifier/core"
+)
+
+// ConfigSource is this file: the manual of the configuration is made of its
+// comments.
+//
+//go:embed config.go
+var ConfigSource string
+
+// Config configures a verifier. The zero Config is the demonstration's relying
+// party and reader, "default", on loopback.
+type Config struct {
+	// URL is the public origin, without a path and a trailing slash. Its host
+	// stands in the reader certificate. Optional, http://verifier.localhost:8080.
+	URL string `yaml:"url,omitempty"`
+
+	// Tenants are the relying parties that ask here, kept apart in keys, rows
+	// and addresses. Optional, the one of the demonstration.
+	Tenants []Tenant `yaml:"tenants,omitempty"`
+
+	// Trust is the base URL of the trust service whose lists are followed, with
+	// its tenant. Optional on loopback, http://trust.localhost:8080/default.
+	Trust string `yaml:"trust,omitempty"`
+
+	// TrustFingerprint is the SHA-256 of the trust service's CA certificate in
+	// hex. Optional: without it the certificate met first is pinned.
+	TrustFingerprint string `yaml:"trustFingerprint,omitempty"`
+
+	// Types are files of document types, besides those that are built in.
+	Types []string `yaml:"types,omitempty"`
+
+	// RequestLifetime is how long a holder has to answer. Optional, 5 minutes.
+	RequestLifetime time.Duration `yaml:"requestLifetime,omitempty"`
+
+	// ResultLifetime is how long an answer is kept, encrypted, for whoever
+	// asked to fetch it; then it is deleted. Optional, 5 minutes.
+	ResultLifetime time.Duration `yaml:"resultLifetime,omitempty"`
+
+	// StatusMaxAge is the longest that a fetched status list is used before it
+	// is asked for again, whatever it says itself, and so how late a revocation
+	// may be noticed. Optional, 5 minutes.
+	StatusMaxAge time.Duration `yaml:"statusMaxAge,omitempty"`
+
+	// PackEvery is how often the offline pack of the readers is brought up to
+	// date. Optional, 15 minutes.
+	PackEvery time.Duration `yaml:"packEvery,omitempty"`
+
+	// Strict refuses what is a warning otherwise: certificates that depart
+	// from their profile, documents that outlive their signer's certificate.
+	Strict bool `yaml:"strict,omitempty"`
+
+	// RequireStatus refuses documents that name status lists of which nothing
+	// could be found out.
+	RequireStatus bool `yaml:"requireStatus,omitempty"`
+}
+
+// Tenant is one relying party.
+type Tenant struct {
+	// ID is part of every address of the relying party: lower-case letters,
+	// digits and "-", at most 32.
+	ID string `yaml:"id"`
+	// Name is shown to holders and stands in the certificates as organization.
+	Name string `yaml:"name"`
+	// Country of the certificates, ISO 3166-1 alpha-2. Optional.
+	Country string `yaml:"country,omitempty"`
+	// ClientID is how the relying party is named to wallets: x509_hash, by its
+	// certificate, or x509_san_dns, by its host. Optional, x509_hash.
+	ClientID string `yaml:"clientID,omitempty"`
+	// Issuers are the base URLs of issuing authorities whose list of status
+	// lists, below /status, is fetched into the offline pack. Optional: those
+	// that the trust anchors and the documents met so far name are known.
+	Issuers []string `yaml:"issuers,omitempty"`
+	// Presets are questions with a name, besides those that are built in.
+	Presets []core.Preset `yaml:"presets,omitempty"`
+	// Page publishes a page on which anybody can begin to prove their identity
+	// to the relying party, with the presets. Optional, only the demonstration
+	// has it: who begins gets the result.
+	Page bool `yaml:"page,omitempty"`
+	// RedirectURIs are the addresses of the relying party's own that a browser
+	// may be sent back to, to the letter. Optional: without one, our own page.
+	RedirectURIs []string `yaml:"redirectURIs,omitempty"`
+}
+
+// The ways to name a relying party. OpenID4VP 1.0, 5.9.3.
+const (
+	ClientX509Hash   = "x509_hash"
+	ClientX509SANDNS = "x509_san_dns"
+)
+
+const (
+	defaultTenant = "default"
+	defaultURL    = "http://verifier.localhost:8080"
+	defaultTrust  = "http://trust.localhost:8080/default"
+)
+
+// complete returns the configuration with everything filled in that was left out.
+func (c Config) complete() Config {
+	if c.URL == "" {
+		c.URL = defaultURL
+	}
+	if c.Trust == "" && loopbackURL(c.URL) {
+		c.Trust = defaultTrust
+	}
+	if len(c.Tenants) == 0 {
+		c.Tenants = []Tenant{{ID: defaultTenant, Name: "Eidos Demo Verifier", Page: true}}
+	}
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{
+		{&c.RequestLifetime, 5 * time.Minute}, {&c.ResultLifetime, 5 * time.Minute},
+		{&c.StatusMaxAge, 5 * time.Minute}, {&c.PackEvery, 15 * time.Minute},
+	} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	tenants := make([]Tenant, len(c.Tenants))
+	for i, t := range c.Tenants {
+		if t.ClientID == "" {
+			t.ClientID = ClientX509Hash
+		}
+		tenants[i] = t
+	}
+	c.Tenants = tenants
+	return c
+}
+
+// Check reports everything that is wrong with the configuration, at once.
+func (c Config) Check() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	demo := len(c.Tenants) == 0
+	c = c.complete()
+	u, err := url.Parse(c.URL)
+	switch {
+	case err != nil || !secureURL(c.URL):
+		problem("url: wanted https, or http to a loopback name")
+	case u.Path != "" || u.RawQuery != "" || u.User != nil:
+		problem("url: wanted an origin without path or trailing slash")
+	case net.ParseIP(u.Hostname()) != nil:
+		problem("url: wanted a host name: it stands in the reader certificate")
+	case demo && !loopbackURL(c.URL):
+		problem("tenants: the demonstration's relying party is for loopback only; say who asks at %s", c.URL)
+	}
+	if !secureURL(c.Trust) {
+		problem("trust: wanted the https URL of a trust service with its tenant")
+	} else if !loopbackURL(c.URL) && loopbackURL(c.Trust) {
+		problem("trust: the demonstration's trust service is for loopback only")
+	}
+	if s := strings.ReplaceAll(c.TrustFingerprint, ":", ""); s != "" && (len(s) != 64 || strings.Trim(strings.ToLower(s), "0123456789abcdef") != "") {
+		problem("trustFingerprint: wanted 64 hexadecimal digits")
+	}
+	for _, d := range []struct {
+		name     string
+		value    time.Duration
+		min, max time.Duration
+	}{
+		{"requestLifetime", c.RequestLifetime, 10 * time.Second, time.Hour},
+		{"resultLifetime", c.ResultLifetime, 10 * time.Second, 24 * time.Hour},
+		{"statusMaxAge", c.StatusMaxAge, time.Millisecond, 24 * time.Hour},
+		{"packEvery", c.PackEvery, time.Second, 24 * time.Hour},
+	} {
+		if d.value < d.min || d.value > d.max {
+			problem("%s: wanted %s to %s", d.name, d.min, d.max)
+		}
+	}
+	types, err := loadTypes(c.Types)
+	if err != nil {
+		problem("types: %w", err)
+		types = doctype.Builtin()
+	}
+	seen := map[string]bool{}
+	for i, t := range c.Tenants {
+		if seen[t.ID] {
+			problem("tenants[%d].id: given twice", i)
+		}
+		seen[t.ID] = true
+		if err := t.check(types); err != nil {
+			problem("tenants[%d]: %w", i, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (t Tenant) check(types *doctype.Catalogue) error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if t.ID == "" || len(t.ID) > 32 || t.ID[0] < 'a' || t.ID[0] > 'z' || strings.Trim(t.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
+	}
+	if t.Name == "" || len(t.Name) > 64 {
+		problem("name: wanted 1 to 64 characters")
+	}
+	if t.Country != "" && (len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
+		problem("country: wanted two upper-case letters of ISO 3166-1")
+	}
+	if t.ClientID != ClientX509Hash && t.ClientID != ClientX509SANDNS {
+		problem("clientID: %.40q, wanted %s or %s", t.ClientID, ClientX509Hash, ClientX509SANDNS)
+	}
+	for _, u := range t.Issuers {
+		if !secureURL(u) {
+			problem("issuers: wanted https URLs, or http to a loopback name")
+		}
+	}
+	for _, u := range t.RedirectURIs {
+		if p, err := url.Parse(u); err != nil || p.Scheme == "" || p.Fragment != "" || p.Scheme == "javascript" || p.Scheme == "data" ||
+			p.Scheme == "http" && !loopbackURL(u) {
+			problem("redirectURIs: wanted absolute URLs without fragment, https or http to a loopback name, or of an app")
+		}
+	}
+	for _, p := range t.Presets {
+		if p.Name == "" || strings.ContainsAny(p.Name, ":/,;| ") || p.Title == "" {
+			problem("presets: each needs a title and a name of letters and digits")
+		}
+		a, err := core.ParseAsk(p.Ask, types)
+		if err == nil {
+			_, err = a.WithPurpose(p.Purpose)
+		}
+		if err != nil {
+			problem("presets: %.40q: %w", p.Name, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// secureURL reports whether s is https, or http to a loopback name.
+func secureURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && web.IsLoopbackName(u.Hostname()))
+}
+
+func loopbackURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && web.IsLoopbackName(u.Hostname())
+}

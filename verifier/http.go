@@ -1,0 +1,224 @@
+package verifier
+
+import (
+	"bytes"
+	"embed"
+	"errors"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
+)
+
+//go:embed pages
+var pageFiles embed.FS
+
+// maxResponse bounds what a wallet posts: a response of several documents with
+// portraits, in base64 twice.
+const maxResponse = 12 << 20
+
+func (v *Verifier) routes() http.Handler {
+	mux := http.NewServeMux()
+	v.health.Register(mux)
+	of := func(f func(t *tenant, w http.ResponseWriter, r *http.Request) error) http.Handler {
+		return web.ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
+			t := v.tenants[r.PathValue("tenant")]
+			if t == nil {
+				return web.Errorf(http.StatusNotFound, "There is no such relying party here.")
+			}
+			return public(f(t, w, r))
+		})
+	}
+	mux.Handle("GET /{tenant}/request/{handle}", of((*tenant).serveRequest))
+	mux.Handle("POST /{tenant}/request/{handle}", of((*tenant).serveRequest))
+	mux.Handle("POST /{tenant}/response/{handle}", of((*tenant).serveResponse))
+	mux.Handle("GET /{tenant}/result/{id}", of((*tenant).serveResult))
+	mux.Handle("GET /{tenant}/reader-ca.cer", of((*tenant).serveCA))
+	mux.Handle("GET /{tenant}/reader-ca.crl", of((*tenant).serveCRL))
+	mux.Handle("GET /{tenant}/certificates", of((*tenant).serveCertificates))
+
+	own := http.NewCrossOriginProtection() // forms are posted by our own pages only
+	mux.Handle("GET /{$}", web.ErrFunc(v.serveRoot))
+	mux.Handle("GET /{tenant}/{$}", of((*tenant).serveStart))
+	mux.Handle("POST /{tenant}/{$}", own.Handler(of((*tenant).serveBegin)))
+	mux.Handle("GET /{tenant}/t/{id}", of((*tenant).serveTransaction))
+	mux.Handle("GET /{tenant}/t/{id}/state", of((*tenant).serveState))
+	mux.Handle("POST /{tenant}/t/{id}/forget", own.Handler(of((*tenant).serveForget)))
+	mux.Handle("GET /{tenant}/done", of((*tenant).serveDone))
+	mux.Handle("GET /{tenant}/wait.js", of((*tenant).serveScript))
+	u, err := url.Parse(v.config.URL)
+	return web.Wrap(mux, web.WrapOptions{Log: v.log, Role: "verifier", HTTPS: err == nil && u.Scheme == "https"})
+}
+
+// public gives errors of this package a status and words.
+func public(err error) error {
+	switch {
+	case errors.Is(err, ErrUnknownTransaction):
+		return &web.Error{Status: http.StatusNotFound, Code: "unknown_transaction", Message: "There is no such request, or it is over and its answer was deleted.", Err: err}
+	case errors.Is(err, ErrResponseCode):
+		return &web.Error{Status: http.StatusForbidden, Code: "response_code_required", Message: "The answer is shown in the browser that comes back from the wallet only.", Err: err}
+	case errors.Is(err, ErrInvalid):
+		return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "This cannot be asked.", Err: err}
+	}
+	return err
+}
+
+// serveRequest answers GET and POST to a request_uri. OpenID4VP 1.0, 5.10.
+func (t *tenant) serveRequest(w http.ResponseWriter, r *http.Request) error {
+	nonce := ""
+	if r.Method == http.MethodPost {
+		form, err := web.Form(w, r)
+		if err != nil {
+			return err
+		}
+		nonce = form.Get("wallet_nonce")
+	}
+	object, err := t.requestObject(r.Context(), r.PathValue("handle"), nonce)
+	if err != nil {
+		return refuse(w, err)
+	}
+	web.Reply(w, http.StatusOK, oid4vp.RequestObjectMediaType, []byte(object))
+	return nil
+}
+
+// serveResponse answers POST to a response_uri. OpenID4VP 1.0, 8.2.
+func (t *tenant) serveResponse(w http.ResponseWriter, r *http.Request) error {
+	req, err := web.ToFetch(w, r, t.v.config.URL, maxResponse)
+	if err != nil {
+		return err
+	}
+	form, err := req.Form()
+	if errors.Is(err, fetch.ErrForm) {
+		return refuse(w, &refusal{oid4vp.InvalidRequest, err.Error()})
+	}
+	if err != nil {
+		return err
+	}
+	redirect, err := t.answer(r.Context(), r.PathValue("handle"), form)
+	if err != nil {
+		return refuse(w, err)
+	}
+	body, err := reply(redirect)
+	if err != nil {
+		return err
+	}
+	web.Reply(w, http.StatusOK, "application/json", body)
+	return nil
+}
+
+// refuse answers a wallet with a code and words of the protocol.
+func refuse(w http.ResponseWriter, err error) error {
+	no, ok := errors.AsType[*refusal](err)
+	if !ok {
+		return err
+	}
+	web.JSON(w, http.StatusBadRequest, struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{no.code, no.text})
+	return nil
+}
+
+// serveResult answers the relying party's own systems, and our page.
+func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
+	o, _, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, o)
+	return nil
+}
+
+const dayCache = 24 * time.Hour
+
+func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
+	ca, err := t.readerCA(r.Context())
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/pkix-cert", ca.Record.Chain[0]).Serve(w, r, time.Hour)
+	return nil
+}
+
+func (t *tenant) serveCRL(w http.ResponseWriter, r *http.Request) error {
+	crl, err := t.readerCRL(r.Context())
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/pkix-crl", crl).Serve(w, r, time.Hour)
+	return nil
+}
+
+func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
+	list, err := t.v.Certificates(r.Context(), t.config.ID)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, list)
+	return nil
+}
+
+func (t *tenant) serveScript(w http.ResponseWriter, r *http.Request) error {
+	script, err := pageFiles.ReadFile("pages/wait.js")
+	if err != nil {
+		return err
+	}
+	web.NewFile("text/javascript; charset=utf-8", bytes.Clone(script)).Serve(w, r, dayCache)
+	return nil
+}
+
+// render writes a page in the tenant's name.
+func (t *tenant) render(w http.ResponseWriter, title, name string, data any) error {
+	t.v.pages.Render(w, http.StatusOK, name, web.PageData{Title: title, Site: t.config.Name, Data: data})
+	return nil
+}
+
+func (v *Verifier) serveRoot(w http.ResponseWriter, r *http.Request) error {
+	http.Redirect(w, r, "/"+v.config.Tenants[0].ID+"/", http.StatusSeeOther)
+	return nil
+}
+
+// cookie remembers in the browser which transaction it began.
+func (t *tenant) cookie(id string, age time.Duration) *http.Cookie {
+	return &http.Cookie{
+		Name: "transaction", Value: id, Path: "/" + t.config.ID + "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
+		Secure: !loopbackURL(t.base), MaxAge: max(1, int(age/time.Second)),
+	}
+}
+
+var errNoPage = web.Errorf(http.StatusNotFound, "This relying party has no public page. It sends its own links.")
+
+// serveBegin starts a transaction from a form.
+func (t *tenant) serveBegin(w http.ResponseWriter, r *http.Request) error {
+	if !t.config.Page {
+		return errNoPage
+	}
+	form, err := web.Form(w, r)
+	if err != nil {
+		return err
+	}
+	preset, ok := t.preset(form.Get("ask"))
+	if !ok {
+		return web.Errorf(http.StatusBadRequest, "This is not one of the questions of this page.")
+	}
+	tr, err := t.v.Begin(r.Context(), t.config.ID, AskParams{Ask: preset.Name})
+	if err != nil {
+		return err
+	}
+	http.SetCookie(w, t.cookie(tr.ID, t.v.config.RequestLifetime+t.v.config.ResultLifetime))
+	http.Redirect(w, r, tr.Page, http.StatusSeeOther)
+	return nil
+}
+
+// serveForget deletes the result that the page shows.
+func (t *tenant) serveForget(w http.ResponseWriter, r *http.Request) error {
+	if err := t.v.Forget(r.Context(), t.config.ID, r.PathValue("id")); err != nil {
+		return err
+	}
+	http.SetCookie(w, &http.Cookie{Name: "transaction", Path: "/" + t.config.ID + "/", MaxAge: -1, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	http.Redirect(w, r, t.base+"/", http.StatusSeeOther)
+	return nil
+}

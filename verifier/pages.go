@@ -1,0 +1,247 @@
+package verifier
+
+import (
+	"encoding/base64"
+	"errors"
+	"html/template"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/verifier/core"
+)
+
+// preset finds one of the tenant's questions.
+func (t *tenant) preset(name string) (core.Preset, bool) {
+	for _, p := range t.allPresets() {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return core.Preset{}, false
+}
+
+// allPresets are the tenant's own and those built in that they do not replace.
+func (t *tenant) allPresets() []core.Preset {
+	list := append([]core.Preset{}, t.presets...)
+	taken := map[string]bool{}
+	for _, p := range list {
+		taken[p.Name] = true
+	}
+	for _, p := range core.Presets() {
+		if !taken[p.Name] {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// choice is one question on the start page.
+type choice struct {
+	Name, Title, Purpose string
+	Wants                []wanted
+	First                bool
+}
+
+// wanted is what is asked of one document.
+type wanted struct {
+	Document string
+	Elements string
+}
+
+// serveStart is the page on which a person begins.
+func (t *tenant) serveStart(w http.ResponseWriter, r *http.Request) error {
+	if !t.config.Page {
+		return errNoPage
+	}
+	var choices []choice
+	for i, p := range t.allPresets() {
+		ask, err := t.ask(p.Name, "")
+		if err != nil {
+			return err
+		}
+		choices = append(choices, choice{Name: p.Name, Title: p.Title, Purpose: p.Purpose, Wants: t.wants(ask.Query), First: i == 0})
+	}
+	return t.render(w, "Prove your identity", "start.html", choices)
+}
+
+// wants says in words what a query asks.
+func (t *tenant) wants(q query.Query) []wanted {
+	var list []wanted
+	for _, c := range q.Credentials {
+		docType := strings.Join(c.Types, " or ")
+		name := docType
+		if d, ok := t.v.types.ByDocType(docType); ok {
+			name = d.Names.In("en")
+		}
+		var labels []string
+		for _, cl := range c.Claims {
+			ns, _ := cl.Path[0].(string)
+			id, _ := cl.Path[1].(string)
+			labels = append(labels, t.v.types.Label("en", docType, ns, id))
+		}
+		list = append(list, wanted{name, strings.Join(labels, ", ")})
+	}
+	return list
+}
+
+// waiting is the page of an open transaction.
+type waiting struct {
+	State      State
+	Title      string
+	Purpose    string
+	Expires    time.Time
+	Wants      []wanted
+	Choice     bool
+	Link       template.URL
+	QR         template.URL // data: of the picture; empty if only this device may answer
+	StateURL   string
+	Script     string
+	SameDevice bool
+}
+
+// serveTransaction shows where a transaction stands: link and code while it is
+// open, then what came of it.
+func (t *tenant) serveTransaction(w http.ResponseWriter, r *http.Request) error {
+	web.NoStore(w)
+	o, req, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
+	if errors.Is(err, ErrResponseCode) {
+		return t.render(w, "Answered", "done.html", nil)
+	}
+	if err != nil {
+		return err
+	}
+	if o.State.open() {
+		return t.renderWaiting(w, &o, req)
+	}
+	return t.renderResult(w, &o)
+}
+
+func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) error {
+	asked, err := query.ParseDCQL(req.OID4VP.DCQL)
+	if err != nil {
+		return err
+	}
+	link := linkOf(&req.OID4VP)
+	page := waiting{
+		State: o.State, Title: req.Title, Purpose: req.Purpose, Expires: o.Expires, Wants: t.wants(asked),
+		Link:     template.URL(link), // ours: the scheme is not one that templates know
+		StateURL: t.base + "/t/" + o.ID + "/state", Script: t.base + "/wait.js", SameDevice: req.SameDevice,
+	}
+	for _, s := range asked.Sets {
+		page.Choice = page.Choice || len(s.Options) > 1
+	}
+	if !req.SameDevice {
+		png, err := qrPNG(link)
+		if err != nil {
+			return err
+		}
+		page.QR = dataURL("image/png", png)
+	}
+	return t.render(w, "Show a document from your wallet", "wait.html", page)
+}
+
+// dataURL is a picture as part of the page, so that it is stored nowhere.
+func dataURL(mediaType string, data []byte) template.URL {
+	return template.URL("data:" + mediaType + ";base64," + base64.StdEncoding.EncodeToString(data))
+}
+
+// shown is the page of a finished transaction.
+type shown struct {
+	Outcome
+	Documents []shownDocument
+	Forget    string
+	Again     string
+	Checks    []check.Check
+}
+
+type shownDocument struct {
+	core.Document
+	Picture template.URL
+	Checks  []check.Check
+	Rows    []shownElement // without the portrait, which is a picture
+}
+
+type shownElement struct {
+	core.Element
+	Lines []string // of its text
+}
+
+func (t *tenant) renderResult(w http.ResponseWriter, o *Outcome) error {
+	page := shown{Outcome: *o, Forget: t.base + "/t/" + o.ID + "/forget"}
+	if t.config.Page {
+		page.Again = t.base + "/"
+	}
+	title := "No answer"
+	switch {
+	case o.State == Refused:
+		title = "Not shared"
+	case o.Result != nil:
+		title = titleOf(o.Result.Verdict)
+		page.Checks = o.Result.Report.Checks
+		for _, d := range o.Result.Documents {
+			page.Documents = append(page.Documents, show(d))
+		}
+	}
+	return t.render(w, title, "result.html", page)
+}
+
+func show(d core.Document) shownDocument {
+	s := shownDocument{Document: d, Checks: d.Report.Checks}
+	if d.PortraitType == "image/jpeg" {
+		s.Picture = dataURL(d.PortraitType, d.Portrait)
+	}
+	for _, e := range d.Elements {
+		if s.Picture == "" || e.ID != "portrait" {
+			s.Rows = append(s.Rows, shownElement{e, strings.Split(e.Text, "\n")})
+		}
+	}
+	return s
+}
+
+func titleOf(v core.Verdict) string {
+	switch v {
+	case core.Valid:
+		return "Verified"
+	case core.Incomplete:
+		return "Verified in part"
+	case core.Empty:
+		return "Nothing shared"
+	}
+	return "Not accepted"
+}
+
+// serveState tells the script on the page whether to load it again.
+func (t *tenant) serveState(w http.ResponseWriter, r *http.Request) error {
+	row, err := t.row(r.Context(), byID, once.Hash(r.PathValue("id")))
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, struct {
+		State State `json:"state"`
+	}{row.state})
+	return nil
+}
+
+// serveDone is where the holder's browser comes back to. The browser that
+// began sees the result; any other is told to go back to that one.
+//
+// OpenID4VP 1.0, 8.2 and 13.3.
+func (t *tenant) serveDone(w http.ResponseWriter, r *http.Request) error {
+	web.NoStore(w)
+	code := r.URL.Query().Get("response_code")
+	row, err := t.row(r.Context(), byCode, once.Hash(code))
+	if err != nil {
+		return err
+	}
+	if c, err := r.Cookie("transaction"); err == nil && once.Hash(c.Value) == row.id {
+		http.Redirect(w, r, t.base+"/t/"+url.PathEscape(c.Value)+"?response_code="+url.QueryEscape(code), http.StatusSeeOther)
+		return nil
+	}
+	return t.render(w, "Answered", "done.html", nil)
+}

@@ -1,0 +1,260 @@
+package verifier
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/keyring"
+)
+
+// All SQL of the verifier is in this file.
+
+// keyStore keeps the records of signing keys.
+type keyStore struct{ db *db.DB }
+
+// PutKey implements keyring.Store.
+func (s keyStore) PutKey(ctx context.Context, k keyring.Record) error {
+	chain, err := json.Marshal(k.Chain)
+	if err != nil {
+		return err
+	}
+	return s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.Exec(ctx, `
+			insert into signing_key (tenant, id, purpose, key_id, state, created, not_before, not_after, chain)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			on conflict (tenant, id) do update set state = $5, not_before = $7, not_after = $8, chain = $9`,
+			k.Tenant, k.ID, string(k.Purpose), k.KeyID, string(k.State), k.Created.UnixMilli(), millis(k.NotBefore), millis(k.NotAfter), chain)
+		return err
+	})
+}
+
+// Keys implements keyring.Store.
+func (s keyStore) Keys(ctx context.Context, tenant string, purpose keyring.Purpose) ([]keyring.Record, error) {
+	var list []keyring.Record
+	err := s.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
+		list = nil
+		rows, err := tx.Query(ctx, `
+			select id, key_id, state, created, not_before, not_after, chain from signing_key
+			where tenant = $1 and purpose = $2`, tenant, string(purpose))
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			k := keyring.Record{Tenant: tenant, Purpose: purpose}
+			var created, notBefore, notAfter int64
+			var chain []byte
+			if err := rows.Scan(&k.ID, &k.KeyID, (*string)(&k.State), &created, &notBefore, &notAfter, &chain); err != nil {
+				return err
+			}
+			if err := json.Unmarshal(chain, &k.Chain); err != nil {
+				return err
+			}
+			k.Created, k.NotBefore, k.NotAfter = time.UnixMilli(created).UTC(), fromMillis(notBefore), fromMillis(notAfter)
+			list = append(list, k)
+		}
+		return rows.Err()
+	})
+	return list, err
+}
+
+// millis writes a time, the zero time as 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// sealKeyID returns the id of the tenant's sealing key, "" if there is none.
+func sealKeyID(ctx context.Context, tx *db.Tx, tenant string) (id string, err error) {
+	err = tx.QueryRow(ctx, `select key_id from seal_key where tenant = $1`, tenant).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return id, err
+}
+
+func putSealKeyID(ctx context.Context, tx *db.Tx, tenant, id string) error {
+	_, err := tx.Exec(ctx, `insert into seal_key (tenant, key_id) values ($1, $2)`, tenant, id)
+	return err
+}
+
+// row is a transaction as it is stored.
+type row struct {
+	id, handle, code         string
+	state                    State
+	created, expires, forget time.Time
+	request, result          []byte // sealed
+}
+
+func insertRow(ctx context.Context, tx *db.Tx, tenant string, r row) error {
+	_, err := tx.Exec(ctx, `
+		insert into presentation (tenant, id, handle, state, created, expires, forget, code, request, result)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+		tenant, r.id, r.handle, string(r.state), r.created.UnixMilli(), r.expires.UnixMilli(), r.forget.UnixMilli(), "", r.request, []byte{})
+	return err
+}
+
+// Which row is meant.
+const (
+	byID     = `id = $2`
+	byHandle = `handle = $2`
+	byCode   = `code = $2 and code <> ''`
+)
+
+// readRow returns a row that is not to be forgotten yet, or ErrUnknownTransaction.
+func readRow(ctx context.Context, tx *db.Tx, tenant, which, value string, now time.Time) (row, error) {
+	var r row
+	var created, expires, forget int64
+	err := tx.QueryRow(ctx, `
+		select id, handle, state, created, expires, forget, code, request, result from presentation
+		where tenant = $1 and `+which+` and forget > $3`, tenant, value, now.UnixMilli()).
+		Scan(&r.id, &r.handle, (*string)(&r.state), &created, &expires, &forget, &r.code, &r.request, &r.result)
+	if errors.Is(err, sql.ErrNoRows) {
+		return row{}, ErrUnknownTransaction
+	}
+	r.created, r.expires, r.forget = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC(), time.UnixMilli(forget).UTC()
+	if r.state.open() && !now.Before(r.expires) {
+		r.state = Expired
+	}
+	return r, err
+}
+
+// markFetched notes that a wallet came for the request.
+func markFetched(ctx context.Context, tx *db.Tx, tenant, id string) error {
+	_, err := tx.Exec(ctx, `update presentation set state = 'fetched' where tenant = $1 and id = $2 and state = 'waiting'`, tenant, id)
+	return err
+}
+
+// finishRow ends a transaction that is still open, with its sealed result. It
+// reports whether it was: of several answers one wins. What was sealed to be
+// asked is deleted.
+func finishRow(ctx context.Context, tx *db.Tx, tenant string, r row, now time.Time) (bool, error) {
+	n, err := tx.Exec(ctx, `
+		update presentation set state = $3, code = $4, result = $5, forget = $6, request = $7
+		where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched') and expires > $8`,
+		tenant, r.id, string(r.state), r.code, r.result, r.forget.UnixMilli(), []byte{}, now.UnixMilli())
+	return n == 1, err
+}
+
+// deleteRow forgets a transaction at once.
+func deleteRow(ctx context.Context, tx *db.Tx, tenant, id string) error {
+	_, err := tx.Exec(ctx, `delete from presentation where tenant = $1 and id = $2`, tenant, id)
+	return err
+}
+
+// deleteForgotten deletes what has outlived its time.
+func deleteForgotten(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
+	return tx.Exec(ctx, `delete from presentation where forget <= $1`, now.UnixMilli())
+}
+
+// The kinds of items in a pack.
+const (
+	itemStatus = "status"
+	itemCRL    = "crl"
+)
+
+// item is a signed list in the offline pack.
+type item struct {
+	kind, name string
+	body       []byte
+	fetched    time.Time
+}
+
+// replaceItems makes the items the tenant's pack.
+func replaceItems(ctx context.Context, tx *db.Tx, tenant string, items []item) error {
+	if _, err := tx.Exec(ctx, `delete from pack_item where tenant = $1`, tenant); err != nil {
+		return err
+	}
+	for _, i := range items {
+		_, err := tx.Exec(ctx, `
+			insert into pack_item (tenant, kind, name, body, fetched) values ($1, $2, $3, $4, $5)`,
+			tenant, i.kind, i.name, i.body, i.fetched.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func readItems(ctx context.Context, tx *db.Tx, tenant string) ([]item, error) {
+	rows, err := tx.Query(ctx, `select kind, name, body, fetched from pack_item where tenant = $1 order by kind, name`, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var items []item
+	for rows.Next() {
+		var i item
+		var fetched int64
+		if err := rows.Scan(&i.kind, &i.name, &i.body, &fetched); err != nil {
+			return nil, err
+		}
+		i.fetched = time.UnixMilli(fetched).UTC()
+		items = append(items, i)
+	}
+	return items, rows.Err()
+}
+
+// knownList is a status list that a document referred to.
+type knownList struct {
+	uri    string
+	issuer [][]byte // chain of the document's signer, DER
+}
+
+// maxKnownLists bounds what documents can make a verifier remember.
+const maxKnownLists = 1024
+
+// rememberLists notes the lists of valid documents, and forgets the ones not
+// met for longest beyond the bound.
+func rememberLists(ctx context.Context, tx *db.Tx, tenant string, lists []knownList, now time.Time) error {
+	for _, l := range lists {
+		issuer, err := json.Marshal(l.issuer)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			insert into known_list (tenant, uri, issuer, seen) values ($1, $2, $3, $4)
+			on conflict (tenant, uri) do update set issuer = $3, seen = $4`, tenant, l.uri, issuer, now.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(ctx, `
+		delete from known_list where tenant = $1 and uri not in (
+			select uri from known_list where tenant = $1 order by seen desc limit $2)`, tenant, maxKnownLists)
+	return err
+}
+
+func readKnownLists(ctx context.Context, tx *db.Tx, tenant string) ([]knownList, error) {
+	rows, err := tx.Query(ctx, `select uri, issuer from known_list where tenant = $1 order by uri`, tenant)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var lists []knownList
+	for rows.Next() {
+		var l knownList
+		var issuer []byte
+		if err := rows.Scan(&l.uri, &issuer); err != nil {
+			return nil, err
+		}
+		if err := json.Unmarshal(issuer, &l.issuer); err != nil {
+			return nil, err
+		}
+		lists = append(lists, l)
+	}
+	return lists, rows.Err()
+}

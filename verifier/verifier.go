@@ -1,0 +1,149 @@
+// Package verifier is the mobile verification application: it asks holders for
+// elements of their documents, on-site (proximity.go) and over the internet
+// (online.go), and verifies what they answer. What it does apart from servers
+// and databases is in package core.
+//
+// ISO/IEC 23220-1:2023, 9 and 10.
+package verifier
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"embed"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/securearea"
+)
+
+// Schema are the migrations of the verifier's database, for db.Open with the
+// role "verifier".
+//
+//go:embed schema/*.sql
+var Schema embed.FS
+
+// Deps are what a verifier works with.
+type Deps struct {
+	DB   *db.DB          // opened with Schema
+	Area securearea.Area // where the keys live; it has to agree on P-256 too
+	// Fetch gets trust lists, status lists and revocation lists. Nil is a
+	// verifier without network: it goes on with what its store has.
+	Fetch fetch.Func
+	// Anchors returns the trust anchors, in the place of those of
+	// Config.Trust. Optional.
+	Anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	Now     func() time.Time // optional, time.Now
+	Log     *slog.Logger     // optional, none
+}
+
+// Errors that callers tell apart with errors.Is.
+var (
+	ErrUnknownTenant      = errors.New("verifier: no such tenant")
+	ErrUnknownTransaction = errors.New("verifier: no such transaction, or it was deleted")
+	ErrResponseCode       = errors.New("verifier: the result is for the browser that comes back with the response code")
+	ErrInvalid            = errors.New("verifier: request not valid")
+)
+
+// Verifier asks and verifies. It may be used concurrently; several processes
+// may share a database and a secure area.
+type Verifier struct {
+	config  Config
+	db      *db.DB
+	area    securearea.Area
+	fetch   fetch.Func
+	now     func() time.Time
+	log     *slog.Logger
+	types   *doctype.Catalogue
+	ring    *keyring.Ring
+	tenants map[string]*tenant
+	process string // names this process's audit chain
+	pages   *web.Pages
+	health  *web.Health
+	handler http.Handler
+}
+
+// New returns the verifier. It makes no keys yet: Run does, or the first
+// request that needs one.
+func New(cfg Config, deps Deps) (*Verifier, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("verifier: configuration: %w", err)
+	}
+	if deps.DB == nil || deps.Area == nil {
+		return nil, errors.New("verifier: a database and a secure area are needed")
+	}
+	v := &Verifier{
+		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, now: deps.Now, log: deps.Log,
+		tenants: map[string]*tenant{}, process: "verifier-" + rand.Text()[:10],
+	}
+	if v.now == nil {
+		v.now = time.Now
+	}
+	if v.log == nil {
+		v.log = slog.New(slog.DiscardHandler)
+	}
+	var err error
+	if v.types, err = loadTypes(v.config.Types); err != nil {
+		return nil, fmt.Errorf("verifier: %w", err)
+	}
+	v.ring = keyring.New(v.area, keyStore{v.db})
+	for _, c := range v.config.Tenants {
+		if v.tenants[c.ID], err = v.newTenant(c, deps.Anchors); err != nil {
+			return nil, fmt.Errorf("verifier: tenant %s: %w", c.ID, err)
+		}
+	}
+	v.health = web.NewHealth(map[string]func(context.Context) error{"database": v.db.Ping})
+	v.pages = web.MustPages("", nil, pageFiles, "pages/*.html")
+	v.handler = v.routes()
+	return v, nil
+}
+
+// loadTypes adds the types in files to those built in.
+func loadTypes(files []string) (*doctype.Catalogue, error) {
+	var types []*doctype.Type
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		t, err := doctype.Load(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		types = append(types, t)
+	}
+	return doctype.Builtin().With(types...)
+}
+
+// Handler serves everything that is public.
+func (v *Verifier) Handler() http.Handler { return v.handler }
+
+// Drain makes /readyz say that this process is about to end.
+func (v *Verifier) Drain() { v.health.Drain() }
+
+// Types are the document types that the verifier knows by name.
+func (v *Verifier) Types() *doctype.Catalogue { return v.types }
+
+func (v *Verifier) tenant(id string) (*tenant, error) {
+	if t := v.tenants[cmp.Or(id, defaultTenant)]; t != nil {
+		return t, nil
+	}
+	return nil, ErrUnknownTenant
+}
+
+// audit writes a security decision into this process's chain.
+func (v *Verifier) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
+	_, err := audit.Append(ctx, tx, v.process, now, e)
+	return err
+}
