@@ -2,9 +2,17 @@ package main
 
 // cli is the grammar of the command line: noun verb.
 type cli struct {
-	Inspect inspectCmd `cmd:"" help:"Decode anything the system speaks and name its fields by their specification."`
-	Verify  verifyCmd  `cmd:"" help:"Verify a document or a response against trust anchors, and say why."`
-	PKI     pkiCmd     `cmd:"" name:"pki" help:"Make and check certificates and trust lists."`
+	Demo     demoCmd     `cmd:"" help:"Play the whole life of a mobile document, then stay up for people to try."`
+	Serve    serveCmd    `cmd:"" help:"Serve one role, several, or all."`
+	Config   configCmd   `cmd:"" help:"Check a configuration, or print its manual."`
+	Issuer   issuerCmd   `cmd:"" help:"The issuing authority's officer: offer, list, revoke."`
+	Provider providerCmd `cmd:"" help:"The mdoc app provider's operator: list and revoke installations."`
+	Wallet   walletCmd   `cmd:"" help:"The mdoc app: install, accept, show, present."`
+	Reader   readerCmd   `cmd:"" help:"The mdoc reader: read nearby, also offline."`
+	Verifier verifierCmd `cmd:"" help:"The relying party: ask over the internet."`
+	Inspect  inspectCmd  `cmd:"" help:"Decode anything the system speaks and name its fields by their specification."`
+	Verify   verifyCmd   `cmd:"" help:"Verify a document or a response against trust anchors, and say why."`
+	PKI      pkiCmd      `cmd:"" name:"pki" help:"Make and check certificates and trust lists."`
 }
 
 // commandWord is the last word of the command that runs, such as "iaca": for

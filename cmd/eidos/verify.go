@@ -205,7 +205,7 @@ func loadAnchors(path string, at time.Time) (*assure.Anchors, error) {
 		if err != nil {
 			return nil, err
 		}
-		certs, err := pki.ParseBundle(data)
+		certs, err := parseCertificates(data)
 		switch {
 		case err == nil && isListRoot(name):
 			roots = append(roots, certs...)
@@ -231,6 +231,17 @@ func loadAnchors(path string, at time.Time) (*assure.Anchors, error) {
 	return assure.NewAnchors(list...)
 }
 
+// parseCertificates reads PEM, DER, or DER as hex or base64.
+func parseCertificates(data []byte) ([]*x509.Certificate, error) {
+	certs, err := pki.ParseBundle(data)
+	if err != nil {
+		if decoded, otherErr := pki.ParseBundle(binary(data)); otherErr == nil {
+			return decoded, nil
+		}
+	}
+	return certs, err
+}
+
 // isListRoot reports whether a file holds the CA of list signers.
 func isListRoot(name string) bool {
 	base := filepath.Base(name)
@@ -247,7 +258,7 @@ func loadVICAL(name string, roots []*x509.Certificate, at time.Time) ([]assure.A
 	if err != nil {
 		return nil, err
 	}
-	v, err := trustlist.ParseVICAL(data)
+	v, err := trustlist.ParseVICAL(binary(data))
 	if err != nil {
 		return nil, err
 	}

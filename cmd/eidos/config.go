@@ -1,0 +1,136 @@
+package main
+
+import (
+	_ "embed" // the manual
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/monitor"
+	"github.com/eidos-id/eidos/provider"
+	"github.com/eidos-id/eidos/trust"
+	"github.com/eidos-id/eidos/verifier"
+	"github.com/eidos-id/eidos/wallet"
+)
+
+//go:embed config.go
+var configSource string
+
+// Config is the configuration file, YAML. Unknown keys are errors. An empty
+// file, or none, is a working demonstration on loopback.
+type Config struct {
+	// Listen is the address that the roles share, told apart by host name.
+	// Anything but a loopback address needs URLs, a database of its own choice
+	// and a trust service that are configured: the demonstration's are refused.
+	// Optional, 127.0.0.1:8080.
+	Listen string `yaml:"listen,omitempty"`
+
+	// Database is where the roles keep their rows: "sqlite" for a file for
+	// each role in the data directory, or a postgres:// URL, in which each role
+	// has a schema of its own. Optional, sqlite.
+	Database string `yaml:"database,omitempty"`
+
+	// TLS is the certificate to serve with. Optional: without it the roles
+	// speak plain http, which only loopback or a proxy in front may see.
+	TLS TLSConfig `yaml:"tls,omitempty"`
+
+	// TrustService is the base URL, with tenant, of the trust service whose
+	// lists the roles follow. Optional, the one of this configuration.
+	TrustService string `yaml:"trustService,omitempty"`
+
+	// TrustFingerprint is the SHA-256 of the trust service's CA certificate in
+	// hex. Optional on loopback, where the first one met is pinned.
+	TrustFingerprint string `yaml:"trustFingerprint,omitempty"`
+
+	// Issuer configures the issuing authority.
+	Issuer issuer.Config `yaml:"issuer,omitempty"`
+	// Provider configures the mdoc app provider.
+	Provider provider.Config `yaml:"provider,omitempty"`
+	// Verifier configures the mobile verification application.
+	Verifier verifier.Config `yaml:"verifier,omitempty"`
+	// Trust configures the trust services.
+	Trust trust.Config `yaml:"trust,omitempty"`
+	// Monitor configures the monitoring service.
+	Monitor monitor.Config `yaml:"monitor,omitempty"`
+	// Wallet configures the mdoc app at the shell.
+	Wallet wallet.Config `yaml:"wallet,omitempty"`
+}
+
+// TLSConfig names the files of a certificate; they are read again when they change.
+type TLSConfig struct {
+	// Certificate is the chain, PEM, the server's first.
+	Certificate string `yaml:"certificate,omitempty"`
+	// Key is its private key, PEM.
+	Key string `yaml:"key,omitempty"`
+}
+
+const defaultListen = "127.0.0.1:8080"
+
+// loadConfig reads a configuration file; none is the zero Config.
+func loadConfig(name string) (Config, error) {
+	var c Config
+	if name == "" {
+		return c, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return c, &failure{status: exitUsage, err: err}
+	}
+	if len(strings.TrimSpace(string(data))) == 0 {
+		return c, nil
+	}
+	if err := yaml.Load(data, &c, yaml.WithKnownFields(), yaml.WithUniqueKeys()); err != nil {
+		return c, usage("%s: %v", name, err)
+	}
+	return c, nil
+}
+
+// Check reports everything that is wrong with the configuration, at once.
+func (c Config) Check() error {
+	var problems []error
+	add := func(where string, err error) {
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s: %w", where, err))
+		}
+	}
+	host, _, err := net.SplitHostPort(c.listen())
+	switch {
+	case err != nil:
+		add("listen", fmt.Errorf("wanted host:port: %w", err))
+	case !web.IsLoopbackName(host) && c.TrustService != "" && c.TrustFingerprint == "":
+		add("trustFingerprint", errors.New("trust on first use is for loopback: name the CA of the trust service"))
+	}
+	if !web.IsLoopbackName(host) {
+		for role, u := range map[string]string{"issuer": c.Issuer.URL, "provider": c.Provider.URL, "verifier": c.Verifier.URL, "trust": c.Trust.URL} {
+			if u == "" {
+				add(role+".url", fmt.Errorf("listening on %s needs a public URL; the demonstration's is for loopback", c.listen()))
+			}
+		}
+	}
+	if c.Database != "" && c.Database != "sqlite" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
+		add("database", errors.New("wanted sqlite or a postgres:// URL"))
+	}
+	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
+		add("tls", errors.New("certificate and key go together"))
+	}
+	for role, err := range map[string]error{
+		"issuer": c.Issuer.Check(), "provider": c.Provider.Check(), "verifier": c.Verifier.Check(),
+		"trust": c.Trust.Check(), "monitor": c.Monitor.Check(), "wallet": c.Wallet.Check(),
+	} {
+		add(role, err)
+	}
+	return errors.Join(problems...)
+}
+
+func (c Config) listen() string {
+	if c.Listen == "" {
+		return defaultListen
+	}
+	return c.Listen
+}

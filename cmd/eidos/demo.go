@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/verifier"
+	"github.com/eidos-id/eidos/wallet"
+)
+
+type demoCmd struct {
+	Once   bool   `help:"End after the steps instead of staying up."`
+	JSON   bool   `help:"Print one JSON object for each step."`
+	Keep   string `type:"path" placeholder:"DIR" help:"Leave every message that crossed a wire, the documents and the anchors as files."`
+	Data   string `type:"path" placeholder:"DIR" help:"Folder of databases and keys; default a new temporary one."`
+	Listen string `placeholder:"ADDR" help:"Listen here; default 127.0.0.1:8080, with --once a free port."`
+}
+
+// The phases of ISO/IEC 23220-1:2023, 6.1, the operational one by place.
+const (
+	phaseInstallation = "installation"
+	phaseIssuing      = "issuing"
+	phaseOnSite       = "on-site"
+	phaseRemote       = "remote"
+)
+
+// Run plays the whole life of a mobile document.
+func (c *demoCmd) Run(m *machine) error {
+	if c.Data == "" {
+		dir, err := os.MkdirTemp("", "eidos-demo-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		c.Data = dir
+	}
+	cfg := Config{Listen: c.Listen}
+	if c.Listen == "" && c.Once {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	keep, err := newKeeper(c.Keep)
+	if err != nil {
+		return err
+	}
+	d := &demo{m: m, json: c.JSON, keep: keep, ok: true}
+	defer d.close()
+	if !c.JSON {
+		fmt.Fprintf(m.out, "The whole life of a mobile document (ISO/IEC 23220-1), over real sockets on this machine.\n")
+	}
+	d.play(m.ctx, cfg, c.Data)
+	if err := keep.failed(); err != nil {
+		return fmt.Errorf("keep the messages: %w", err)
+	}
+	if !d.ok {
+		return errSilent
+	}
+	if c.Once {
+		return nil
+	}
+	d.invite(c.Data)
+	<-m.ctx.Done()
+	return nil
+}
+
+// demo is one play of the demonstration: the people in it and what they hold.
+type demo struct {
+	m     *machine
+	json  bool
+	keep  *keeper
+	ok    bool
+	phase string // printed last
+
+	servers *running         // all roles
+	wallet  *wallet.Wallet   // Ada's phone
+	phone   *house           // what it runs on
+	reader  *verifier.Reader // the shop's reader, a machine of its own
+	till    *house           // what that runs on
+	docs    map[string]wallet.Document
+}
+
+func (d *demo) close() {
+	for _, h := range []*house{d.phone, d.till} {
+		if h != nil {
+			if err := h.close(); err != nil {
+				d.m.report(err)
+			}
+		}
+	}
+	if d.servers != nil {
+		if err := d.servers.stop(); err != nil && !errors.Is(err, context.Canceled) {
+			d.m.report(err)
+		}
+	}
+}
+
+// step plays one step and prints what came of it. Once a step has failed the
+// rest is not played: they build on each other.
+func (d *demo) step(phase, name string, f func() (detail string, err error)) {
+	if !d.ok {
+		return
+	}
+	start := time.Now()
+	detail, err := f()
+	ms := time.Since(start).Milliseconds()
+	if err != nil {
+		d.ok = false
+		detail = err.Error()
+	}
+	if d.json {
+		if err := d.m.json(struct {
+			Phase  string `json:"phase"`
+			Step   string `json:"step"`
+			OK     bool   `json:"ok"`
+			MS     int64  `json:"ms"`
+			Detail string `json:"detail"`
+		}{phase, name, d.ok, ms, detail}); err != nil {
+			d.ok = false
+		}
+		return
+	}
+	if phase != d.phase {
+		fmt.Fprintf(d.m.out, "\n%s\n", phase)
+		d.phase = phase
+	}
+	mark := "✓"
+	if err != nil {
+		mark = "✗"
+	}
+	fmt.Fprintf(d.m.out, "  %s %-44s %5d ms  %s\n", mark, name, ms, indentLines(detail, 60))
+}
+
+// play is the life of a mobile document.
+func (d *demo) play(ctx context.Context, cfg Config, dir string) {
+	d.docs = make(map[string]wallet.Document)
+
+	d.step(phaseInstallation, "start all roles", func() (string, error) { return d.start(ctx, cfg, dir) })
+	d.step(phaseInstallation, "install the mdoc app", func() (string, error) { return d.install(ctx) })
+	d.step(phaseInstallation, "the provider vouches for it", func() (string, error) { return d.vouched(ctx) })
+
+	d.step(phaseIssuing, "mDL: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "mdl") })
+	d.step(phaseIssuing, "PID: the holder identifies in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid") })
+	d.step(phaseIssuing, "Photo ID: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "photoid") })
+
+	d.step(phaseOnSite, "the reader packs lists for offline use", func() (string, error) { return d.pack(ctx) })
+	d.step(phaseOnSite, "both offline: the shop asks for age and photo", func() (string, error) { return d.showOnSite(ctx) })
+
+	d.step(phaseRemote, "a website asks for name and birth date", func() (string, error) { return d.showRemotely(ctx) })
+	d.step(phaseRemote, "the holder refuses another request", func() (string, error) { return d.refuseRemotely(ctx) })
+
+	d.step(phaseIssuing, "the authority revokes the mDL", func() (string, error) { return d.revoke(ctx) })
+	d.step(phaseOnSite, "the reader, lists renewed, refuses the mDL", func() (string, error) { return d.refusedOnSite(ctx) })
+	d.step(phaseRemote, "the website refuses the mDL", func() (string, error) { return d.refusedRemotely(ctx) })
+	d.step(phaseRemote, "the PID still verifies, with a fresh copy", func() (string, error) { return d.showRemotely(ctx) })
+}
+
+// invite says what to try by hand.
+func (d *demo) invite(dir string) {
+	if d.json {
+		return
+	}
+	w := d.m.out
+	fmt.Fprintf(w, "\nAll roles stay up. Their pages:\n")
+	for _, role := range allRoles() {
+		fmt.Fprintf(w, "  %-9s %s/default/\n", role, d.servers.urls[role])
+	}
+	fmt.Fprintf(w, `
+Try it by hand, in a second terminal:
+
+  export EIDOS_DATA=%s
+  eidos wallet list
+  eidos issuer offer mdl --subject mei -o offer.txt      # prints a PIN
+  eidos wallet accept offer.txt
+  eidos wallet present --qr qr.txt &                     # the phone shows a QR code
+  eidos reader read --qr "$(cat qr.txt)" --ask age18     # the reader scans it
+  eidos wallet log
+
+Interrupt to end; everything is deleted then.
+`, dir)
+}
+
+// offline is a network that is unplugged.
+func offline(context.Context, fetch.Request) (fetch.Response, error) {
+	return fetch.Response{}, errors.New("the network is unplugged")
+}
+
+// start brings all roles up.
+func (d *demo) start(ctx context.Context, cfg Config, dir string) (string, error) {
+	var err error
+	if d.servers, err = d.m.start(ctx, cfg, dir, allRoles(), slog.New(slog.DiscardHandler)); err != nil {
+		return "", err
+	}
+	return strings.Join(allRoles(), ", ") + " on " + d.servers.address, nil
+}

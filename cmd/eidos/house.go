@@ -1,0 +1,295 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/monitor"
+	"github.com/eidos-id/eidos/provider"
+	"github.com/eidos-id/eidos/securearea/software"
+	"github.com/eidos-id/eidos/trust"
+	"github.com/eidos-id/eidos/verifier"
+)
+
+// The roles that serve, in the order in which they start.
+const (
+	roleTrust    = "trust"
+	roleProvider = "provider"
+	roleIssuer   = "issuer"
+	roleVerifier = "verifier"
+	roleMonitor  = "monitor"
+)
+
+func allRoles() []string {
+	return []string{roleTrust, roleProvider, roleIssuer, roleVerifier, roleMonitor}
+}
+
+// walletRedirect is where the mdoc app at the shell waits for the browser. The
+// demonstration's authority knows it.
+const walletRedirect = "http://127.0.0.1:8423/authorized"
+
+// house is what the roles of one machine share: the configuration, the data
+// directory, the way to the network and the clock. Roles hand each other
+// nothing in here; each opens its own database, keys and trust anchors.
+type house struct {
+	cfg   Config
+	dir   string
+	fetch fetch.Func
+	log   *slog.Logger
+	now   func() time.Time
+
+	closers []func() error
+}
+
+// newHouse completes the configuration with the addresses of this machine:
+// port is that of the listener.
+func newHouse(cfg Config, dir, port string, log *slog.Logger, now func() time.Time) (*house, error) {
+	for role, u := range map[string]*string{
+		roleTrust: &cfg.Trust.URL, roleProvider: &cfg.Provider.URL, roleIssuer: &cfg.Issuer.URL,
+		roleVerifier: &cfg.Verifier.URL, roleMonitor: &cfg.Monitor.URL,
+	} {
+		if *u == "" {
+			*u = "http://" + role + ".localhost:" + port
+		}
+	}
+	if cfg.TrustService == "" {
+		cfg.TrustService = cfg.Trust.URL + "/default"
+	}
+	if cfg.Wallet.RedirectURI == "" {
+		cfg.Wallet.RedirectURI = walletRedirect
+	}
+	if cfg.Verifier.Trust == "" {
+		cfg.Verifier.Trust, cfg.Verifier.TrustFingerprint = cfg.TrustService, cfg.TrustFingerprint
+	}
+	if len(cfg.Trust.Tenants) == 0 {
+		cfg.Trust.Tenants = []trust.Tenant{{ID: "default", Name: "Utopia Trust Service", Country: "UT",
+			Sources: trust.DemoSources(cfg.Issuer.URL, cfg.Provider.URL, cfg.Verifier.URL)}}
+	}
+	if len(cfg.Monitor.Tenants) == 0 {
+		cfg.Monitor.Tenants = []monitor.Tenant{{ID: "default", Name: "This machine",
+			Targets: monitor.DemoTargets(cfg.Issuer.URL, cfg.Provider.URL, cfg.Verifier.URL, cfg.Trust.URL)}}
+	}
+	if err := cfg.Check(); err != nil {
+		return nil, &failure{status: exitUsage, err: err, hint: "eidos config doc prints the manual"}
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	host, _, err := net.SplitHostPort(cfg.listen())
+	if err != nil {
+		return nil, err
+	}
+	do, err := web.NewClient(web.Options{AllowLoopback: web.IsLoopbackName(host)})
+	if err != nil {
+		return nil, err
+	}
+	return &house{cfg: cfg, dir: dir, fetch: do, log: log, now: now}, nil
+}
+
+// url is the public origin of a role.
+func (h *house) url(role string) string {
+	switch role {
+	case roleTrust:
+		return h.cfg.Trust.URL
+	case roleProvider:
+		return h.cfg.Provider.URL
+	case roleIssuer:
+		return h.cfg.Issuer.URL
+	case roleVerifier:
+		return h.cfg.Verifier.URL
+	}
+	return h.cfg.Monitor.URL
+}
+
+// close closes what was opened, the last first.
+func (h *house) close() error {
+	var errs []error
+	for i := len(h.closers) - 1; i >= 0; i-- {
+		errs = append(errs, h.closers[i]())
+	}
+	h.closers = nil
+	return errors.Join(errs...)
+}
+
+// open opens a role's database and secure area.
+func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *software.Area, error) {
+	dir := filepath.Join(h.dir, role)
+	area, err := openArea(ctx, dir, role)
+	if err != nil {
+		return nil, nil, err
+	}
+	dsn := h.cfg.Database
+	if dsn == "" || dsn == "sqlite" {
+		dsn = "sqlite:" + filepath.Join(dir, role+".db")
+	}
+	d, err := db.Open(ctx, dsn, role, schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closers = append(h.closers, d.Close)
+	return d, area, nil
+}
+
+// follow returns a follower of the trust service that keeps its copies in a
+// role's database.
+func (h *house) follow(d *db.DB) *assure.Follower {
+	return h.followIn(func(ctx context.Context, f func(once.Store) error) error {
+		return d.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return f(tx.Once("default")) })
+	})
+}
+
+// followIn is follow with copies kept wherever tx leads.
+func (h *house) followIn(tx func(ctx context.Context, f func(once.Store) error) error) *assure.Follower {
+	return assure.NewFollower(assure.FollowerConfig{
+		URL: h.cfg.TrustService, Fetch: h.fetch, Fingerprint: h.cfg.TrustFingerprint, Tx: tx,
+	})
+}
+
+// keepFollowing fetches the lists whenever they are due. It tries often at
+// first: roles of one machine start together.
+func (h *house) keepFollowing(ctx context.Context, f *assure.Follower) error {
+	wait := 50 * time.Millisecond
+	for {
+		if _, err := f.Anchors(ctx, h.now()); err == nil {
+			wait = time.Minute
+		} else if wait < time.Minute {
+			wait = min(2*wait, time.Minute)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+// service is a role that serves.
+type service struct {
+	name    string
+	handler http.Handler
+	run     []func(ctx context.Context) error
+	drain   func()
+	// refresh makes the role look at the others anew, once all are up.
+	refresh func(ctx context.Context) error
+}
+
+// service opens a role.
+func (h *house) service(ctx context.Context, role string) (*service, error) {
+	switch role {
+	case roleIssuer:
+		a, f, err := h.issuer(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: a.Handler(), drain: a.Drain, refresh: followNow(h, f),
+			run: []func(context.Context) error{a.Run, func(ctx context.Context) error { return h.keepFollowing(ctx, f) }}}, nil
+	case roleVerifier:
+		v, err := h.verifier(ctx, h.fetch)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: v.Handler(), drain: v.Drain, run: []func(context.Context) error{v.Run}}, nil
+	case roleProvider:
+		p, err := h.provider(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: p.Handler(), drain: p.Drain, run: []func(context.Context) error{p.Run}}, nil
+	case roleTrust:
+		s, err := h.trust(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: s.Handler(), drain: s.Drain, refresh: s.Refresh, run: []func(context.Context) error{s.Run}}, nil
+	case roleMonitor:
+		mon, err := h.monitor(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: mon.Handler(), drain: mon.Drain, run: []func(context.Context) error{mon.Run}}, nil
+	}
+	return nil, usage("%q is no role", role)
+}
+
+func followNow(h *house, f *assure.Follower) func(context.Context) error {
+	return func(ctx context.Context) error {
+		_, err := f.Anchors(ctx, h.now())
+		return err
+	}
+}
+
+func (h *house) issuer(ctx context.Context) (*issuer.Authority, *assure.Follower, error) {
+	if err := h.demoRegister(); err != nil {
+		return nil, nil, err
+	}
+	d, area, err := h.open(ctx, roleIssuer, issuer.Schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := h.follow(d)
+	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Now: h.now, Log: h.log})
+	return a, f, err
+}
+
+// demoRegister writes the demonstration's people out if no authority is
+// configured, and has it read them there.
+func (h *house) demoRegister() error {
+	if len(h.cfg.Issuer.Tenants) > 0 {
+		return nil
+	}
+	dir := filepath.Join(h.dir, "register")
+	if err := demodata.Write(dir); err != nil {
+		return err
+	}
+	t := issuer.DemoTenant()
+	t.Source = filepath.Join(dir, demodata.Register)
+	h.cfg.Issuer.Tenants = []issuer.Tenant{t}
+	return nil
+}
+
+// verifier opens the verifier; without do it has no network.
+func (h *house) verifier(ctx context.Context, do fetch.Func) (*verifier.Verifier, error) {
+	d, area, err := h.open(ctx, roleVerifier, verifier.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+}
+
+func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
+	d, area, err := h.open(ctx, roleProvider, provider.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+}
+
+func (h *house) trust(ctx context.Context) (*trust.Service, error) {
+	d, area, err := h.open(ctx, roleTrust, trust.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return trust.New(h.cfg.Trust, trust.Deps{DB: d, Area: area, Fetch: h.fetch, Now: h.now, Log: h.log})
+}
+
+func (h *house) monitor(ctx context.Context) (*monitor.Monitor, error) {
+	d, _, err := h.open(ctx, roleMonitor, monitor.Schema)
+	if err != nil {
+		return nil, err
+	}
+	return monitor.New(h.cfg.Monitor, monitor.Deps{DB: d, Fetch: h.fetch, Now: h.now, Log: h.log})
+}

@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/eidos-id/eidos/internal/web"
+)
+
+type serveCmd struct {
+	Role   []string `arg:"" enum:"all,issuer,provider,verifier,trust,monitor" help:"all, or some of issuer, provider, verifier, trust, monitor."`
+	Config string   `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
+	Listen string   `placeholder:"ADDR" help:"Listen here instead of where the configuration says; port 0 takes a free one."`
+	Data   string   `default:"${data}" type:"path" help:"Folder of databases and keys."`
+	Log    string   `enum:"debug,info,warn,error" default:"info" help:"Least level of log lines, on standard error."`
+}
+
+// Run serves until it is interrupted.
+func (c *serveCmd) Run(m *machine) error {
+	cfg, err := loadConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	if c.Listen != "" {
+		cfg.Listen = c.Listen
+	}
+	roles := c.Role
+	if len(roles) == 1 && roles[0] == "all" {
+		roles = allRoles()
+	}
+	s, err := m.start(m.ctx, cfg, c.Data, roles, newLogger(m, c.Log))
+	if err != nil {
+		return err
+	}
+	if err := m.json(struct {
+		Ready bool              `json:"ready"`
+		Roles map[string]string `json:"roles"`
+	}{true, s.urls}); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	return s.wait()
+}
+
+// newLogger logs attributes as text to standard error.
+func newLogger(m *machine, level string) *slog.Logger {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		l = slog.LevelInfo
+	}
+	return slog.New(slog.NewTextHandler(m.err, &slog.HandlerOptions{Level: l}))
+}
+
+// running are roles that serve on one listener.
+type running struct {
+	house   *house
+	address string            // of the listener
+	urls    map[string]string // by role
+	stop    func() error      // ends them and waits
+	wait    func() error      // waits until they end
+}
+
+// start opens roles, serves them, and returns when they are ready: listening,
+// and knowing whom to trust.
+func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []string, log *slog.Logger) (*running, error) {
+	ln, err := net.Listen("tcp", cfg.listen())
+	if err != nil {
+		return nil, hint(err, "another eidos may be running; --listen 127.0.0.1:0 takes a free port")
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	h, err := newHouse(cfg, dir, port, log, m.now)
+	if err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	r := &running{house: h, address: ln.Addr().String(), urls: make(map[string]string)}
+	r.wait = func() error {
+		err := group.Wait()
+		cancel()
+		return errors.Join(err, h.close())
+	}
+	r.stop = func() error {
+		cancel()
+		return r.wait()
+	}
+	if err := r.serve(ctx, group, ln, roles); err != nil {
+		return nil, errors.Join(err, ln.Close(), r.stop())
+	}
+	if err := h.saveAddresses(r.urls); err != nil {
+		return nil, errors.Join(err, r.stop())
+	}
+	return r, nil
+}
+
+// serve opens the roles, starts them and makes them look at each other.
+func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Listener, roles []string) error {
+	h := r.house
+	var mux web.HostMux
+	var services []*service
+	for _, role := range roles {
+		s, err := h.service(ctx, role)
+		if err != nil {
+			return fmt.Errorf("%s: %w", role, err)
+		}
+		u, err := url.Parse(h.url(role))
+		if err != nil {
+			return err
+		}
+		mux.Handle(u.Hostname(), s.handler)
+		r.urls[role] = h.url(role)
+		services = append(services, s)
+	}
+	o := web.ServeOptions{Log: h.log, Drain: time.Second}
+	if t := h.cfg.TLS; t.Certificate != "" {
+		var err error
+		if o.TLS, err = web.ServerTLS(t.Certificate, t.Key); err != nil {
+			return err
+		}
+	}
+	group.Go(func() error { return web.Serve(ctx, ln, &mux, o) })
+	for _, s := range services {
+		for _, run := range s.run {
+			group.Go(func() error { return run(ctx) })
+		}
+	}
+	// Trust comes first in allRoles: the others then find complete lists.
+	for _, s := range services {
+		if s.refresh == nil {
+			continue
+		}
+		if err := s.refresh(ctx); err != nil {
+			h.log.Warn("not everything was found at the start; it is tried again", "role", s.name, "error", err)
+		}
+	}
+	return nil
+}
+
+// addressesFile tells commands of the same data directory where the roles are.
+const addressesFile = "addresses.json"
+
+func (h *house) saveAddresses(urls map[string]string) error {
+	all := h.addresses()
+	for role, u := range urls {
+		all[role] = u
+	}
+	data, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(h.dir, addressesFile), append(data, '\n'), 0o600)
+}
+
+// addresses are the origins of the roles that ran last from this directory.
+func (h *house) addresses() map[string]string { return readAddresses(h.dir) }
+
+func readAddresses(dir string) map[string]string {
+	all := make(map[string]string)
+	data, err := os.ReadFile(filepath.Join(dir, addressesFile))
+	if err == nil && json.Unmarshal(data, &all) != nil {
+		return make(map[string]string)
+	}
+	return all
+}
+
+// shellHouse is the house of a command that works beside servers of the same
+// data directory, or without any.
+func (m *machine) shellHouse(config, dir string) (*house, error) {
+	cfg, err := loadConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	known := readAddresses(dir)
+	for role, u := range map[string]*string{
+		roleTrust: &cfg.Trust.URL, roleProvider: &cfg.Provider.URL, roleIssuer: &cfg.Issuer.URL, roleVerifier: &cfg.Verifier.URL,
+	} {
+		if *u == "" {
+			*u = known[role]
+		}
+	}
+	_, port, err := net.SplitHostPort(cfg.listen())
+	if err != nil || strings.HasSuffix(cfg.listen(), ":0") {
+		port = "8080"
+	}
+	return newHouse(cfg, dir, port, slog.New(slog.DiscardHandler), m.now)
+}
