@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,7 +18,6 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/cmd/eidos/demodata"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
@@ -94,13 +94,15 @@ func newWorld(t testing.TB, dsn string) *world {
 		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &lockedBuffer{},
 		time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC),
 	}
-	if err := demodata.Write(w.register); err != nil {
+	if err := os.CopyFS(w.register, os.DirFS("../cmd/eidos/demodata")); err != nil {
 		t.Fatal(err)
 	}
 	w.makeProvider()
 	w.authority = w.open()
 	return w
 }
+
+func (w *world) registerFile() string { return filepath.Join(w.register, "registry.csv") }
 
 // open starts an authority on the world's database and secure area.
 func (w *world) open() *Authority {
@@ -116,7 +118,7 @@ func (w *world) open() *Authority {
 		w.t.Fatal(err)
 	}
 	tenant := DemoTenant()
-	tenant.Source = filepath.Join(w.register, demodata.Register)
+	tenant.Source = w.registerFile()
 	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
 		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) {
