@@ -143,10 +143,17 @@ func (w *Wallet) DeleteLog(ctx context.Context, ids ...string) error {
 	return nil
 }
 
-// newEntry begins an entry. Its id sorts by time.
+// newEntry begins an entry. Its id sorts by time, and in the order of the calls
+// where the clock stands still.
 func (w *Wallet) newEntry(e Event) LogEntry {
 	now := w.now().UTC()
-	return LogEntry{ID: fmt.Sprintf("%016x-%s", now.UnixMicro(), rand.Text()[:8]), At: now, Event: e}
+	for {
+		last := w.lastEntry.Load()
+		next := max(now.UnixMicro(), last+1)
+		if w.lastEntry.CompareAndSwap(last, next) {
+			return LogEntry{ID: fmt.Sprintf("%016x-%s", next, rand.Text()[:8]), At: now, Event: e}
+		}
+	}
 }
 
 // record stores an entry in a transaction of its own.

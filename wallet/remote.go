@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -135,10 +135,9 @@ func (w *Wallet) verifier(ctx context.Context, req *oid4vp.Request) Party {
 	}
 	for try := 1; ; try++ {
 		anchors := w.anchors(ctx)
-		for _, purpose := range []trustlist.Purpose{trustlist.Verifier, trustlist.Reader} {
-			var rep check.Report
-			var signer assure.Signer
-			if signer, rep = anchors.VerifyChain(req.Chain, purpose, w.now(), assure.ChainOptions{}); rep.OK() {
+		for _, way := range vouching() {
+			signer, rep := anchors.VerifyChain(req.Chain, way.purpose, w.now(), assure.ChainOptions{Profile: way.profile})
+			if rep.OK() {
 				p.Standing, p.VouchedBy = assure.ReaderTrusted, oneLine(signer.Anchor.Name, 120)
 				return p
 			}
@@ -147,4 +146,16 @@ func (w *Wallet) verifier(ctx context.Context, req *oid4vp.Request) Party {
 			return p
 		}
 	}
+}
+
+// way is a kind of CA and of certificate under it.
+type way struct {
+	purpose trustlist.Purpose
+	profile pki.Profile
+}
+
+// vouching lists how a verifier may be vouched for. Many have one certificate
+// for reading on-site and for asking remotely.
+func vouching() []way {
+	return []way{{trustlist.Verifier, pki.Verifier}, {trustlist.Verifier, pki.ReaderAuth}, {trustlist.Reader, pki.ReaderAuth}}
 }

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
@@ -70,6 +71,8 @@ type Deps struct {
 type Wallet struct {
 	cfg  Config
 	deps Deps
+
+	lastEntry atomic.Int64 // microseconds since 1970 in the newest id of the log
 }
 
 // New returns the app on its storage. It does no I/O.
