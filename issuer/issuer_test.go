@@ -397,8 +397,38 @@ func TestPreAuthorized(t *testing.T) {
 		if _, _, err := p.redeem(o, o.TxCode); err == nil {
 			t.Error("a used offer is still served")
 		}
+		recorded(t, w, p)
 		noPersonalData(t, w)
 	})
+}
+
+// recorded looks for what monitoring needs later in the rows of the batches.
+func recorded(t *testing.T, w *world, p *app) {
+	t.Helper()
+	type row struct {
+		Instance, Keys         string
+		InstanceIndex, KeyIdx  uint64
+		InstanceEnds, KeyEnds  int64
+		Level, Client, Version string
+		Attester, Signer       string
+	}
+	const uri = "http://provider.localhost:8080/default/status/x"
+	err := w.authority.db.View(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		var r row
+		err := tx.QueryRow(ctx, `select instance_list, instance_index, instance_ends, key_list, key_index, key_ends, level, client, wallet_version, attester, signer_serial
+			from batch limit 1`).Scan(&r.Instance, &r.InstanceIndex, &r.InstanceEnds, &r.Keys, &r.KeyIdx, &r.KeyEnds, &r.Level, &r.Client, &r.Version, &r.Attester, &r.Signer)
+		if r.Signer == "" {
+			t.Error("the batch does not name its signer")
+		}
+		r.Signer = ""
+		if want := (row{uri, uri, 3, 4, p.ends.UnixMilli(), p.ends.UnixMilli(), "low", walletID, "1", "Test provider CA", ""}); r != want {
+			t.Errorf("recorded %+v, want %+v", r, want)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 // noPersonalData scans the log.

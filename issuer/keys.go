@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
@@ -60,15 +61,18 @@ func (t *tenant) makeKeys(ctx context.Context) error {
 			return err
 		}
 		for purpose, profile := range map[keyring.Purpose]pki.Profile{keyring.DocSigner: pki.DocumentSigner, keyring.Status: pki.StatusSigner} {
-			k, err := a.ring.Current(ctx, t.config.ID, purpose, now)
-			if err == nil && !t.tooOld(purpose, k, now) {
-				continue
-			}
-			if err != nil && !errors.Is(err, keyring.ErrNoKey) {
+			// Not Current, which may go on for a minute with what it saw
+			// before another process made a new key.
+			alive, err := a.ring.Alive(ctx, t.config.ID, purpose, now)
+			if err != nil {
 				return err
 			}
+			if slices.ContainsFunc(alive, func(k keyring.Key) bool { return k.Record.State == keyring.Active && !t.tooOld(purpose, k, now) }) {
+				continue
+			}
 			certify := func(ctx context.Context, k keyring.Key) ([][]byte, error) { return t.certify(ctx, root, k, profile) }
-			if k, err = a.ring.Rotate(ctx, keyring.Spec{Tenant: t.config.ID, Purpose: purpose}, now, certify); err != nil {
+			k, err := a.ring.Rotate(ctx, keyring.Spec{Tenant: t.config.ID, Purpose: purpose}, now, certify)
+			if err != nil {
 				return err
 			}
 			if err := t.auditKey(ctx, k, now); err != nil {
