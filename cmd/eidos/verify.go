@@ -107,7 +107,7 @@ func (c *verifyCmd) print(m *machine, docs []verified, valid bool) error {
 		}
 		fmt.Fprintf(m.out, "%s  %s  (device authentication: %s)\n\n", verdict, d.DocType, d.Device)
 		for _, e := range d.Elements {
-			fmt.Fprintf(m.out, "  %-28s %s\n", e.Label, e.Value)
+			fmt.Fprintf(m.out, "  %-28s %s\n", e.Label, indentLines(e.Value, 31))
 		}
 		fmt.Fprintf(m.out, "\n%s\n", d.Report)
 	}

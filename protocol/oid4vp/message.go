@@ -3,11 +3,9 @@ package oid4vp
 import (
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"net/url"
-	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/protocol/oauth"
 )
 
 // What both ends write and read. Names and order are those of OpenID4VP 1.0, 5.
@@ -91,20 +89,8 @@ func (a *audience) UnmarshalJSON(data []byte) error {
 // checkURL accepts https, and http to loopback names, with a host and without
 // fragment and userinfo.
 func checkURL(name, s string) error {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || strings.Contains(s, "#") {
-		return fail(InvalidRequest, "%s is not an absolute URL without fragment (OpenID4VP 1.0, 5.2)", name)
+	if err := oauth.CheckURL(s); err != nil {
+		return fail(InvalidRequest, "%s: %w (OpenID4VP 1.0, 5.2)", name, err)
 	}
-	if u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname()) {
-		return nil
-	}
-	return fail(InvalidRequest, "%s is not an https URL (OpenID4VP 1.0, 5.2)", name)
-}
-
-func loopback(host string) bool {
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return nil
 }
