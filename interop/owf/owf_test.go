@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/check"
@@ -149,6 +150,29 @@ func TestIssued(t *testing.T) {
 		default:
 			if diff := cmp.Diff(spelled(content), a.Elements); diff != "" {
 				t.Errorf("%s, read by them (-issued +read):\n%s", f.what, diff)
+			}
+		}
+	}
+}
+
+// Documents of somebody else's authority, and documents past their time, are
+// refused by both.
+func TestUntrusted(t *testing.T) {
+	a, stranger := newIssuer(t, elliptic.P256()), newIssuer(t, elliptic.P256())
+	device, late := testkit.Signer(t, elliptic.P256()), validity().ValidUntil.AddDate(0, 0, 1)
+	theirs := unhex(t, done(t, a.issuing(t, device, licence()))[0].IssuerSigned)
+	for by, b := range map[string][]byte{"our document": a.issue(t, device, licence()), "their document": theirs} {
+		accept := func(by authority, at time.Time) task {
+			return task{"do": "accept", "issuerSigned": hexes(b)[0], "anchors": hexes(by.root.Raw), "now": at}
+		}
+		answers := ask(t, accept(stranger, now), accept(a, late))
+		refused(t, by+" under another root", answers[0], "no trusted certificate issued")
+		refused(t, by+", too late", answers[1], "must be valid at the time of verification")
+		for _, p := range []assure.DocumentParams{
+			{Now: now, Anchors: stranger.trusting(t, trustlist.Issuer)}, {Now: late, Anchors: a.trusting(t, trustlist.Issuer)},
+		} {
+			if _, report := assure.VerifyIssued(t.Context(), reparse(t, b), p); report.OK() {
+				t.Errorf("%s: we accepted it at %s under %s", by, p.Now, p.Anchors.For(trustlist.Issuer)[0].Name)
 			}
 		}
 	}

@@ -1,10 +1,12 @@
 // The other side of the tests: issuer, holder and verifier made of @owf/mdoc.
 //
-// Standard input is a JSON array of tasks {"do": name, …}, standard output the
-// array of their answers, in order: {"ok": true, …} or {"ok": false, "why": […]}.
+// Each line of standard input is a JSON array of tasks {"do": name, …}, each
+// line of standard output the array of their answers, in order: {"ok": true, …}
+// or {"ok": false, "why": […]}.
 // Bytes are hexadecimal, keys are JWKs, times RFC 3339. A transcript is told by
 // what each side of a conversation knows, never by its bytes: see transcriptOf.
 
+import { createInterface } from 'node:readline'
 import {
   cborDecode, cborEncode, DataItem, DeviceAuth, DeviceAuthentication, DeviceEngagement, DeviceKey, DeviceMac, DeviceNamespaces, DeviceRequest,
   DeviceResponse, DeviceSigned, DocRequest, Document, EReaderKey, Header, Holder, Issuer, IssuerSigned, ItemsRequest,
@@ -211,8 +213,8 @@ async function answer(task) {
   }
 }
 
-const chunks = []
-for await (const chunk of process.stdin) chunks.push(chunk)
-const answers = []
-for (const task of JSON.parse(Buffer.concat(chunks))) answers.push(await answer(task))
-process.stdout.write(JSON.stringify(answers))
+for await (const line of createInterface({ input: process.stdin })) {
+  const answers = []
+  for (const task of JSON.parse(line)) answers.push(await answer(task))
+  process.stdout.write(`${JSON.stringify(answers)}\n`)
+}

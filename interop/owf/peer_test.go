@@ -1,15 +1,18 @@
 package owf_test
 
 import (
-	"bytes"
+	"bufio"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -39,35 +42,68 @@ type answer struct {
 // refusal is the reasons in one line.
 func (a answer) refusal() string { return strings.Join(a.Why, "; ") }
 
-// ask runs the tasks in one process of the peer and returns its answers, in
-// order. The test is skipped where the peer cannot run.
-func ask(t testing.TB, tasks ...task) []answer {
-	t.Helper()
+// peer is the process on the other side, started by the first test that asks
+// it something. It ends when its standard input does, with the tests.
+type peer struct {
+	in  io.Writer
+	out *bufio.Reader
+}
+
+// errMissing says what the peer needs and is not there.
+type errMissing string
+
+func (e errMissing) Error() string { return string(e) }
+
+var start = sync.OnceValues(func() (*peer, error) {
 	node, err := exec.LookPath("node")
 	if err != nil {
-		t.Skip("node is not installed: @owf/mdoc needs Node.js 20 or later")
+		return nil, errMissing("node is not installed: @owf/mdoc needs Node.js 20 or later")
 	}
 	// Looked at one by one so that go test knows what its cached result hangs on.
 	for _, own := range []string{"peer.mjs", "context.mjs"} {
 		if _, err := os.Stat(own); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	if _, err := os.Stat("node_modules/@owf/mdoc/package.json"); err != nil {
-		t.Skip("@owf/mdoc is not installed: script/install-test-deps.sh, which make test runs, fetches it")
+		return nil, errMissing("@owf/mdoc is not installed: script/install-test-deps.sh, which make test runs, fetches it")
 	}
-	in, err := json.Marshal(tasks)
+	cmd := exec.Command(node, "peer.mjs")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	return &peer{in, bufio.NewReader(out)}, cmd.Start()
+})
+
+// ask has the peer do the tasks and returns its answers, in order. The test is
+// skipped where the peer cannot run.
+func ask(t testing.TB, tasks ...task) []answer {
+	t.Helper()
+	p, err := start()
+	if missing := errMissing(""); errors.As(err, &missing) {
+		t.Skip(missing)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var out, problems bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), node, "peer.mjs")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(in), &out, &problems
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("peer.mjs: %v\n%s", err, problems.Bytes())
+	line, err := json.Marshal(tasks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.in.Write(append(line, '\n')); err != nil {
+		t.Fatalf("peer.mjs: %v", err)
+	}
+	if line, err = p.out.ReadBytes('\n'); err != nil {
+		t.Fatalf("peer.mjs: %v", err)
 	}
 	var answers []answer
-	if err := json.Unmarshal(out.Bytes(), &answers); err != nil {
+	if err := json.Unmarshal(line, &answers); err != nil {
 		t.Fatalf("peer.mjs: %v", err)
 	}
 	if len(answers) != len(tasks) {

@@ -173,7 +173,7 @@ func TestDeviationOfTheirMAC(t *testing.T) {
 	presenting["wholesale"] = true
 	response := unhex(t, done(t, presenting)[0].Response)
 	_, report := p.verify(t, response, c.transcript)
-	if failed := report.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Name, "device") {
+	if failed := report.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Seen, "COSE algorithm not acceptable: ES256") {
 		t.Errorf("failed: %+v", failed)
 	}
 }
