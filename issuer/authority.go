@@ -39,8 +39,14 @@ var Schema embed.FS
 type Deps struct {
 	DB   *db.DB          // opened with Schema
 	Area securearea.Area // where the signing keys live
-	// Anchors returns the trust anchors to judge wallet and key attestations by.
+	// Anchors returns the trust anchors to judge wallet and key attestations
+	// by. It is called within transactions on DB, so it must not use DB nor wait
+	// for a network: assure's Follower.Latest.
 	Anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	// Refresh fetches the anchors anew when an app's provider is not among
+	// them; it bounds how often that happens: assure's Follower.Refresh.
+	// Optional.
+	Refresh func(ctx context.Context, now time.Time) error
 	Now     func() time.Time // optional, time.Now
 	Log     *slog.Logger     // optional, none
 }
@@ -62,6 +68,7 @@ type Authority struct {
 	db      *db.DB
 	area    securearea.Area
 	anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	refresh func(ctx context.Context, now time.Time) error // may be nil
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -86,7 +93,8 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		return nil, errors.New("issuer: a database, a secure area and anchors are needed")
 	}
 	a := &Authority{
-		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, now: deps.Now, log: deps.Log,
+		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
+		now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, process: "issuer-" + rand.Text()[:10], lists: newListCache(), pages: newPages(),
 	}
 	if a.now == nil {

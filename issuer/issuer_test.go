@@ -55,7 +55,8 @@ type world struct {
 		chain []*x509.Certificate
 		root  *x509.Certificate
 	}
-	level assure.Level // that the provider is believed about
+	level    assure.Level // that the provider is believed about
+	unlisted bool         // the provider is not in the list until the next refresh
 }
 
 // lockedBuffer is a log that several goroutines write.
@@ -122,9 +123,16 @@ func (w *world) open() *Authority {
 	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
 		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) {
+			if w.unlisted {
+				return assure.NewAnchors()
+			}
 			list := assure.FromCertificates(trustlist.WalletProvider, "test", w.provider.root)
 			list[0].LoA = w.level
 			return assure.NewAnchors(list...)
+		},
+		Refresh: func(context.Context, time.Time) error {
+			w.unlisted = false
+			return nil
 		},
 	})
 	if err != nil {

@@ -186,6 +186,19 @@ func TestUntrustedProvider(t *testing.T) {
 	wantCode(t, "wallet of an unknown provider", err, oauth.CodeInvalidClient)
 }
 
+func TestNewProvider(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	w.unlisted = true
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatalf("provider that was listed a moment ago: %v", err)
+	}
+	if _, _, err := p.get(token, "mdl", 1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLevel(t *testing.T) {
 	for name, c := range map[string]struct {
 		a    *attestation.KeyAttestation

@@ -103,6 +103,9 @@ func (a *Authority) attester(ctx context.Context, chain []*x509.Certificate, now
 	}
 	signer, report := anchors.VerifyChain(der, trustlist.WalletProvider, now, assure.ChainOptions{})
 	if err := report.Err(); err != nil {
+		if missed, ok := ctx.Value(missedKey{}).(*bool); ok {
+			*missed = true
+		}
 		return attestation.Attester{}, err
 	}
 	return attestation.Attester{Name: signer.Anchor.Name, Level: attestation.Level(signer.Anchor.LoA)}, nil
@@ -132,8 +135,8 @@ func (a *Authority) routes() http.Handler {
 	mux.Handle("POST /{tenant}/authorize/decision", guard.Handler(a.forTenant((*tenant).takeDecision)))
 
 	engine := func(pattern string, limit int, f engineFunc) { mux.Handle(pattern, a.forEngine(limit, f)) }
-	engine("/{tenant}/par", web.DefaultBodyLimit, (*tenant).push)
-	engine("/{tenant}/token", web.DefaultBodyLimit, (*tenant).token)
+	engine("/{tenant}/par", web.DefaultBodyLimit, a.again((*tenant).push))
+	engine("/{tenant}/token", web.DefaultBodyLimit, a.again((*tenant).token))
 	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
 	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
 	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
@@ -172,6 +175,27 @@ func (a *Authority) forEngine(limit int, f engineFunc) http.Handler {
 		web.WriteFetch(w, resp)
 		return nil
 	})
+}
+
+// missedKey is of a *bool in a context, set when an attester was not trusted.
+type missedKey struct{}
+
+// again answers a request once more with fresh anchors if the app's provider
+// was not among those at hand: it may have been listed a moment ago. What is
+// refused for that reason has used nothing up.
+func (a *Authority) again(f engineFunc) engineFunc {
+	return func(t *tenant, ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
+		missed := false
+		resp, err := f(t, context.WithValue(ctx, missedKey{}, &missed), e, r)
+		if err != nil || !missed || a.refresh == nil {
+			return resp, err
+		}
+		if err := a.refresh(ctx, a.now()); err != nil {
+			web.Log(ctx).Info("trust anchors not refreshed", "error", err.Error())
+			return resp, nil
+		}
+		return f(t, ctx, e, r)
+	}
 }
 
 // push answers the PAR endpoint. RFC 9126, 2.
