@@ -381,9 +381,17 @@ func (e element) resolve(t *doctype.Type, docType string) (doctype.Name, error) 
 		}
 		return full, nil // an issuer's own, or an older spelling: asked for as it is
 	}
-	n, err := t.Resolve(e.id)
-	if err != nil {
-		return full, bad("%s has no element %q: %v", t.ID, e.id, err)
+	var found []doctype.Name
+	for _, n := range t.Namespaces {
+		if known, ok := t.Element(n.Name, e.id); ok && known.Namespace == n.Name && known.ID == e.id {
+			found = append(found, known.Name())
+		}
 	}
-	return n, nil
+	switch len(found) {
+	case 1:
+		return found[0], nil
+	case 0:
+		return full, bad("%s has no element %q", t.ID, e.id)
+	}
+	return full, bad("%s has %q in several name spaces: write %s or %s", t.ID, e.id, found[0], found[1])
 }
