@@ -93,9 +93,15 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 
 // attester decides whose wallet and key attestations are believed, and how far.
 func (a *Authority) attester(ctx context.Context, chain []*x509.Certificate, now time.Time) (attestation.Attester, error) {
+	miss := func(err error) (attestation.Attester, error) {
+		if missed, ok := ctx.Value(missedKey{}).(*bool); ok {
+			*missed = true
+		}
+		return attestation.Attester{}, err
+	}
 	anchors, err := a.anchors(ctx, now)
 	if err != nil {
-		return attestation.Attester{}, fmt.Errorf("trust anchors: %w", err)
+		return miss(fmt.Errorf("trust anchors: %w", err))
 	}
 	der := make([][]byte, len(chain))
 	for i, c := range chain {
@@ -103,10 +109,7 @@ func (a *Authority) attester(ctx context.Context, chain []*x509.Certificate, now
 	}
 	signer, report := anchors.VerifyChain(der, trustlist.WalletProvider, now, assure.ChainOptions{})
 	if err := report.Err(); err != nil {
-		if missed, ok := ctx.Value(missedKey{}).(*bool); ok {
-			*missed = true
-		}
-		return attestation.Attester{}, err
+		return miss(err)
 	}
 	return attestation.Attester{Name: signer.Anchor.Name, Level: attestation.Level(signer.Anchor.LoA)}, nil
 }
