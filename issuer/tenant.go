@@ -238,7 +238,11 @@ func finish(ctx context.Context, reply oauth.Reply, err error) (fetch.Response, 
 		return fetch.Response{}, err
 	}
 	if reply.Refusal != nil {
-		web.Log(ctx).Info("refused", "code", reply.Refusal.Code, "error", reply.Refusal.Error())
+		cause := ""
+		if reply.Refusal.Err != nil {
+			cause = reply.Refusal.Err.Error()
+		}
+		web.Log(ctx).Info("refused", "code", reply.Refusal.Code, "error", reply.Refusal.Description, "cause", cause)
 	}
 	return reply.Response, nil
 }
