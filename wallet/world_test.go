@@ -29,6 +29,7 @@ import (
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/securearea"
 	"github.com/eidos-id/eidos/securearea/software"
 	"github.com/eidos-id/eidos/statuslist"
@@ -466,3 +467,5 @@ func mustJSON(v any) string {
 var _ securearea.Area = (*software.Area)(nil)
 
 func p256() ecdh.Curve { return ecdh.P256() }
+
+type candidate = query.Candidate
