@@ -210,8 +210,8 @@ func (p *parser) item(it *IssuerSignedItem, inner []byte) (id []byte, err error)
 	if seen != 15 {
 		need(r, seen, "digestID", "random", "elementIdentifier", "elementValue")
 	}
-	if r.Err() == nil && it.DigestID > maxDigestID {
-		r.Failf("digestID %d is not smaller than 2^31", it.DigestID)
+	if r.Err() == nil && it.DigestID > maxReadDigestID {
+		r.Failf("digestID %d is not smaller than 2^32", it.DigestID)
 	}
 	if r.Err() == nil && len(id) == 0 {
 		r.Failf("elementIdentifier is empty")

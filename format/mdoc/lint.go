@@ -130,6 +130,14 @@ func (l *linter) salts() {
 // elements that were not shown apart.
 func (l *linter) identifiers() {
 	ordered := false
+	for _, ns := range l.mso.ValueDigests {
+		for _, d := range ns.Digests {
+			if d.ID > maxDigestID {
+				l.report.Fail("digest identifiers", clauseMSO, fmt.Sprintf("%d is not smaller than 2^31", d.ID), "draw smaller numbers")
+				return
+			}
+		}
+	}
 	for _, ns := range l.signed.NameSpaces {
 		rising := len(ns.Items) >= 8 // by chance less than once in 40000
 		for i := 1; i < len(ns.Items); i++ {

@@ -231,8 +231,8 @@ func (p *parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {
 				return
 			}
 			d := Digest{ID: r.Uint(), Value: r.Bytes()}
-			if d.ID > maxDigestID {
-				r.Failf("digestID %d is not smaller than 2^31", d.ID)
+			if d.ID > maxReadDigestID {
+				r.Failf("digestID %d is not smaller than 2^32", d.ID)
 			}
 			rising = rising && (len(ns.Digests) == 0 || d.ID > ns.Digests[len(ns.Digests)-1].ID)
 			ns.Digests = append(ns.Digests, d)

@@ -20,8 +20,13 @@ const (
 	itemValue    = "\x6celementValue"
 )
 
-// maxDigestID bounds digestID. ISO/IEC 18013-5:2021, 9.1.2.4: smaller than 2^31.
-const maxDigestID = 1<<31 - 1
+// digestID has to be smaller than 2^31 (ISO/IEC 18013-5:2021, 9.1.2.4), and so
+// are ours. Software in the field draws 32 random bits; it is only an index, so
+// those are read, and [Verify] warns.
+const (
+	maxDigestID     = 1<<31 - 1
+	maxReadDigestID = 1<<32 - 1
+)
 
 // The major types that plain items have, as the upper bits of a head.
 const (
@@ -40,7 +45,7 @@ func (p *parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bo
 		return nil, false
 	}
 	digestID, b, ok := argument(b, headUint)
-	if !ok || digestID > maxDigestID {
+	if !ok || digestID > maxReadDigestID {
 		return nil, false
 	}
 	if b, ok = after(b, itemRandom); !ok {

@@ -283,7 +283,7 @@ func TestParseRefuses(t *testing.T) {
 		"item without name":        {with(arr(item(0, salt, "", num(1)))), mdoc.ErrSyntax},
 		"item name not UTF-8":      {with(arr(item(0, salt, "\xff", num(1)))), mdoc.ErrSyntax},
 		"value with a key twice":   {with(arr(item(0, salt, "x", []byte{0xa2, 0, 1, 0, 2}))), mdoc.ErrSyntax},
-		"digestID of 2^31":         {with(arr(item(1<<31, salt, "x", num(1)))), mdoc.ErrSyntax},
+		"digestID of 2^32":         {with(arr(item(1<<32, salt, "x", num(1)))), mdoc.ErrSyntax},
 		"negative digestID":        {with(arr(b24(m("digestID", []byte{0x20}, "random", str(salt), "elementIdentifier", text("x"), "elementValue", num(1))))), mdoc.ErrSyntax},
 		"no issuerAuth":            {m("nameSpaces", m("ns", arr(good))), mdoc.ErrSyntax},
 		"issuerAuth tagged":        {m("issuerAuth", append([]byte{0xd2}, auth...)), mdoc.ErrSyntax},

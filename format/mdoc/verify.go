@@ -178,6 +178,7 @@ func (v *verification) digests() {
 	const name = "element digest"
 	const advice = "the element was changed, or belongs to another document; do not use it"
 	count, bad := 0, false
+	large := uint64(0) // a digestID that the standard does not allow
 	var buf [64]byte
 	digest := buf[:digestSize(v.mso.DigestAlgorithm)]
 	for i := range v.signed.NameSpaces {
@@ -186,6 +187,9 @@ func (v *verification) digests() {
 		for j := range ns.Items {
 			item := &ns.Items[j]
 			count++
+			if item.DigestID > maxDigestID {
+				large = item.DigestID
+			}
 			want := expected.find(item.DigestID)
 			if want == nil {
 				bad = true
@@ -206,6 +210,9 @@ func (v *verification) digests() {
 	}
 	if !bad {
 		v.report.Pass(name, clauseDigest, strconv.Itoa(count)+" elements, "+v.mso.DigestAlgorithm)
+	}
+	if large != 0 {
+		v.report.Warn("digest identifier", clauseMSO, fmt.Sprintf("%d is not smaller than 2^31", large), "the issuer should draw smaller numbers; nothing else is wrong with it")
 	}
 }
 

@@ -88,14 +88,15 @@ function certificateData({ certificate }) {
   }
 }
 
-// context is what the package asks for. small makes its random digestIDs, the
-// only thing it draws four bytes for, smaller than 2^31 as the standard wants.
-export function context({ small = true } = {}) {
+// context is what the package asks for. large makes its random digestIDs, the
+// only thing it draws four bytes for, 2^31 or more, which the standard forbids
+// and half of them are anyway.
+export function context({ large = false } = {}) {
   return {
     crypto: {
       random: (length) => {
         const drawn = bytes(randomBytes(length))
-        if (length === 4) drawn[0] = small ? drawn[0] & 0x7f : drawn[0] | 0x80
+        if (length === 4 && large) drawn[0] |= 0x80
         return drawn
       },
       digest: ({ digestAlgorithm, bytes: data }) => bytes(createHash(digestAlgorithm.replace('-', '')).update(data).digest()),

@@ -111,7 +111,7 @@ const tasks = {
 
   // issue makes a document; largeDigestIDs draws them as the package does by itself half of the time.
   async issue({ docType, nameSpaces, signer, chain, deviceKey, validity, digestAlgorithm, largeDigestIDs }) {
-    const issuer = new Issuer(docType, largeDigestIDs ? context({ small: false }) : ctx)
+    const issuer = new Issuer(docType, largeDigestIDs ? context({ large: true }) : ctx)
     for (const [ns, values] of Object.entries(nameSpaces)) {
       issuer.addIssuerNamespace(ns, Object.fromEntries(Object.entries(values).map(([id, value]) => [id, cborDecode(bin(value))])))
     }
