@@ -27,7 +27,8 @@ const (
 // The defaults of a [Follower].
 const (
 	followEvery = time.Hour        // how old the lists may get before they are fetched again
-	followPause = 10 * time.Second // the least time between two attempts
+	followPause = 10 * time.Second // the least time from one fetch to the next
+	followRetry = time.Second / 4  // the least time after an attempt that failed
 )
 
 // FollowerConfig says whose lists are followed and where they are kept.
@@ -63,7 +64,7 @@ type Follower struct {
 	// fetching is held while lists are loaded or fetched. Latest never waits
 	// for it: its caller may hold the transaction that storing waits for.
 	fetching sync.Mutex
-	tried    time.Time // when fetching was last attempted; under fetching
+	next     time.Time // before that nobody fetches again; under fetching
 
 	mu  sync.Mutex // guards now
 	now following
@@ -158,10 +159,19 @@ func (f *Follower) Refresh(ctx context.Context, now time.Time) error {
 func (f *Follower) Fetched() time.Time { return f.current().fetched }
 
 func (f *Follower) refresh(ctx context.Context, now time.Time) error {
-	if !f.tried.IsZero() && now.Sub(f.tried) < followPause {
+	if now.Before(f.next) {
 		return errors.New("the trust service was asked a moment ago")
 	}
-	f.tried = now
+	f.next = now.Add(followRetry)
+	if err := f.fetchLists(ctx, now); err != nil {
+		return err
+	}
+	f.next = now.Add(followPause)
+	return nil
+}
+
+// fetchLists fetches, verifies, uses and stores all lists.
+func (f *Follower) fetchLists(ctx context.Context, now time.Time) error {
 	l := lists{Fetched: now}
 	for path, to := range map[string]*[]byte{PathCA: &l.CA, PathVICAL: &l.VICAL, PathAnchors: &l.Anchors} {
 		resp, err := f.c.Fetch(ctx, fetch.Request{Method: "GET", URL: strings.TrimSuffix(f.c.URL, "/") + path, MaxBytes: 4 << 20})

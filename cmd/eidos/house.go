@@ -241,7 +241,7 @@ func (h *house) issuer(ctx context.Context) (*issuer.Authority, *assure.Follower
 		return nil, nil, err
 	}
 	f := h.follow(d)
-	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Now: h.now, Log: h.log})
+	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Now: h.now, Log: h.log})
 	return a, f, err
 }
 
