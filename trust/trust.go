@@ -8,17 +8,20 @@ package trust
 
 import (
 	"context"
-	"crypto/sha256"
+	"crypto/rand"
 	"embed"
-	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
+	"sync"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea"
 )
 
@@ -46,63 +49,113 @@ var (
 
 // Service is a trust service. It may be used concurrently; several processes
 // may share a database and a secure area.
-type Service struct{ handler http.Handler }
+type Service struct {
+	config Config
+	db     *db.DB
+	area   securearea.Area
+	fetch  fetch.Func
+	now    func() time.Time
+	log    *slog.Logger
+
+	ring    *keyring.Ring
+	tenants map[string]*tenant
+	process string // names this process's audit chain
+	health  *web.Health
+	handler http.Handler
+}
+
+// tenant is one community's lists at work.
+type tenant struct {
+	service *Service
+	config  Tenant
+	base    string
+
+	mu    sync.Mutex
+	files map[string]servedFile // lists ready to serve, by kind
+}
 
 // New returns the service. It makes no keys yet: Refresh and Run do, or the
 // first request that needs one.
-func New(cfg Config, deps Deps) (*Service, error) { return &Service{}, cfg.Check() }
+func New(cfg Config, deps Deps) (*Service, error) {
+	if err := cfg.Check(); err != nil {
+		return nil, fmt.Errorf("trust: configuration: %w", err)
+	}
+	if deps.DB == nil || deps.Area == nil || deps.Fetch == nil {
+		return nil, errors.New("trust: a database, a secure area and a way to fetch are needed")
+	}
+	s := &Service{
+		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, now: deps.Now, log: deps.Log,
+		tenants: map[string]*tenant{}, process: "trust-" + rand.Text()[:10],
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.ring = keyring.New(s.area, keyStore{s.db})
+	for _, t := range s.config.Tenants {
+		s.tenants[t.ID] = &tenant{service: s, config: t, base: s.config.URL + "/" + t.ID, files: map[string]servedFile{}}
+	}
+	s.health = web.NewHealth(map[string]func(context.Context) error{"database": s.db.Ping})
+	s.handler = s.routes()
+	return s, nil
+}
 
 // Handler serves everything that is public.
 func (s *Service) Handler() http.Handler { return s.handler }
 
 // Drain makes /readyz say that this process is about to end.
-func (s *Service) Drain() {}
+func (s *Service) Drain() { s.health.Drain() }
+
+// retry is how soon Run tries again while a source has not been had.
+const retry = 10 * time.Second
 
 // Run fetches the sources and publishes the lists again and again until ctx
 // ends.
-func (s *Service) Run(ctx context.Context) error { <-ctx.Done(); return nil }
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		wait := s.config.Every
+		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("not all sources could be had, next try soon", "role", "trust", "error", err.Error())
+			wait = min(wait, retry)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+}
 
 // Refresh fetches all sources now and publishes what changed. The error names
 // the sources that could not be had; the others are published all the same.
-func (s *Service) Refresh(ctx context.Context) error { return nil }
-
-// Anchor is a source and what was found there.
-type Anchor struct {
-	Source      Source
-	Fingerprint string    // SHA-256 of the listed certificate, hex; empty if none was found yet
-	Subject     string    // of the listed certificate
-	NotAfter    time.Time // of the listed certificate
-	Pinned      time.Time // when its key was accepted
-	By          string    // who accepted it
-	Fetched     time.Time // when the source answered last
-	Problem     string    // why the last attempt failed; empty if it did not
-
-	// Pending is the fingerprint of a certificate with another key, which
-	// waits to be accepted; empty if there is none.
-	Pending      string
-	PendingSince time.Time
+func (s *Service) Refresh(ctx context.Context) error {
+	var problems []error
+	for _, t := range s.tenants {
+		if err := t.maintainKeys(ctx); err != nil {
+			problems = append(problems, err)
+			continue
+		}
+		problems = append(problems, t.look(ctx), t.publishAll(ctx))
+	}
+	problems = append(problems, s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		_, err := tx.DeleteExpired(ctx, s.now())
+		return err
+	}))
+	return errors.Join(problems...)
 }
 
-// Anchors lists a tenant's sources in the order of its configuration. Error:
-// ErrUnknownTenant.
-func (s *Service) Anchors(ctx context.Context, tenant string) ([]Anchor, error) {
+func (s *Service) tenant(id string) (*tenant, error) {
+	if t := s.tenants[id]; t != nil {
+		return t, nil
+	}
 	return nil, ErrUnknownTenant
 }
 
-// Accept lists the changed certificate of a source in place of the pinned one,
-// and publishes. fingerprint is that of the certificate that the operator
-// means, SHA-256 in hex with or without colons; empty means whichever waits.
-// Errors: ErrUnknownTenant, ErrUnknownSource, ErrNothing.
-func (s *Service) Accept(ctx context.Context, tenant, source, fingerprint string) error {
-	return ErrUnknownTenant
-}
-
-// fingerprint reads a SHA-256 fingerprint in hex, with or without colons; the
-// empty one is nil.
-func fingerprint(s string) ([]byte, error) {
-	sum, err := hex.DecodeString(strings.ReplaceAll(s, ":", ""))
-	if err != nil || len(sum) != 0 && len(sum) != sha256.Size {
-		return nil, errors.New("wanted SHA-256 in hexadecimal")
-	}
-	return sum, nil
+func (s *Service) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
+	_, err := audit.Append(ctx, tx, s.process, now, e)
+	return err
 }

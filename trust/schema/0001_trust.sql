@@ -37,3 +37,12 @@ create table publication (
 	body bytea not null,
 	primary key (tenant, kind)
 );
+
+-- Who does something that only one process may do at a time.
+create table lease (
+	tenant text not null,
+	name text not null,
+	holder text not null,
+	ends bigint not null,
+	primary key (tenant, name)
+);

@@ -1,0 +1,156 @@
+package trust
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"time"
+
+	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/keyring"
+)
+
+const crlLifetime = 30 * day
+
+// listed is one anchor as it goes into a list.
+type listed struct {
+	Source      Source
+	Certificate []byte
+}
+
+// publishAll publishes what has changed or is half over. As long as nothing
+// was found at any source there is nothing to publish.
+func (t *tenant) publishAll(ctx context.Context) error {
+	return errors.Join(t.publish(ctx, kindVICAL), t.publish(ctx, kindAnchors), t.publish(ctx, kindCRL))
+}
+
+// publish signs a list if its content has changed or half of its time is over.
+// Its number is one more than that of the list before; if another process took
+// that number meanwhile, it looks again.
+func (t *tenant) publish(ctx context.Context, kind string) error {
+	s := t.service
+	for {
+		now := s.now()
+		var last publication
+		var content []listed
+		err := s.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+			if last, err = newest(ctx, tx, t.config.ID, kind); err != nil {
+				return err
+			}
+			content, err = t.content(ctx, tx, now)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("trust: publish %s: %w", kind, err)
+		}
+		if kind != kindCRL && last.sequence == 0 && len(content) == 0 && len(t.config.Sources) > 0 {
+			return nil
+		}
+		content, digest := part(content, kind)
+		if last.sequence != 0 && bytes.Equal(last.digest, digest) && now.Before(last.issued.Add(last.expires.Sub(last.issued)/2)) {
+			return nil
+		}
+		next := publication{sequence: last.sequence + 1, digest: digest, issued: now.UTC().Truncate(time.Second)}
+		if next.body, next.expires, err = t.sign(ctx, kind, content, next.sequence, next.issued); err != nil {
+			return fmt.Errorf("trust: publish %s: %w", kind, err)
+		}
+		var done bool
+		err = s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+			if done, err = putPublication(ctx, tx, t.config.ID, kind, next); err != nil || !done {
+				return err
+			}
+			return s.audit(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "list published", Object: kind, Detail: map[string]string{"sequence": fmt.Sprint(next.sequence)}})
+		})
+		if err != nil || done {
+			return err
+		}
+	}
+}
+
+// content is all anchors that may be listed now.
+func (t *tenant) content(ctx context.Context, tx *db.Tx, now time.Time) ([]listed, error) {
+	var all []listed
+	for _, source := range t.config.Sources {
+		f, err := sourceRow(ctx, tx, t.config.ID, source)
+		if err != nil {
+			return nil, err
+		}
+		if len(f.certificate) == 0 {
+			continue
+		}
+		cert, err := pki.ParseCertificate(f.certificate)
+		if err != nil {
+			return nil, err
+		}
+		if now.Before(cert.NotAfter) {
+			all = append(all, listed{source, f.certificate})
+		}
+	}
+	return all, nil
+}
+
+// part is the part of the content that belongs into a list, and its digest.
+func part(all []listed, kind string) (chosen []listed, digest []byte) {
+	if kind != kindCRL {
+		for _, l := range all {
+			if (l.Source.Purpose == trustlist.Issuer) == (kind == kindVICAL) {
+				chosen = append(chosen, l)
+			}
+		}
+	}
+	data, err := json.Marshal(chosen)
+	if err != nil {
+		panic(err) // texts and bytes
+	}
+	sum := sha256.Sum256(data)
+	return chosen, sum[:]
+}
+
+// sign makes a list.
+func (t *tenant) sign(ctx context.Context, kind string, content []listed, sequence int64, issued time.Time) (body []byte, expires time.Time, err error) {
+	purpose := map[string]keyring.Purpose{kindVICAL: keyring.VICAL, kindAnchors: keyring.TrustList, kindCRL: keyCA}[kind]
+	signer, err := t.key(ctx, purpose)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	chain, err := pki.ParseChain(signer.Record.Chain)
+	if err != nil {
+		return nil, time.Time{}, err
+	}
+	expires = issued.Add(t.service.config.Lifetime)
+	switch kind {
+	case kindCRL: // no certificate has been revoked so far: the list says so
+		expires = issued.Add(crlLifetime)
+		body, err = pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: chain[0], Number: big.NewInt(sequence), ThisUpdate: issued, NextUpdate: expires}, signer)
+		return body, expires, err
+	case kindVICAL:
+		v := trustlist.VICAL{
+			Provider: t.config.Name, Date: issued, IssueID: uint64(sequence), NextUpdate: expires, NotAfter: expires, URL: t.base + "/vical",
+		}
+		for _, l := range content {
+			cert, err := pki.ParseCertificate(l.Certificate)
+			if err != nil {
+				return nil, time.Time{}, err
+			}
+			v.Entries = append(v.Entries, trustlist.CertificateInfo{Certificate: cert, DocTypes: l.Source.DocTypes, IssuingAuthority: l.Source.Name})
+		}
+		body, err = trustlist.BuildVICAL(ctx, v, chain, signer)
+		return body, expires, err
+	}
+	list := trustlist.List{Issuer: t.base, IssuedAt: jose.NewDate(issued), Expires: jose.NewDate(expires), Sequence: uint64(sequence)}
+	for _, l := range content {
+		list.Entries = append(list.Entries, trustlist.Entry{
+			Purpose: l.Source.Purpose, Certificate: l.Certificate, Name: l.Source.Name, LoA: l.Source.LoA,
+		})
+	}
+	token, err := trustlist.BuildList(ctx, list, chain, signer)
+	return []byte(token), expires, err
+}
