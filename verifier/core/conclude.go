@@ -17,9 +17,12 @@ func (v *verification) conclude() Result {
 	r := &v.result
 	v.missing()
 	name, clause := "everything asked was answered", clauseAsked
-	if len(r.Missing) == 0 {
+	switch {
+	case slices.ContainsFunc(r.Documents, func(d Document) bool { return d.Verdict != Valid }):
+		r.Report.Skip(name, clause, "a document is not valid, see its report")
+	case len(r.Missing) == 0:
 		r.Report.Pass(name, clause, fmt.Sprintf("%d documents", len(r.Documents)))
-	} else {
+	default:
 		r.Report.Warn(name, clause, fmt.Sprintf("missing: %d of what was needed", len(r.Missing)),
 			"the holder may not have it or did not want to share it; decide without, or ask for something else")
 	}

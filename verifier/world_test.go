@@ -1,0 +1,330 @@
+package verifier_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/elliptic"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/jpeg"
+	"math/big"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/securearea/software"
+	"github.com/eidos-id/eidos/verifier"
+)
+
+const (
+	issuerURL = "http://issuer.localhost:8080/default"
+	trustURL  = "http://trust.localhost:8080/default"
+	day       = 24 * time.Hour
+)
+
+// world is an issuing authority, a trust service and a verifier, joined by
+// functions that stand for the network.
+type world struct {
+	t  testing.TB
+	mu sync.Mutex
+	at time.Time
+
+	iaca, ds, listSigner   *x509.Certificate
+	iacaKey, dsKey, lstKey *testkit.Key
+	trustCA, vicalSigner   *x509.Certificate
+	anchorSigner           *x509.Certificate
+	trustCAKey, trustKey   *testkit.Key
+	revoked                map[uint64]bool
+	unplugged              bool
+	fetched                []string
+
+	dsn  string
+	area *software.Area
+	db   *db.DB
+	v    *verifier.Verifier
+}
+
+func (w *world) now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+func (w *world) pass(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = w.at.Add(d)
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func newWorld(t testing.TB, dsn string, cfg verifier.Config) *world {
+	t.Helper()
+	w := &world{t: t, at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), revoked: map[uint64]bool{}, dsn: dsn}
+	w.iacaKey, w.dsKey, w.lstKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
+	w.trustKey, w.trustCAKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
+	w.iaca = w.certificate(pki.IACARoot, "Utopia IACA", w.iacaKey, nil, w.iacaKey)
+	w.ds = w.certificate(pki.DocumentSigner, "Utopia DS", w.dsKey, w.iaca, w.iacaKey)
+	w.listSigner = w.certificate(pki.StatusSigner, "Utopia status", w.lstKey, w.iaca, w.iacaKey)
+	w.trustCA = w.certificate(pki.ServiceCA, "Trust CA", w.trustCAKey, nil, w.trustCAKey)
+	w.vicalSigner = w.certificate(pki.VICALSigner, "VICAL signer", w.trustKey, w.trustCA, w.trustCAKey)
+	w.anchorSigner = w.certificate(pki.TrustListSigner, "list signer", w.trustKey, w.trustCA, w.trustCAKey)
+	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: bytes.Repeat([]byte{7}, 32)})
+	w.check(err)
+	w.area = area
+	w.open(cfg)
+	return w
+}
+
+// open starts a verifier on the world's database, as another process would.
+func (w *world) open(cfg verifier.Config) {
+	w.t.Helper()
+	d, err := db.Open(w.t.Context(), w.dsn, "verifier", verifier.Schema)
+	w.check(err)
+	w.t.Cleanup(func() { d.Close() })
+	w.db = d
+	w.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: w.area, Fetch: w.fetch, Now: w.now})
+	w.check(err)
+}
+
+func (w *world) certificate(p pki.Profile, cn string, k *testkit.Key, issuer *x509.Certificate, by *testkit.Key) *x509.Certificate {
+	w.t.Helper()
+	notBefore, notAfter := pki.Validity(w.at, 400*day)
+	if issuer == nil {
+		notAfter = notBefore.Add(9 * 365 * day)
+	}
+	t := pki.Template{
+		Subject: pki.Name{Country: "UT", Organization: "Utopia", CommonName: cn}, PublicKey: k.Public(), Issuer: issuer,
+		NotBefore: notBefore, NotAfter: notAfter, Contact: issuerURL, CRLURL: issuerURL + "/iaca.crl",
+	}
+	der, err := pki.Issue(context.Background(), p, t, by)
+	w.check(err)
+	c, err := pki.ParseCertificate(der)
+	w.check(err)
+	return c
+}
+
+var errUnplugged = errors.New("network is unreachable")
+
+// fetch is the network.
+func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+	w.mu.Lock()
+	unplugged := w.unplugged
+	w.fetched = append(w.fetched, r.URL)
+	w.mu.Unlock()
+	if unplugged {
+		return fetch.Response{}, errUnplugged
+	}
+	ok := func(body []byte, err error) (fetch.Response, error) {
+		return fetch.Response{Status: 200, Body: body, Header: map[string]string{}}, err
+	}
+	switch {
+	case strings.HasPrefix(r.URL, "http://verifier.localhost:8080/"):
+		return w.serve(r), nil
+	case r.URL == issuerURL+"/status":
+		return ok([]byte(`{"status_lists":["`+issuerURL+`/status/1"]}`), nil)
+	case r.URL == issuerURL+"/status/1":
+		return ok(w.statusList(issuerURL + "/status/1"))
+	case r.URL == issuerURL+"/iaca.crl":
+		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: w.iaca, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day)}, w.iacaKey))
+	case r.URL == trustURL+"/ca.cer":
+		return ok(w.trustCA.Raw, nil)
+	case r.URL == trustURL+"/vical":
+		return ok(trustlist.BuildVICAL(ctx, trustlist.VICAL{
+			Provider: "Utopia Trust", Date: w.now(), IssueID: 1, NextUpdate: w.now().Add(30 * day), NotAfter: w.now().Add(30 * day),
+			Entries: []trustlist.CertificateInfo{{Certificate: w.iaca, DocTypes: []string{mdoc.DocTypeMDL}}},
+		}, []*x509.Certificate{w.vicalSigner}, w.trustKey))
+	case r.URL == trustURL+"/anchors":
+		token, err := trustlist.BuildList(ctx, trustlist.List{
+			Issuer: trustURL, IssuedAt: jose.NewDate(w.now()), Expires: jose.NewDate(w.now().Add(30 * day)), Sequence: 1, Entries: []trustlist.Entry{},
+		}, []*x509.Certificate{w.anchorSigner}, w.trustKey)
+		return ok([]byte(token), err)
+	}
+	return fetch.Response{Status: 404}, nil
+}
+
+// serve gives a request to the verifier's handler.
+func (w *world) serve(r fetch.Request) fetch.Response {
+	req := httptest.NewRequest(r.Method, r.URL, bytes.NewReader(r.Body))
+	for k, v := range r.Header {
+		req.Header.Set(k, v)
+	}
+	rec := httptest.NewRecorder()
+	w.v.Handler().ServeHTTP(rec, req)
+	resp := fetch.Response{Status: rec.Code, Body: rec.Body.Bytes(), Header: map[string]string{}}
+	for k := range rec.Header() {
+		resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
+	}
+	return resp
+}
+
+func (w *world) statusList(uri string) ([]byte, error) {
+	l, err := status.NewList(1, 1024)
+	if err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	for i := range w.revoked {
+		err = errors.Join(err, l.Set(i, status.Invalid))
+	}
+	w.mu.Unlock()
+	c, err2 := l.Compress()
+	if err := errors.Join(err, err2); err != nil {
+		return nil, err
+	}
+	return status.SignCWT(context.Background(), w.lstKey, status.Headers{X5Chain: [][]byte{w.listSigner.Raw}},
+		status.Claims{URI: uri, Issued: w.now(), Expires: w.now().Add(day), TTL: time.Hour}, c)
+}
+
+// picture is a small JPEG.
+func picture() []byte {
+	img := image.NewRGBA(image.Rect(0, 0, 140, 180))
+	for y := range 180 {
+		for x := range 140 {
+			img.Set(x, y, color.RGBA{uint8(60 + x), uint8(200 - y/2), 150, 255})
+		}
+	}
+	var b bytes.Buffer
+	if err := jpeg.Encode(&b, img, nil); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// secretName is a value that must not be found where it has no business.
+const secretName = "Geheimnisvoll-Mustermann"
+
+// holder is a document with its device key: a wallet of one document.
+type holder struct {
+	w      *world
+	key    *testkit.Key
+	stored []byte
+}
+
+// issue makes a driving licence at an index of the status list.
+func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
+	w.t.Helper()
+	h := &holder{w: w, key: testkit.Signer(w.t, elliptic.P256())}
+	midnight := w.now().Truncate(day)
+	elements := append([]mdoc.Element{
+		{ID: "family_name", Value: cbor.AppendText(nil, secretName)}, {ID: "given_name", Value: cbor.AppendText(nil, "Erika")},
+		{ID: "portrait", Value: cbor.AppendBytes(nil, picture())}, {ID: "age_over_21", Value: cbor.AppendBool(nil, true)},
+		{ID: "expiry_date", Value: cbor.AppendFullDate(nil, cbor.FullDate{Year: 2030, Month: 1, Day: 2})},
+	}, more...)
+	var err error
+	h.stored, err = mdoc.Issue(context.Background(), mdoc.IssueParams{
+		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: elements}},
+		DeviceKey: h.key.Public(), Chain: [][]byte{w.ds.Raw},
+		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * day)},
+		Status:   &mdoc.Status{List: &mdoc.StatusListRef{Index: index, URI: issuerURL + "/status/1"}},
+	}, w.dsKey)
+	w.check(err)
+	return h
+}
+
+// present answers with elements, bound to a transcript.
+func (h *holder) present(transcript []byte, ids ...string) []byte {
+	h.w.t.Helper()
+	s, err := mdoc.ParseIssuerSigned(h.stored)
+	h.w.check(err)
+	var refs []mdoc.ElementRef
+	for _, id := range ids {
+		refs = append(refs, mdoc.ElementRef{NameSpace: mdoc.NameSpaceMDL, ID: id})
+	}
+	p, err := s.Select(refs)
+	h.w.check(err)
+	h.w.check(p.Sign(context.Background(), transcript, h.key))
+	raw, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
+	h.w.check(err)
+	return raw
+}
+
+// opened fetches and opens the request of a transaction, as a wallet does.
+func (w *world) opened(tr verifier.Transaction) (*oid4vp.Request, error) {
+	l, err := oid4vp.ParseLink(tr.Link)
+	if err != nil {
+		return nil, err
+	}
+	object, nonce, err := l.Fetch(context.Background(), w.fetch)
+	if err != nil {
+		return nil, err
+	}
+	req, rep, err := oid4vp.Open(object, l, nonce, w.now())
+	if err != nil {
+		return nil, fmt.Errorf("%w\n%s", err, rep)
+	}
+	return req, nil
+}
+
+// answer is what a wallet posts with the elements; of the requested ones those
+// that it was told to share.
+func (h *holder) answer(req *oid4vp.Request, ids ...string) fetch.Request {
+	h.w.t.Helper()
+	transcript, err := req.Transcript()
+	h.w.check(err)
+	return h.answerBound(req, transcript, ids...)
+}
+
+func (h *holder) answerBound(req *oid4vp.Request, transcript []byte, ids ...string) fetch.Request {
+	h.w.t.Helper()
+	id := req.Query.Credentials[slices.IndexFunc(req.Query.Credentials, func(c query.Credential) bool {
+		return slices.Contains(c.Types, mdoc.DocTypeMDL)
+	})].ID
+	msg, err := req.Answer(oid4vp.Presentations{id: {oid4vp.EncodeMdoc(h.present(transcript, ids...))}})
+	h.w.check(err)
+	return msg
+}
+
+func (w *world) post(msg fetch.Request) (redirect *url.URL, err error) {
+	w.t.Helper()
+	resp, err := w.fetch(context.Background(), msg)
+	w.check(err)
+	s, err := oid4vp.ParseResult(resp)
+	if err != nil {
+		if resp.Status != http.StatusBadRequest {
+			w.t.Errorf("status %d: %s", resp.Status, resp.Body)
+		}
+		return nil, err
+	}
+	u, err := url.Parse(s)
+	w.check(err)
+	return u, nil
+}
+
+func (w *world) begin(ask string) verifier.Transaction {
+	w.t.Helper()
+	tr, err := w.v.Begin(context.Background(), "default", verifier.AskParams{Ask: ask})
+	w.check(err)
+	return tr
+}
+
+func (w *world) outcome(tr verifier.Transaction) verifier.Outcome {
+	w.t.Helper()
+	o, err := w.v.Outcome(context.Background(), "default", tr.ID, "")
+	w.check(err)
+	return o
+}
