@@ -114,13 +114,15 @@ type attribute struct {
 
 // Contents octets of the attribute types of a Name. RFC 5280, Appendix A.1.
 const (
-	attrCN     = "\x55\x04\x03"
-	attrSerial = "\x55\x04\x05"
-	attrC      = "\x55\x04\x06"
-	attrL      = "\x55\x04\x07"
-	attrST     = "\x55\x04\x08"
-	attrO      = "\x55\x04\x0a"
-	attrOU     = "\x55\x04\x0b"
+	attrCN         = "\x55\x04\x03"
+	attrSerial     = "\x55\x04\x05"
+	attrC          = "\x55\x04\x06"
+	attrL          = "\x55\x04\x07"
+	attrST         = "\x55\x04\x08"
+	attrStreet     = "\x55\x04\x09"
+	attrO          = "\x55\x04\x0a"
+	attrOU         = "\x55\x04\x0b"
+	attrPostalCode = "\x55\x04\x11"
 )
 
 // attributes appends those of a DER Name to list.

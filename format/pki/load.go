@@ -12,10 +12,14 @@ import (
 )
 
 // ParseCertificate parses one DER certificate of at most MaxCertificateSize
-// bytes. The error is ErrMalformed.
+// bytes, with the result of crypto/x509. It refers to der. The error is
+// ErrMalformed.
 func ParseCertificate(der []byte) (*x509.Certificate, error) {
 	if len(der) > MaxCertificateSize {
 		return nil, fmt.Errorf("certificate of %d bytes, more than %d: %w", len(der), MaxCertificateSize, ErrMalformed)
+	}
+	if cert, ok := parseUsual(der); ok {
+		return cert, nil
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
