@@ -101,6 +101,7 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	if !c.validity.ValidUntil.After(now) {
 		return nil, denied("the status of the wallet or of its keys is not published for long enough", nil), nil
 	}
+	request.Keys = request.Keys[:min(len(request.Keys), o.Batch)]
 	entries, err := t.authority.indexes.Take(ctx, t.pool(), len(request.Keys))
 	if err != nil {
 		return nil, nil, fmt.Errorf("issuer: %w", err)

@@ -36,20 +36,29 @@ func (t *tenant) metadata() oid4vci.Metadata {
 		CredentialIssuer: t.base, CredentialEndpoint: t.base + "/credential", NonceEndpoint: t.base + "/nonce",
 		Display: []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
 	}
-	largest := 1
 	for id, o := range t.offerings {
 		m.Configurations[id] = t.configuration(o)
-		largest = max(largest, o.Batch)
 	}
-	if largest > 1 { // OpenID4VCI 1.0, 12.2.4: batch_size is 2 or more
+	if largest := t.batchSize(); largest > 1 { // OpenID4VCI 1.0, 12.2.4: batch_size is 2 or more
 		m.Batch = &oid4vci.Batch{Size: largest}
 	}
 	return m
 }
 
+// batchSize is how many proofs a request may hold. There is one number for the
+// whole issuer: who sends as many for an offering with a smaller batch gets the
+// smaller number of copies. OpenID4VCI 1.0, 8.3 and 12.2.4.
+func (t *tenant) batchSize() int {
+	largest := 1
+	for _, o := range t.offerings {
+		largest = max(largest, o.Batch)
+	}
+	return largest
+}
+
 // configuration describes an offering to wallets. OpenID4VCI 1.0, A.2.2 and 12.2.4.
 func (t *tenant) configuration(o offering.Offering) oid4vci.Configuration {
-	policy := policyOf(o)
+	policy := t.policyOf(o)
 	c := oid4vci.Configuration{
 		Format: o.Format, DocType: o.DocType, BindingMethods: []string{"cose_key"}, ProofTypes: policy.Types,
 		SigningAlgorithms:  []json.RawMessage{json.RawMessage("-7")}, // ES256 of COSE
@@ -139,13 +148,13 @@ func (t *tenant) proofPolicy(configuration string) (oid4vci.ProofPolicy, bool) {
 	if !ok {
 		return oid4vci.ProofPolicy{}, false
 	}
-	return policyOf(o), true
+	return t.policyOf(o), true
 }
 
 // policyOf asks for a key attestation always: the document's record says where
 // its keys are and where their status is found. Which resistance it has to
 // state follows from the level of the offering. OpenID4VCI 1.0, D.2 and 12.2.4.
-func policyOf(o offering.Offering) oid4vci.ProofPolicy {
+func (t *tenant) policyOf(o offering.Offering) oid4vci.ProofPolicy {
 	var resistance []string
 	switch o.Level {
 	case offering.High:
@@ -157,5 +166,5 @@ func policyOf(o offering.Offering) oid4vci.ProofPolicy {
 		Algorithms:      []string{"ES256", "ES384", "ES512"},
 		KeyAttestations: &oid4vci.KeyAttestations{KeyStorage: resistance, UserAuthentication: resistance},
 	}
-	return oid4vci.ProofPolicy{Max: o.Batch, Types: map[string]oid4vci.ProofType{oid4vci.ProofJWT: proof, oid4vci.ProofAttestation: proof}}
+	return oid4vci.ProofPolicy{Max: t.batchSize(), Types: map[string]oid4vci.ProofType{oid4vci.ProofJWT: proof, oid4vci.ProofAttestation: proof}}
 }

@@ -215,7 +215,7 @@ func TestLevel(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
 		}
 	}
-	if p := policyOf(offering.Offering{Level: offering.High}); len(p.Types[oid4vci.ProofJWT].KeyAttestations.KeyStorage) != 1 {
+	if p := new(tenant).policyOf(offering.Offering{Level: offering.High}); len(p.Types[oid4vci.ProofJWT].KeyAttestations.KeyStorage) != 1 {
 		t.Errorf("policy of a high offering: %+v", p)
 	}
 }

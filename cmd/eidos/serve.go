@@ -132,21 +132,35 @@ func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Liste
 		}
 	}
 	group.Go(func() error { return web.Serve(ctx, ln, &mux, o) })
+	r.meet(ctx, services)
 	for _, s := range services {
 		for _, run := range s.run {
 			group.Go(func() error { return run(ctx) })
 		}
 	}
-	// Trust comes first in allRoles: the others then find complete lists.
-	for _, s := range services {
+	return nil
+}
+
+// meet has the roles look at each other before their own loops begin: the
+// trust service at everybody's certificates, then the others at its lists. What
+// belongs to another machine may not be there yet: the loops try again.
+func (r *running) meet(ctx context.Context, services []*service) {
+	patience := 300 * time.Millisecond
+	if len(services) == len(allRoles()) {
+		patience = 5 * time.Second // everybody is here
+	}
+	for _, s := range services { // trust is the first of allRoles
 		if s.refresh == nil {
 			continue
 		}
-		if err := s.refresh(ctx); err != nil {
-			h.log.Warn("not everything was found at the start; it is tried again", "role", s.name, "error", err)
+		err := s.refresh(ctx)
+		for start := time.Now(); err != nil && time.Since(start) < patience && ctx.Err() == nil; err = s.refresh(ctx) {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if err != nil {
+			r.house.log.Warn("not everything was found at the start; it is tried again", "role", s.name, "error", err)
 		}
 	}
-	return nil
 }
 
 // addressesFile tells commands of the same data directory where the roles are.
