@@ -143,7 +143,7 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		return fetch.Response{Status: 200, Body: body, Header: map[string]string{}}, err
 	}
 	switch {
-	case strings.HasPrefix(r.URL, "http://verifier.localhost:8080/"):
+	case strings.HasPrefix(r.URL, "http://verifier.localhost:"):
 		return w.serve(r), nil
 	case r.URL == issuerURL+"/status":
 		return ok([]byte(`{"status_lists":["`+issuerURL+`/status/1"]}`), nil)
