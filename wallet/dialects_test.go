@@ -29,6 +29,7 @@ func (r *reader) build(p mdoc.RequestParams) []byte {
 func TestSeveralDocuments(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
+	w.clock.Add(time.Second) // documents are listed in the order of time
 	second, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -194,5 +195,26 @@ func TestEndlessReader(t *testing.T) {
 	})
 	if err == nil || len(entries) != asked {
 		t.Errorf("%d entries, %v", len(entries), err)
+	}
+}
+
+// Alternatives are shown as such, and a plain yes shares the first.
+func TestAlternatives(t *testing.T) {
+	w := newWorld(t)
+	rp := certify(t, "reader", w.clock.Now(), "Bar", &w.readerCA)
+	d, _ := w.holder(nil)
+	v := w.relyingParty(rp)
+	credential := func(id, docType, element string) string {
+		return `{"id":"` + id + `","format":"mso_mdoc","meta":{"doctype_value":"` + docType + `"},"claims":[{"path":["org.iso.18013.5.1","` + element + `"]}]}`
+	}
+	entry, _, err := d.Answer(t.Context(), v.link(`{"credentials":[`+credential("a", "org.example.none", "x")+","+credential("b", mdoc.DocTypeMDL, "age_over_18")+","+
+		credential("c", mdoc.DocTypeMDL, "birth_date")+`],"credential_sets":[{"options":[["a"],["b"],["c"]]}]}`))
+	if err != nil || !slices.Equal(names(entry), []string{"age_over_18"}) {
+		t.Errorf("%+v %v", entry, err)
+	}
+	text := d.consent.last().Text()
+	if n := strings.Index(text, "or from"); n < 0 || !strings.Contains(text[:n], "Over 18") || !strings.Contains(text[n:], "Date of birth") ||
+		strings.Contains(text, "cannot be answered") || !strings.Contains(text, "the first of what is joined") {
+		t.Error(text)
 	}
 }

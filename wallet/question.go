@@ -2,6 +2,8 @@ package wallet
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/eidos-id/eidos/assure"
@@ -74,20 +76,20 @@ func (m *matter) warnings(q Question) []string {
 	kept, seen := map[string]bool{}, map[string]bool{}
 	var sensitive []string
 	reused := false
-	for _, list := range q.Choices {
-		for _, c := range list {
-			reused = reused || c.Reused
-			for _, e := range c.Elements {
-				if e.Sensitive && !seen[e.Path.String()] {
-					sensitive = append(sensitive, e.Label)
-				}
-				if e.Retain {
-					kept[e.Path.String()] = true
-				}
-				seen[e.Path.String()] = true
+	for _, first := range m.plan.First(true) { // what a plain yes shares
+		list := q.Choices[first.Credential]
+		c := list[slices.IndexFunc(list, func(c Choice) bool { return c.Candidate.Held == first.Held })]
+		reused = reused || c.Reused
+		for _, e := range c.Elements {
+			path := c.Document.DocType + " " + e.Path.String()
+			if e.Sensitive && !slices.Contains(sensitive, e.Label) {
+				sensitive = append(sensitive, e.Label)
 			}
+			kept[path] = kept[path] || e.Retain
+			seen[path] = true
 		}
 	}
+	maps.DeleteFunc(kept, func(_ string, keep bool) bool { return !keep })
 	if len(kept) > 0 {
 		out = append(out, fmt.Sprintf("It means to keep %d of the %d elements.", len(kept), len(seen)))
 	}

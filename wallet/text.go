@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -77,27 +78,64 @@ func (q Question) Text() string {
 	for _, p := range q.Purposes {
 		fmt.Fprintf(&b, "  purpose: %s\n", p)
 	}
-	for i, choices := range q.Choices {
-		for n, c := range choices {
-			word := ""
-			if n > 0 {
-				word = "or "
-				if q.Plan.Query.Credentials[i].Multiple {
-					word = "and "
-				}
-			}
-			fmt.Fprintf(&b, "  %sfrom %q of %s:\n", word, c.Document.Name, c.Document.Issuer.label())
-			c.write(&b)
-		}
-		if len(choices) == 0 && i < len(q.Plan.Missing) {
-			fmt.Fprintf(&b, "  cannot be answered: %s\n", oneLine(q.Plan.Missing[i], 200))
-		}
-	}
+	either := q.writeSets(&b)
 	for _, s := range q.Warnings {
 		fmt.Fprintf(&b, "  ! %s\n", s)
 	}
-	b.WriteString("Share this?\n")
+	if either {
+		b.WriteString("Share this, the first of what is joined by \"or\"?\n")
+	} else {
+		b.WriteString("Share this?\n")
+	}
 	return b.String()
+}
+
+// writeSets writes what would be shared, and reports whether there is a choice.
+func (q Question) writeSets(b *strings.Builder) (either bool) {
+	written := map[int]bool{}
+	for _, set := range q.Plan.Sets {
+		for n, option := range set.Options {
+			join := ""
+			if n > 0 {
+				join, either = "or ", true
+			}
+			for _, i := range option {
+				if written[i] {
+					continue
+				}
+				written[i] = true
+				for k, c := range q.Choices[i] {
+					if k > 0 {
+						join = "or "
+						if q.Plan.Query.Credentials[i].Multiple {
+							join = "and "
+						}
+						either = either || join == "or "
+					}
+					fmt.Fprintf(b, "  %sfrom %q of %s:\n", join, c.Document.Name, c.Document.Issuer.label())
+					c.write(b)
+					join = "and "
+				}
+			}
+		}
+	}
+	for i, why := range q.Plan.Missing {
+		if why != "" && !q.replaced(i) {
+			fmt.Fprintf(b, "  cannot be answered: %s\n", oneLine(why, 200))
+		}
+	}
+	return either
+}
+
+// replaced reports whether a credential that cannot be answered stands in sets
+// only of which another option can.
+func (q Question) replaced(i int) bool {
+	id, alone := q.Plan.Query.Credentials[i].ID, false
+	for n, set := range q.Plan.Query.Sets {
+		in := slices.ContainsFunc(set.Options, func(o []string) bool { return slices.Contains(o, id) })
+		alone = alone || in && len(q.Plan.Sets[n].Options) == 0
+	}
+	return len(q.Plan.Query.Sets) > 0 && !alone
 }
 
 // label is the name of an issuer.
