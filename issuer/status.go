@@ -194,3 +194,26 @@ func (t *tenant) serveStatus(w http.ResponseWriter, r *http.Request) error {
 	file.Serve(w, r, min(s.TTL, s.Expires.Sub(t.authority.now())), "Accept")
 	return nil
 }
+
+// serveLists answers GET /{tenant}/status with all lists, for those who keep
+// copies for offline use. Token Status List, 9.3.
+func (t *tenant) serveLists(w http.ResponseWriter, r *http.Request) error {
+	lists := struct {
+		StatusLists []string `json:"status_lists"`
+	}{[]string{}}
+	err := t.authority.db.View(r.Context(), func(ctx context.Context, tx *db.Tx) error {
+		ids, err := allLists(ctx, tx, t.config.ID)
+		lists.StatusLists = lists.StatusLists[:0]
+		for _, id := range ids {
+			lists.StatusLists = append(lists.StatusLists, t.listURI(id))
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	web.JSON(w, http.StatusOK, lists)
+	return nil
+}

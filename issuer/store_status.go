@@ -146,3 +146,8 @@ func dueLists(ctx context.Context, tx *db.Tx, tenant string, before time.Time) (
 		where l.tenant = $1 and (e.version is null or e.version < l.version or e.expires <= $2)`
 	return texts(ctx, tx, q, tenant, millis(before))
 }
+
+// allLists returns the ids of all lists of a tenant.
+func allLists(ctx context.Context, tx *db.Tx, tenant string) ([]string, error) {
+	return texts(ctx, tx, `select id from status_list where tenant = $1 order by id`, tenant)
+}

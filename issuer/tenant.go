@@ -127,6 +127,7 @@ func (a *Authority) routes() http.Handler {
 	page("GET /{tenant}/iaca.crl", (*tenant).serveCRL)
 	page("GET /{tenant}/certificates", (*tenant).serveCertificates)
 	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
+	page("GET /{tenant}/status", (*tenant).serveLists)
 	page("GET /{tenant}/status/{list}", (*tenant).serveStatus)
 	page("GET /{tenant}/authorize", (*tenant).serveAuthorize)
 	page("GET /{tenant}/authorize/consent", (*tenant).serveConsent)

@@ -22,6 +22,9 @@ type demoCmd struct {
 	Listen string `placeholder:"ADDR" help:"Listen here; default 127.0.0.1:8080, with --once a free port."`
 }
 
+// statusMaxAge is how late the website of the demonstration notices a revocation.
+const statusMaxAge = 200 * time.Millisecond
+
 // The phases of ISO/IEC 23220-1:2023, 6.1, the operational one by place.
 const (
 	phaseInstallation = "installation"
@@ -40,7 +43,9 @@ func (c *demoCmd) Run(m *machine) error {
 		defer os.RemoveAll(dir)
 		c.Data = dir
 	}
-	cfg := Config{Listen: c.Listen}
+	// A revocation is to be seen at once here; outside a demonstration lists
+	// are kept for minutes, so that caches spare everybody.
+	cfg := Config{Listen: c.Listen, Verifier: verifier.Config{StatusMaxAge: statusMaxAge}}
 	if c.Listen == "" && c.Once {
 		cfg.Listen = "127.0.0.1:0"
 	}

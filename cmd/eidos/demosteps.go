@@ -379,8 +379,10 @@ func (d *demo) revoke(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d document, all copies; the status list is published", len(ids)), nil
 }
 
-// refusedRemotely shows the mDL to the website, which refuses it.
+// refusedRemotely shows the mDL to the website, which refuses it, once the copy
+// of the status list that it keeps is due.
 func (d *demo) refusedRemotely(ctx context.Context) (string, error) {
+	time.Sleep(statusMaxAge)
 	out, err := d.askRemotely(ctx, d.wallet, askOnSite)
 	if err != nil {
 		return "", err

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,8 +30,13 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o ServeOptions)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	var active atomic.Int64 // requests that run
 	s := &http.Server{
-		Handler:           h,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			active.Add(1)
+			defer active.Add(-1)
+			h.ServeHTTP(w, r)
+		}),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      60 * time.Second,
@@ -56,12 +62,37 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o ServeOptions)
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Drain)
 	defer cancel()
-	err := s.Shutdown(drain)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Shutdown(drain) }()
+	err := drained(ended, &active)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = errors.Join(fmt.Errorf("web: requests still ran %v after the end", o.Drain), s.Close())
+	} else if errors.Is(err, errIdle) {
+		err = s.Close()
 	}
 	<-served
 	return err
+}
+
+// errIdle says that nothing runs but connections without a request.
+var errIdle = errors.New("idle")
+
+// drained waits for the end of a shutdown, but no longer than requests run:
+// Shutdown also waits for connections that were opened and never used, as
+// clients keep them ready.
+func drained(ended <-chan error, active *atomic.Int64) error {
+	const look = 20 * time.Millisecond
+	for quiet := 0; quiet < 3; {
+		select {
+		case err := <-ended:
+			return err
+		case <-time.After(look):
+		}
+		if quiet++; active.Load() > 0 {
+			quiet = 0
+		}
+	}
+	return errIdle
 }
 
 // HostMux sends requests to the handler of their host, as the demo does with
