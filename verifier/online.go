@@ -3,6 +3,7 @@ package verifier
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -66,12 +67,31 @@ type Transaction struct {
 func (t Transaction) QR() ([]byte, error) { return qrPNG(t.Link) }
 
 func qrPNG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.M)
+	code, err := qr.Encode(text, qr.L) // on a screen nothing gets dirty: as few modules as can be
 	if err != nil {
 		return nil, fmt.Errorf("QR code: %w", err)
 	}
 	code.Scale = 6
 	return code.PNG(), nil
+}
+
+// qrSVG is sharp at every size.
+func qrSVG(text string) ([]byte, error) {
+	code, err := qr.Encode(text, qr.L)
+	if err != nil {
+		return nil, fmt.Errorf("QR code: %w", err)
+	}
+	var b bytes.Buffer
+	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 %[1]d %[1]d" shape-rendering="crispEdges"><path d="`, code.Size+4)
+	for y := range code.Size {
+		for x := range code.Size {
+			if code.Black(x, y) {
+				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x, y)
+			}
+		}
+	}
+	b.WriteString(`"/></svg>`)
+	return b.Bytes(), nil
 }
 
 // Outcome is what became of a transaction. Its JSON is what
@@ -124,7 +144,9 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 		return Transaction{}, err
 	}
 	now := v.now()
-	id, handle := secret(), secret()
+	// The handle only has to be hard to guess for as long as the request
+	// lives; short, it makes a QR code that is easy to scan.
+	id, handle := secret(), rand.Text()
 	inner, err := engine.Begin(oid4vp.Params{
 		Query: ask.Query, RequestURI: t.base + "/request/" + handle, ResponseURI: t.base + "/response/" + handle,
 		Lifetime: v.config.RequestLifetime,

@@ -137,11 +137,11 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 		page.Choice = page.Choice || len(s.Options) > 1
 	}
 	if !req.SameDevice {
-		png, err := qrPNG(link)
+		svg, err := qrSVG(link)
 		if err != nil {
 			return err
 		}
-		page.QR = dataURL("image/png", png)
+		page.QR = dataURL("image/svg+xml", svg)
 	}
 	return t.render(w, "Show a document from your wallet", "wait.html", page)
 }

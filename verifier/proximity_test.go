@@ -402,7 +402,7 @@ func TestPages(t *testing.T) {
 		t.Fatalf("%d %s", begun.Status, begun.Body)
 	}
 	page, cookie := begun.Get("location"), strings.SplitN(begun.Get("set-cookie"), ";", 2)[0]
-	waits := get(page, "", 200, "openid4vp://?", "data:image/png;base64,", "Driving privileges", "wait.js", `data-state="waiting"`)
+	waits := get(page, "", 200, "openid4vp://?", "data:image/svg", "Driving privileges", "wait.js", `data-state="waiting"`)
 	get(base+"wait.js", "", 200, "location.reload")
 	get(page+"/state", "", 200, `"waiting"`)
 
