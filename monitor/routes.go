@@ -2,9 +2,11 @@ package monitor
 
 import (
 	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,9 +48,10 @@ func (m *Monitor) routes() http.Handler {
 
 // group is what is known of one target, for the page.
 type group struct {
-	Target, URL  string
+	Target       string
 	Level        Level
 	Silent       bool // the target did not answer: the rest is older
+	Several      bool // tenants of it are watched
 	Observations []Observation
 }
 
@@ -68,7 +71,7 @@ func (m *Monitor) servePage(pages *web.Pages, w http.ResponseWriter, tenant stri
 		}
 	}
 	for _, g := range config.Targets {
-		group := group{Target: g.Name, URL: g.URL, Level: OK}
+		group := group{Target: g.Name, Level: OK, Several: len(g.Tenants) > 1}
 		for _, o := range s.Observations {
 			if o.Target != g.Name {
 				continue
@@ -77,12 +80,11 @@ func (m *Monitor) servePage(pages *web.Pages, w http.ResponseWriter, tenant stri
 				group.Level = o.Level
 			}
 			group.Silent = group.Silent || o.Subject == "health" && o.Level == Alarm
-			if o.Subject == "health" {
-				group.Observations = append([]Observation{o}, group.Observations...)
-			} else {
-				group.Observations = append(group.Observations, o)
-			}
+			group.Observations = append(group.Observations, o)
 		}
+		slices.SortStableFunc(group.Observations, func(a, b Observation) int { // the worst first, then its health
+			return cmp.Or(cmp.Compare(b.Level.rank(), a.Level.rank()), strings.Compare(orderOf(a), orderOf(b)))
+		})
 		if len(group.Observations) == 0 {
 			continue
 		}
@@ -94,6 +96,17 @@ func (m *Monitor) servePage(pages *web.Pages, w http.ResponseWriter, tenant stri
 		data.Groups = append(data.Groups, group)
 	}
 	pages.Page(w, config.Name, "state.html", data)
+}
+
+// orderOf sorts health before everything else, and a whole before its parts.
+func orderOf(o Observation) string {
+	switch o.Subject {
+	case "health":
+		return "0"
+	case "certificates", "status lists":
+		return "1" + o.Tenant + strings.TrimSuffix(o.Subject, "s")
+	}
+	return "1" + o.Tenant + o.Subject
 }
 
 // Label is the level for people.

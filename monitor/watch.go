@@ -221,6 +221,8 @@ func span(d time.Duration) string {
 		return fmt.Sprintf("%d %ss", n, unit)
 	}
 	switch {
+	case d >= 2*365*24*time.Hour:
+		return count(int(d/(365*24*time.Hour)), "year")
 	case d >= 48*time.Hour:
 		return count(int(d/(24*time.Hour)), "day")
 	case d >= 2*time.Hour:

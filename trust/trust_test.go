@@ -463,6 +463,49 @@ func TestProcesses(t *testing.T) {
 	})
 }
 
+// TestConfigured pins only the certificate that the configuration names, and
+// follows the configuration when it names another.
+func TestConfigured(t *testing.T) {
+	ctx := t.Context()
+	w := newWorld(t, testkit.SQLite(t))
+	iaca, _, _ := w.demo()
+	next := authority(t, pki.IACARoot, "IACA", w.now())
+	configured := func(cert *x509.Certificate) Config {
+		return Config{Tenants: []Tenant{{ID: "default", Name: "T", Country: "UT", Sources: []Source{{
+			Name: "a", Purpose: trustlist.Issuer, URL: issuerURL, DocTypes: []string{"org.iso.18013.5.1.mDL"}, Fingerprint: colons(hexSum(cert.Raw)),
+		}}}}}
+	}
+	s := w.process(configured(next))
+	if err := s.Refresh(ctx); err == nil || !strings.Contains(err.Error(), "not the configured one") {
+		t.Errorf("another certificate than the configured: %v", err)
+	}
+	if a, err := s.Anchors(ctx, "default"); err != nil || a[0].Fingerprint != "" || a[0].Problem == "" {
+		t.Errorf("%v %+v", err, a)
+	}
+	for _, cert := range []*x509.Certificate{iaca, next} {
+		w.serve(issuerURL, cert.Raw)
+		s = w.process(configured(cert))
+		if err := s.Refresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := s.Anchors(ctx, "default"); err != nil || a[0].Fingerprint != hexSum(cert.Raw) || a[0].By != "configuration" {
+			t.Errorf("%v %+v", err, a)
+		}
+	}
+	if got := number(t, through(s.Handler())); got != 2 {
+		t.Errorf("issue %d after two configurations", got)
+	}
+}
+
+// colons writes a fingerprint in pairs with colons, as many tools do.
+func colons(hex string) string {
+	var out []string
+	for i := 0; i < len(hex); i += 2 {
+		out = append(out, hex[i:i+2])
+	}
+	return strings.Join(out, ":")
+}
+
 func TestReadAnchor(t *testing.T) {
 	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	iaca, reader := authority(t, pki.IACARoot, "IACA", now), authority(t, pki.ReaderCA, "R", now)
