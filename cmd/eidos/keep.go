@@ -28,8 +28,8 @@ type keeper struct {
 	dir string
 
 	mu  sync.Mutex
-	n   int
-	err error // the first that happened
+	n   map[string]int // of the numbered files, by folder
+	err error          // the first that happened
 }
 
 func newKeeper(dir string) (*keeper, error) {
@@ -41,7 +41,7 @@ func newKeeper(dir string) (*keeper, error) {
 			return nil, err
 		}
 	}
-	return &keeper{dir: dir}, nil
+	return &keeper{dir: dir, n: make(map[string]int)}, nil
 }
 
 // write saves a file, numbered if its name has a verb for the number.
@@ -52,8 +52,8 @@ func (k *keeper) write(sub, name string, data []byte) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if strings.Contains(name, "%") {
-		k.n++
-		name = fmt.Sprintf(name, k.n)
+		k.n[sub]++
+		name = fmt.Sprintf(name, k.n[sub])
 	}
 	if err := os.WriteFile(filepath.Join(k.dir, sub, name), data, 0o600); err != nil && k.err == nil {
 		k.err = err

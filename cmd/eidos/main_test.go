@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 )
@@ -31,11 +33,65 @@ func TestScripts(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			return cond == "vectors" && vectorsDir() != "", nil
 		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"waitfile": waitFile, "pin": pin},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EIDOS_DATA", filepath.Join(env.WorkDir, "data"))
+			port, err := freePort()
+			if err != nil {
+				return err
+			}
+			env.Setenv("PORT", port)
 			return writeVectors(env.WorkDir)
 		},
 	})
+}
+
+// freePort is a port that was free a moment ago, for servers that a script
+// stops and starts again.
+func freePort() (string, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer ln.Close()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	return port, err
+}
+
+// waitFile waits until files exist and are not empty: "waitfile NAME…".
+func waitFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: waitfile NAME…")
+	}
+	deadline := time.Now().Add(20 * time.Second)
+	for _, name := range args {
+		for {
+			if st, err := os.Stat(ts.MkAbs(name)); err == nil && st.Size() > 0 {
+				break
+			}
+			if time.Now().After(deadline) {
+				ts.Fatalf("%s did not appear", name)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+}
+
+// pin takes a member out of the JSON on standard output into an environment
+// variable: "pin VARIABLE MEMBER".
+func pin(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: pin VARIABLE MEMBER")
+	}
+	var v map[string]any
+	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
+		ts.Fatalf("standard output is not JSON: %v", err)
+	}
+	s, ok := v[args[1]].(string)
+	if !ok {
+		ts.Fatalf("no member %s in %v", args[1], v)
+	}
+	ts.Setenv(args[0], s)
 }
 
 func vectorsDir() string {
