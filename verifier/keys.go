@@ -124,12 +124,19 @@ func (t *tenant) reader(ctx context.Context) (keyring.Key, error) {
 	spec := keyring.Spec{Tenant: t.config.ID, Purpose: keyring.Reader}
 	k, err := t.v.ring.Current(ctx, t.config.ID, keyring.Reader, now)
 	switch {
-	case err == nil && t.certifies(k) && k.Record.NotAfter.Sub(now) > renewBefore:
+	case err == nil && t.certifies(k) && (k.Record.NotAfter.Sub(now) > renewBefore || t.lastUnderCA(ctx, k)):
 		return k, nil
 	case err != nil && !errors.Is(err, keyring.ErrNoKey):
 		return k, err
 	}
 	return t.v.ring.Rotate(ctx, spec, now, t.certifyReader)
+}
+
+// lastUnderCA reports whether a certificate lasts as long as its CA, so that a
+// new one would not last longer.
+func (t *tenant) lastUnderCA(ctx context.Context, k keyring.Key) bool {
+	cas, err := t.v.ring.Alive(ctx, t.config.ID, keyring.ReaderCA, t.v.now())
+	return err == nil && len(cas) > 0 && !k.Record.NotAfter.Before(cas[0].Record.NotAfter)
 }
 
 // certifies reports whether the certificate is for the host that we have now.

@@ -412,6 +412,14 @@ func TestCertificates(t *testing.T) {
 	if list, err = w.v.Certificates(t.Context(), "default"); err != nil || len(list) != 3 || list[1].NotAfter.Sub(w.now()) < 300*day {
 		t.Errorf("%+v, %v", list, err)
 	}
+
+	// Near the end of the CA a new certificate would not last longer.
+	w.pass(ca.NotAfter.Sub(w.now()) - 30*day)
+	for range 2 {
+		if list, err = w.v.Certificates(t.Context(), "default"); err != nil || len(list) != 2 || !list[1].NotAfter.Equal(ca.NotAfter) {
+			t.Errorf("%+v, %v", list, err)
+		}
+	}
 }
 
 func TestConfig(t *testing.T) {
