@@ -43,11 +43,8 @@ func (c *demoCmd) Run(m *machine) error {
 		defer os.RemoveAll(dir)
 		c.Data = dir
 	}
-	// A revocation is to be seen at once here; outside a demonstration lists
-	// are kept for minutes, so that caches spare everybody.
-	cfg := Config{Listen: c.Listen, Verifier: verifier.Config{StatusMaxAge: statusMaxAge}}
 	if c.Listen == "" && c.Once {
-		cfg.Listen = "127.0.0.1:0"
+		c.Listen = "127.0.0.1:0"
 	}
 	keep, err := newKeeper(c.Keep)
 	if err != nil {
@@ -58,7 +55,7 @@ func (c *demoCmd) Run(m *machine) error {
 	if !c.JSON {
 		fmt.Fprintf(m.out, "The whole life of a mobile document (ISO/IEC 23220-1), over real sockets on this machine.\n")
 	}
-	d.play(m.ctx, cfg, c.Data)
+	d.play(m.ctx, demoConfig(c.Listen), c.Data)
 	if err := keep.failed(); err != nil {
 		return fmt.Errorf("keep the messages: %w", err)
 	}
@@ -71,6 +68,13 @@ func (c *demoCmd) Run(m *machine) error {
 	d.invite(c.Data)
 	<-m.ctx.Done()
 	return nil
+}
+
+// demoConfig is the zero configuration, but that a revocation is seen at once:
+// outside a demonstration lists are kept for minutes, so that caches spare
+// everybody.
+func demoConfig(listen string) Config {
+	return Config{Listen: listen, Verifier: verifier.Config{StatusMaxAge: statusMaxAge}}
 }
 
 // demo is one play of the demonstration: the people in it and what they hold.
