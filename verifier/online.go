@@ -341,7 +341,21 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 	if err := t.finish(ctx, r, end, code, lists, now); err != nil {
 		return "", err
 	}
+	if end.Result != nil && end.Result.Verdict == core.Invalid {
+		// The wallet learns at once, and why; the page and the result have it too.
+		return "", &refusal{oid4vp.InvalidRequest, ascii(end.Result.Reason)}
+	}
 	return t.redirect(&req, code), nil
+}
+
+// ascii is text as an error_description may have it. RFC 6749, 4.1.2.1.
+func ascii(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, s)
 }
 
 // finish claims the transaction and stores how it ended.
