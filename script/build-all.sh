@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 export CGO_ENABLED=0
-for target in linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64; do
+for target in linux/arm64 darwin/arm64 windows/amd64; do
 	echo "build $target"
 	GOOS=${target%/*} GOARCH=${target#*/} go build ./...
 done
