@@ -113,10 +113,21 @@ func (r *Reader) Kind() Kind {
 	return KindUint + Kind(b>>5)
 }
 
-// head takes the next head if it is of the given major type.
+// head takes the next head if it is of the given major type. Most heads are
+// one or two bytes long and read here without the general case.
 func (r *Reader) head(major byte, want string) (head, bool) {
 	if r.err != nil {
 		return head{}, false
+	}
+	if rest := r.data[r.pos:]; len(rest) > 1 {
+		switch info := rest[0] - major<<5; {
+		case info < 24:
+			r.pos++
+			return head{arg: uint64(info), major: major, info: info}, true
+		case info == 24:
+			r.pos += 2
+			return head{arg: uint64(rest[1]), major: major, info: info}, true
+		}
 	}
 	h, pos, err := parseHead(r.data, r.pos)
 	if err != nil {
