@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -9,11 +10,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
@@ -415,6 +418,7 @@ func (t *tenant) serveConsent(w http.ResponseWriter, r *http.Request) error {
 type preview struct {
 	Name    string
 	Until   time.Time
+	Picture template.URL // the portrait; empty if there is none
 	Pairs   []pair
 	Problem string // why it cannot be had
 }
@@ -435,6 +439,10 @@ func (t *tenant) preview(ctx context.Context, configuration, subject string, now
 	p.Until = c.validity.ValidUntil
 	for _, ns := range c.nameSpaces {
 		for _, e := range ns.Elements {
+			if jpeg := cbor.NewReader(e.Value).Bytes(); p.Picture == "" && bytes.HasPrefix(jpeg, []byte{0xff, 0xd8, 0xff}) {
+				p.Picture = template.URL("data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(jpeg))
+				continue
+			}
 			label, text := t.authority.types.Display("en", c.docType, ns.Name, e.ID, e.Value)
 			p.Pairs = append(p.Pairs, pair{label, text})
 		}
