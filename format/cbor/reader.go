@@ -339,48 +339,48 @@ func (r *Reader) Skip() {
 const maxSkipDepth = 128
 
 // skip returns the offset behind the item at pos. It does not look for
-// duplicate keys or bad text: Check did.
+// duplicate keys or bad text: Check did. It counts the items that are left
+// instead of descending, but for those of indefinite length.
 func skip(data []byte, pos, depth int) (int, error) {
+	for left := 1; left > 0; left-- {
+		h, p, err := parseHead(data, pos)
+		if err != nil {
+			return pos, err
+		}
+		switch {
+		case h.indefinite:
+			if p, err = skipToBreak(data, p, depth+1); err != nil {
+				return pos, err
+			}
+		case h.major < majorBytes || h.major == majorOther:
+		case h.major == majorTag:
+			left++
+		case h.arg > uint64(len(data)-p): // no item is shorter than a byte
+			return pos, fmt.Errorf("%w: length %d at byte %d", ErrTruncated, h.arg, pos)
+		case h.major == majorArray:
+			left += int(h.arg)
+		case h.major == majorMap:
+			left += 2 * int(h.arg)
+		default:
+			p += int(h.arg)
+		}
+		pos = p
+	}
+	return pos, nil
+}
+
+// skipToBreak returns the offset behind the break that ends the items at pos.
+func skipToBreak(data []byte, pos, depth int) (int, error) {
 	if depth > maxSkipDepth {
 		return pos, fmt.Errorf("%w at byte %d", ErrTooDeep, pos)
 	}
-	h, p, err := parseHead(data, pos)
-	if err != nil {
-		return pos, err
-	}
-	n := uint64(0) // items inside
-	switch h.major {
-	case majorBytes, majorText:
-		if h.indefinite {
-			break
-		}
-		if h.arg > uint64(len(data)-p) {
-			return pos, fmt.Errorf("%w: string of %d bytes at byte %d", ErrTruncated, h.arg, pos)
-		}
-		return p + int(h.arg), nil
-	case majorArray, majorTag, majorMap:
-		n = h.arg
-		if h.major == majorTag {
-			n = 1
-		}
-		if n > uint64(len(data)) {
-			return pos, fmt.Errorf("%w: %d items at byte %d", ErrTruncated, n, pos)
-		}
-		if h.major == majorMap {
-			n *= 2
-		}
-	default:
-		return p, nil
-	}
-	for i := uint64(0); h.indefinite || i < n; i++ {
-		if h.indefinite && p < len(data) && data[p] == breakByte {
-			return p + 1, nil
-		}
-		if p, err = skip(data, p, depth+1); err != nil {
+	for pos >= len(data) || data[pos] != breakByte {
+		var err error
+		if pos, err = skip(data, pos, depth); err != nil {
 			return pos, err
 		}
 	}
-	return p, nil
+	return pos + 1, nil
 }
 
 // Embedded takes #6.24(bstr .cbor any) and returns the whole tagged item and

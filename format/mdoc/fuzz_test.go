@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"testing"
 
+	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 )
 
@@ -77,6 +78,10 @@ func FuzzParseIssuerSigned(f *testing.F) {
 		s, err := mdoc.ParseIssuerSigned(data)
 		if err != nil {
 			return
+		}
+		// The parser looks at the whole in parts, and as strictly.
+		if err := cbor.Check(data, cbor.Limits{}); err != nil {
+			t.Fatalf("parsed, but %v", err)
 		}
 		for _, ns := range s.NameSpaces {
 			for _, it := range ns.Items {

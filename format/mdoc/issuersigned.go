@@ -80,10 +80,14 @@ func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
 	return (&parser{lim: lim.or()}).whole(data)
 }
 
-// whole parses an IssuerSigned that stands alone.
+// whole parses an IssuerSigned that stands alone. Most of it are the items,
+// which are checked when they are opened; so it is not walked twice, see
+// [parser.part].
 func (p *parser) whole(data []byte) (*IssuerSigned, error) {
 	var s IssuerSigned
-	r := p.open(data)
+	p.unchecked = true
+	r := cbor.NewReader(data)
+	bound(r, len(data), p.lim.Bytes, "bytes")
 	p.issuerSigned(r, data, &s)
 	if err := r.Done(); err != nil {
 		return nil, wrap("IssuerSigned", err)
@@ -94,23 +98,23 @@ func (p *parser) whole(data []byte) (*IssuerSigned, error) {
 // issuerSigned takes an IssuerSigned; data is what r reads.
 func (p *parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
 	start := r.Offset()
-	found := false
+	var seen members
 	r.Map(func() {
-		switch string(r.TextBytes()) {
+		switch key := r.TextBytes(); string(key) {
+		case "issuerAuth":
+			seen.once(r, 1)
+			p.part(r, func(r *cbor.Reader) { p.issuerAuth(r, &s.Auth) })
+			r.In("issuerAuth")
 		case "nameSpaces":
+			seen.once(r, 2)
 			p.issuerNameSpaces(r, s)
 			r.In("nameSpaces")
-		case "issuerAuth":
-			found = true
-			p.issuerAuth(r, &s.Auth)
-			r.In("issuerAuth")
 		default:
-			r.Skip()
+			seen.other(r, key, p.lim.NameSpaces)
+			p.part(r, (*cbor.Reader).Skip)
 		}
 	})
-	if !found {
-		need(r, 0, "issuerAuth")
-	}
+	need(r, seen.known, "issuerAuth")
 	if r.Err() == nil {
 		s.Raw = data[start:r.Offset():r.Offset()]
 	}
@@ -120,11 +124,13 @@ func (p *parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 	if n := r.Len(); n > 0 && n <= p.lim.NameSpaces {
 		s.NameSpaces = make([]IssuerNameSpace, 0, n)
 	}
+	var names []string
 	r.Map(func() {
-		if !bound(r, len(s.NameSpaces)+1, p.lim.NameSpaces, "name spaces") {
+		if !bound(r, len(names)+1, p.lim.NameSpaces, "name spaces") {
 			return
 		}
 		ns := IssuerNameSpace{Name: name(r)}
+		names = append(names, ns.Name)
 		room := r.Len()
 		if p.selecting {
 			room = min(room, len(p.elements))
@@ -143,15 +149,16 @@ func (p *parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 				return
 			}
 			var it IssuerSignedItem
-			id, ok := p.plainItem(&it, inner)
+			id, wanted, ok := p.plainItem(&it, ns.Name, inner)
 			if !ok {
 				var err error
 				if id, err = p.item(&it, inner); err != nil {
 					r.Fail(err)
 					return
 				}
+				wanted = p.keeps(ns.Name, id)
 			}
-			if count++; p.keeps(ns.Name, id) {
+			if count++; wanted {
 				it.Raw = raw
 				ns.Items = append(ns.Items, it)
 				ids, idBytes = append(ids, id), idBytes+len(id)
@@ -168,6 +175,9 @@ func (p *parser) issuerNameSpaces(r *cbor.Reader, s *IssuerSigned) {
 			s.NameSpaces = append(s.NameSpaces, ns)
 		}
 	})
+	if ns, ok := unique(len(names), func(i int) string { return names[i] }); !ok {
+		r.Fail(fmt.Errorf("%w: name space %.128q", cbor.ErrDuplicateKey, ns))
+	}
 }
 
 // setIDs gives the items their identifiers, all cut from one string: one

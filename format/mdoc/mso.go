@@ -141,52 +141,40 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 	m.Raw = raw
 	m.plainTimes = true
 	r = cbor.NewReader(inner)
-	var seen uint
-	var unknown []string
-	once := func(bit uint) {
-		if seen&bit != 0 {
-			r.Fail(cbor.ErrDuplicateKey)
-		}
-		seen |= bit
-	}
+	var seen members
 	r.Map(func() {
 		switch key := r.TextBytes(); string(key) {
 		case "version":
-			once(1)
+			seen.once(r, 1)
 			m.Version = version(r)
 		case "digestAlgorithm":
-			once(2)
+			seen.once(r, 2)
 			m.DigestAlgorithm = r.Text()
 		case "valueDigests":
-			once(4)
+			seen.once(r, 4)
 			p.unlessSelecting(r, func() { p.valueDigests(r, m) })
 			r.In("valueDigests")
 		case "deviceKeyInfo":
-			once(8)
+			seen.once(r, 8)
 			p.inside(r, func(r *cbor.Reader) { p.deviceKeyInfo(r, m) })
 			r.In("deviceKeyInfo")
 		case "docType":
-			once(16)
+			seen.once(r, 16)
 			m.DocType = name(r)
 		case "validityInfo":
-			once(32)
+			seen.once(r, 32)
 			p.unlessSelecting(r, func() { p.inside(r, m.validityInfo) })
 			r.In("validityInfo")
 		case "status":
-			once(64)
+			seen.once(r, 64)
 			p.unlessSelecting(r, func() { p.inside(r, func(r *cbor.Reader) { m.Status = parseStatus(r) }) })
 			r.In("status")
 		default:
-			if bound(r, len(unknown)+1, p.lim.NameSpaces, "extensions") {
-				unknown = append(unknown, string(key))
-				p.inside(r, (*cbor.Reader).Skip)
-			}
+			seen.other(r, key, p.lim.NameSpaces)
+			p.inside(r, (*cbor.Reader).Skip)
 		}
 	})
-	need(r, seen, "version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo")
-	if _, ok := unique(len(unknown), func(i int) string { return unknown[i] }); !ok {
-		r.Fail(cbor.ErrDuplicateKey)
-	}
+	need(r, seen.known, "version", "digestAlgorithm", "valueDigests", "deviceKeyInfo", "docType", "validityInfo")
 	if r.Err() == nil {
 		m.checkDigests(r)
 	}
@@ -201,19 +189,6 @@ func (p *parser) unlessSelecting(r *cbor.Reader, read func()) {
 		return
 	}
 	read()
-}
-
-// inside takes the next item, checks it, and reads it with read.
-func (p *parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
-	raw := r.Raw()
-	if r.Err() != nil {
-		return
-	}
-	in := p.open(raw)
-	read(in)
-	if err := in.Done(); err != nil {
-		r.Fail(err)
-	}
 }
 
 func (p *parser) valueDigests(r *cbor.Reader, m *MobileSecurityObject) {

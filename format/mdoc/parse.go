@@ -15,6 +15,8 @@ type parser struct {
 	// its mobile security object is passed over.
 	selecting bool
 	elements  []ElementRef
+	// unchecked: the bytes of the IssuerSigned have not passed cbor.Check.
+	unchecked bool
 }
 
 // keeps reports whether the element is to be kept.
@@ -34,6 +36,55 @@ func (p *parser) keeps(nameSpace string, id []byte) bool {
 // returns a reader over it.
 func (p *parser) open(data []byte) *cbor.Reader {
 	return cbor.ReadChecked(data, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth})
+}
+
+// part reads the next item, which is checked before if that was not done as
+// part of a larger message.
+func (p *parser) part(r *cbor.Reader, read func(r *cbor.Reader)) {
+	if p.unchecked {
+		p.inside(r, read)
+		return
+	}
+	read(r)
+}
+
+// inside takes the next item, checks it, and reads it with read.
+func (p *parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
+	raw := r.Raw()
+	if r.Err() != nil {
+		return
+	}
+	in := p.open(raw)
+	read(in)
+	if err := in.Done(); err != nil {
+		r.Fail(err)
+	}
+}
+
+// members are the keys that were seen in a map that has not passed cbor.Check
+// and so could have one twice.
+type members struct {
+	known uint // one bit each
+	rest  []string
+}
+
+// once notes a key that is known by its bit.
+func (m *members) once(r *cbor.Reader, bit uint) {
+	if m.known&bit != 0 {
+		r.Fail(cbor.ErrDuplicateKey)
+	}
+	m.known |= bit
+}
+
+// other notes a key that is not known, of which there may be max.
+func (m *members) other(r *cbor.Reader, key []byte, max int) {
+	if !bound(r, len(m.rest)+1, max, "extensions") {
+		return
+	}
+	m.rest = append(m.rest, string(key))
+	if _, ok := unique(len(m.rest), func(i int) string { return m.rest[i] }); !ok {
+		r.Fail(cbor.ErrDuplicateKey)
+	}
 }
 
 // bound records an error if n is more than max.

@@ -38,35 +38,39 @@ const (
 // plainItem parses what is inside an IssuerSignedItemBytes if it has the plain
 // form. Its keys cannot be duplicate. Where anything differs it reports false:
 // [parser.item] then looks again and says what is wrong, if anything is.
-// It returns the elementIdentifier as a window into inner.
-func (p *parser) plainItem(it *IssuerSignedItem, inner []byte) (id []byte, ok bool) {
+// It returns the elementIdentifier as a window into inner, and whether the
+// item is wanted: of one that is not, the value is passed over.
+func (p *parser) plainItem(it *IssuerSignedItem, nameSpace string, inner []byte) (id []byte, wanted, ok bool) {
 	b, ok := after(inner, itemDigestID)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	digestID, b, ok := argument(b, headUint)
 	if !ok || digestID > maxReadDigestID {
-		return nil, false
+		return nil, false, false
 	}
 	if b, ok = after(b, itemRandom); !ok {
-		return nil, false
+		return nil, false, false
 	}
 	random, b, ok := stringOf(b, headBytes)
 	if !ok {
-		return nil, false
+		return nil, false, false
 	}
 	if b, ok = after(b, itemID); !ok {
-		return nil, false
+		return nil, false, false
 	}
 	id, b, ok = stringOf(b, headText)
 	if !ok || len(id) == 0 || !utf8.Valid(id) {
-		return nil, false
+		return nil, false, false
+	}
+	if !p.keeps(nameSpace, id) {
+		return id, false, true
 	}
 	if b, ok = after(b, itemValue); !ok || !p.validValue(b) {
-		return nil, false
+		return nil, false, false
 	}
 	it.DigestID, it.Random, it.Value = digestID, random, b
-	return id, true
+	return id, true, true
 }
 
 // validValue reports whether b is exactly one valid item.
