@@ -14,7 +14,6 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
-	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/protocol/session"
@@ -646,9 +645,4 @@ func TestOnlyWhatWasAgreedLeaves(t *testing.T) {
 			rt.Error(err)
 		}
 	})
-}
-
-// noNetwork is a fetch function that fails the benchmark's reader.
-func noNetwork(context.Context, fetch.Request) (fetch.Response, error) {
-	return fetch.Response{}, errors.New("offline")
 }

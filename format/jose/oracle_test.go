@@ -21,7 +21,7 @@ func TestGoJoseReadsOurs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		sig, err := gojose.ParseSigned(token, algs)
+		sig, err := gojose.ParseSignedCompact(token, algs)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +49,7 @@ func TestGoJoseReadsOurs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				j, err := gojose.ParseEncrypted(token, []gojose.KeyAlgorithm{gojose.ECDH_ES}, []gojose.ContentEncryption{gojose.ContentEncryption(enc)})
+				j, err := gojose.ParseEncryptedCompact(token, []gojose.KeyAlgorithm{gojose.ECDH_ES}, []gojose.ContentEncryption{gojose.ContentEncryption(enc)})
 				if err != nil {
 					t.Fatal(err)
 				}

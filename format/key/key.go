@@ -109,7 +109,7 @@ func Verify(pub crypto.PublicKey, message, signature []byte) error {
 		return nil
 	}
 	ec := pub.(*ecdsa.PublicKey)
-	if ec.X == nil || ec.Y == nil { //nolint:staticcheck // a zero key must not panic below
+	if !hasPoint(ec) {
 		return fmt.Errorf("%s key without coordinates: %w", alg, ErrKey)
 	}
 	if len(signature) != 2*coordinateSize(ec.Curve) {
@@ -141,6 +141,13 @@ func Verify(pub crypto.PublicKey, message, signature []byte) error {
 	return ErrSignature
 }
 
+// hasPoint reports whether a key has coordinates: with the zero key crypto/ecdsa
+// panics.
+func hasPoint(pub *ecdsa.PublicKey) bool {
+	//lint:ignore SA1019 only compared with nil, which no other function lets one find out
+	return pub.X != nil && pub.Y != nil
+}
+
 // Check refuses keys that are not of a supported kind (ErrUnsupported), and
 // those that are not on their curve or not of its size (ErrKey).
 // Keys parsed by this module have passed it.
@@ -150,7 +157,7 @@ func Check(pub crypto.PublicKey) error {
 		if _, err := AlgorithmOf(pub); err != nil {
 			return err
 		}
-		if pub.X == nil || pub.Y == nil { //nolint:staticcheck // a zero key must not panic below
+		if !hasPoint(pub) {
 			return fmt.Errorf("key without coordinates: %w", ErrKey)
 		}
 		if _, err := pub.ECDH(); err != nil {
@@ -254,7 +261,7 @@ func XY(pub *ecdsa.PublicKey) (x, y []byte, err error) {
 	if _, err := AlgorithmOf(pub); err != nil {
 		return nil, nil, err
 	}
-	if pub.X == nil || pub.Y == nil { //nolint:staticcheck // a zero key must not panic below
+	if !hasPoint(pub) {
 		return nil, nil, fmt.Errorf("key without coordinates: %w", ErrKey)
 	}
 	point, err := pub.Bytes() // refuses points off the curve

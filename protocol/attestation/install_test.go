@@ -130,7 +130,7 @@ func TestInstallationConversation(t *testing.T) {
 
 	next := testkit.Signer(t, elliptic.P256())
 	for _, signer := range []key.Signer{nil, next} {
-		if got, err = c.Renew(ctx, attestation.RenewRequest{InstanceID: "i1", App: anApp}, signer, now); err != nil {
+		if _, err = c.Renew(ctx, attestation.RenewRequest{InstanceID: "i1", App: anApp}, signer, now); err != nil {
 			t.Fatal(err)
 		}
 	}
