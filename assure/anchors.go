@@ -7,7 +7,6 @@
 package assure
 
 import (
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -57,7 +56,7 @@ type Anchors struct {
 type purposeSet struct {
 	list  []Anchor
 	pool  *pki.Pool
-	index map[[sha256.Size]byte][]int // by fingerprint, into list
+	index map[string][]int // by the DER certificate, into list
 }
 
 // NewAnchors makes a set. Anchors without a certificate or of an unknown
@@ -72,11 +71,11 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 		}
 		s := a.byPurpose[p]
 		if s == nil {
-			s = &purposeSet{index: map[[sha256.Size]byte][]int{}}
+			s = &purposeSet{index: map[string][]int{}}
 			a.byPurpose[p] = s
 		}
-		f := pki.Fingerprint(anchor.Certificate)
-		s.index[f] = append(s.index[f], len(s.list))
+		der := string(anchor.Certificate.Raw)
+		s.index[der] = append(s.index[der], len(s.list))
 		s.list = append(s.list, anchor)
 		if anchor.Exact {
 			exact[p] = append(exact[p], anchor.Certificate)
@@ -134,7 +133,7 @@ func (a *Anchors) Lookup(p trustlist.Purpose, cert *x509.Certificate) []Anchor {
 		return nil
 	}
 	var found []Anchor
-	for _, i := range s.index[pki.Fingerprint(cert)] {
+	for _, i := range s.index[string(cert.Raw)] {
 		found = append(found, s.list[i])
 	}
 	return found

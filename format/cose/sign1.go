@@ -88,7 +88,8 @@ func (s *Sign1) Verify(pub crypto.PublicKey, detached, externalAAD []byte) error
 	if err != nil {
 		return fmt.Errorf("COSE_Sign1: %w", err)
 	}
-	message := SigStructure(s.Protected, externalAAD, payload)
+	var room [4 << 10]byte // the usual message fits; memory of its own would cost more than writing it
+	message := appendStructure(room[:0], contextSign1, s.Protected, externalAAD, payload)
 	if err := key.Verify(pub, message, s.Signature); err != nil {
 		return fmt.Errorf("COSE_Sign1: %w: %w (RFC 9052, 4.4)", ErrSignature, err)
 	}
@@ -186,14 +187,18 @@ func SigStructure(protected, externalAAD, payload []byte) []byte {
 // structure writes a Sig_structure or MAC_structure, which differ in their
 // context string alone, into one allocation.
 func structure(context string, protected, externalAAD, payload []byte) []byte {
-	if len(protected) == 1 && protected[0] == 0xa0 {
-		protected = nil
-	}
 	size := 2 + len(context)
 	for _, part := range [...][]byte{protected, externalAAD, payload} {
 		size += cbor.HeadSize(uint64(len(part))) + len(part)
 	}
-	b := make([]byte, 0, size)
+	return appendStructure(make([]byte, 0, size), context, protected, externalAAD, payload)
+}
+
+// appendStructure is structure into memory of the caller's.
+func appendStructure(b []byte, context string, protected, externalAAD, payload []byte) []byte {
+	if len(protected) == 1 && protected[0] == 0xa0 {
+		protected = nil
+	}
 	b = cbor.AppendArray(b, 4)
 	b = cbor.AppendText(b, context)
 	b = cbor.AppendBytes(b, protected)
