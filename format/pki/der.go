@@ -59,23 +59,25 @@ func inside(der []byte, tag byte) ([]byte, bool) {
 	return e.body, true
 }
 
-// generalNames lists the tags of a GeneralNames sequence's contents.
-func generalNames(body []byte) (names []element, ok bool) {
-	names = make([]element, 0, 2)
+// generalNames appends the names of a GeneralNames sequence's contents to list.
+func generalNames(list []element, body []byte) (_ []element, ok bool) {
+	if len(body) == 0 {
+		return nil, false
+	}
 	for len(body) > 0 {
 		var e element
 		if e, body, ok = next(body); !ok {
 			return nil, false
 		}
-		names = append(names, e)
+		list = append(list, e)
 	}
-	return names, len(names) > 0
+	return list, true
 }
 
-// distributionPoints returns the names in a CRLDistributionPoints extension,
-// and whether any point has reasons or a cRLIssuer.
+// distributionPoints appends the names in a CRLDistributionPoints extension to
+// list, and says whether any point has reasons or a cRLIssuer.
 // RFC 5280, 4.2.1.13.
-func distributionPoints(value []byte) (names []element, extras, ok bool) {
+func distributionPoints(list []element, value []byte) (_ []element, extras, ok bool) {
 	points, ok := inside(value, tagSequence)
 	if !ok || len(points) == 0 {
 		return nil, false, false
@@ -96,13 +98,11 @@ func distributionPoints(value []byte) (names []element, extras, ok bool) {
 		if !ok {
 			return nil, false, false
 		}
-		some, ok := generalNames(full)
-		if !ok {
+		if list, ok = generalNames(list, full); !ok {
 			return nil, false, false
 		}
-		names = append(names, some...)
 	}
-	return names, extras, true
+	return list, extras, true
 }
 
 // attribute is one AttributeTypeAndValue of a distinguished name.

@@ -84,7 +84,7 @@ type parser struct {
 //
 // ISO/IEC 18013-5 second edition (draft v4), B.1; RFC 5280, 4.1.
 func parseUsual(der []byte) (*x509.Certificate, bool) {
-	p := parser{cert: &x509.Certificate{Raw: der}, arcs: make([]int, 0, 64)}
+	p := parser{cert: &x509.Certificate{Raw: der}, arcs: make([]int, 0, 80)}
 	outer := read(der)
 	r := read(outer.next(tagSequence))
 	tbs, algorithm, signature := r.whole(tagSequence), r.next(tagSequence), r.next(tagBitString)
@@ -366,7 +366,8 @@ func (p *parser) basicConstraints(der []byte) bool {
 
 // distributionPoints takes those that are named by URIs and by nothing else.
 func (p *parser) distributionPoints(value []byte) bool {
-	names, extras, ok := distributionPoints(value)
+	var room [2]element
+	names, extras, ok := distributionPoints(room[:0], value)
 	if !ok || extras {
 		return false
 	}
@@ -382,36 +383,36 @@ func (p *parser) distributionPoints(value []byte) bool {
 // extendedKeyUsage takes purposes under 1.0, the arc of ISO standards, to
 // which none of those belongs that crypto/x509 has names for.
 func (p *parser) extendedKeyUsage(der []byte) bool {
+	p.cert.UnknownExtKeyUsage = make([]asn1.ObjectIdentifier, 0, 2)
 	for r := read(der); len(r.der) > 0; {
 		id := r.next(tagOID)
-		if len(id) < 2 || id[0] != 40 {
+		if len(id) < 2 || id[0] != 40 || id[len(id)-1] >= 0x80 {
 			return false
 		}
-		arcs := append(make([]int, 0, len(id)+1), 1, 0)
-		for i, start := 1, 1; i < len(id); i++ {
-			if i == start {
-				arcs = append(arcs, 0)
-			}
-			last := &arcs[len(arcs)-1]
-			if i-start > 3 || i == start && id[i] == 0x80 { // over 28 bits, or padded
+		start := len(p.arcs)
+		p.arcs = append(p.arcs, 1, 0)
+		for arc, i, first := 0, 1, 1; i < len(id); i++ {
+			if i-first > 3 || i == first && id[i] == 0x80 { // over 28 bits, or padded
 				return false
 			}
-			*last = *last<<7 | int(id[i]&0x7f)
+			arc = arc<<7 | int(id[i]&0x7f)
 			if id[i] < 0x80 {
-				start = i + 1
-			} else if i+1 == len(id) {
-				return false
+				p.arcs = append(p.arcs, arc)
+				arc, first = 0, i+1
 			}
 		}
-		p.cert.UnknownExtKeyUsage = append(p.cert.UnknownExtKeyUsage, asn1.ObjectIdentifier(arcs))
+		p.cert.UnknownExtKeyUsage = append(p.cert.UnknownExtKeyUsage, p.cut(start))
 	}
 	return len(der) > 0
 }
 
 // oid cuts an object identifier from the common room, which append makes
 // larger where it does not suffice.
-func (p *parser) oid(arcs ...int) asn1.ObjectIdentifier {
-	start := len(p.arcs)
-	p.arcs = append(p.arcs, arcs...)
+func (p *parser) oid(a, b, c, d int) asn1.ObjectIdentifier {
+	p.arcs = append(p.arcs, a, b, c, d)
+	return p.cut(len(p.arcs) - 4)
+}
+
+func (p *parser) cut(start int) asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier(p.arcs[start:len(p.arcs):len(p.arcs)])
 }

@@ -344,7 +344,8 @@ func (c *checker) issuerAltName() {
 		return
 	}
 	body, _ := inside(ext.Value, tagSequence)
-	names, _ := generalNames(body)
+	var room [2]element // so that the usual list needs no allocation
+	names, _ := generalNames(room[:0], body)
 	switch {
 	case !slices.ContainsFunc(names, func(e element) bool { return e.tag == nameRFC822 || e.tag == nameURI }):
 		c.departure(form, "issuer alternative name", c.rules.clause, "no rfc822Name and no URI", "add the CA's e-mail address or URI")
@@ -364,7 +365,8 @@ func (c *checker) distributionPoints() {
 		}
 		return
 	}
-	names, extras, ok := distributionPoints(ext.Value)
+	var room [2]element
+	names, extras, ok := distributionPoints(room[:0], ext.Value)
 	switch {
 	case !ok:
 		c.departure(form, name, clauseB11, "malformed", "encode it after RFC 5280, 4.2.1.13")
