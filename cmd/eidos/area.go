@@ -127,12 +127,25 @@ func (f *fileKeys) Keys(_ context.Context, tenant string, purpose keyring.Purpos
 func writeFile(name string, data []byte, mode os.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*")
 	if err != nil {
-		return err
+		return writeError(name, err)
 	}
 	defer os.Remove(tmp.Name())
 	_, err = tmp.Write(data)
 	if err = errors.Join(err, tmp.Chmod(mode), tmp.Sync(), tmp.Close()); err != nil {
-		return err
+		return writeError(name, err)
 	}
-	return os.Rename(tmp.Name(), name)
+	return writeError(name, os.Rename(tmp.Name(), name))
+}
+
+// writeError names the file that was meant, not the one beside it.
+func writeError(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	} else if le, ok := errors.AsType[*os.LinkError](err); ok {
+		err = le.Err
+	}
+	return fmt.Errorf("write %s: %w", name, err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 
@@ -103,10 +104,13 @@ func (c Config) Check() error {
 	switch {
 	case err != nil:
 		add("listen", fmt.Errorf("wanted host:port: %w", err))
-	case !web.IsLoopbackName(host) && c.TrustService != "" && c.TrustFingerprint == "":
+	case !c.public():
+	case c.TrustService == "" && c.Trust.URL == "" && c.Issuer.URL+c.Verifier.URL != "":
+		add("trustService", errors.New("the demonstration's is for loopback: name the trust service whose lists are followed"))
+	case c.TrustService != "" && c.TrustService != c.Trust.URL+"/default" && c.TrustFingerprint == "":
 		add("trustFingerprint", errors.New("trust on first use is for loopback: name the CA of the trust service"))
 	}
-	if !web.IsLoopbackName(host) {
+	if err == nil && !web.IsLoopbackName(host) {
 		for role, u := range map[string]string{"issuer": c.Issuer.URL, "provider": c.Provider.URL, "verifier": c.Verifier.URL, "trust": c.Trust.URL} {
 			if u == "" {
 				add(role+".url", fmt.Errorf("listening on %s needs a public URL; the demonstration's is for loopback", c.listen()))
@@ -126,6 +130,30 @@ func (c Config) Check() error {
 		add(role, err)
 	}
 	return errors.Join(problems...)
+}
+
+// inOrder is Check as a failure with its advice.
+func (c Config) inOrder() error {
+	if err := c.Check(); err != nil {
+		return &failure{status: exitUsage, err: err, hint: "eidos config doc prints the manual"}
+	}
+	return nil
+}
+
+// public reports whether a role is reachable from other machines: under its
+// own address, or behind a proxy that a public URL leads to. Then nothing is
+// fetched from loopback addresses, whatever a stranger's message names.
+func (c Config) public() bool {
+	host, _, err := net.SplitHostPort(c.listen())
+	if err == nil && !web.IsLoopbackName(host) {
+		return true
+	}
+	for _, s := range []string{c.Issuer.URL, c.Provider.URL, c.Verifier.URL, c.Trust.URL, c.Monitor.URL} {
+		if u, err := url.Parse(s); s != "" && (err != nil || !web.IsLoopbackName(u.Hostname())) {
+			return true
+		}
+	}
+	return false
 }
 
 func (c Config) listen() string {

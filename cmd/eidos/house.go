@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -83,17 +82,13 @@ func newHouse(cfg Config, dir, port string, log *slog.Logger, now func() time.Ti
 		cfg.Monitor.Tenants = []monitor.Tenant{{ID: "default", Name: "This machine",
 			Targets: monitor.DemoTargets(cfg.Issuer.URL, cfg.Provider.URL, cfg.Verifier.URL, cfg.Trust.URL)}}
 	}
-	if err := cfg.Check(); err != nil {
-		return nil, &failure{status: exitUsage, err: err, hint: "eidos config doc prints the manual"}
+	if err := cfg.inOrder(); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	host, _, err := net.SplitHostPort(cfg.listen())
-	if err != nil {
-		return nil, err
-	}
-	do, err := web.NewClient(web.Options{AllowLoopback: web.IsLoopbackName(host)})
+	do, err := web.NewClient(web.Options{AllowLoopback: !cfg.public()})
 	if err != nil {
 		return nil, err
 	}

@@ -54,12 +54,12 @@ func inspect(data []byte) (node, error) {
 	text := strings.TrimSpace(string(data))
 	if isText(data) {
 		switch {
+		case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
+			return inspectJSON(text)
 		case strings.HasPrefix(text, "mdoc:") || strings.Contains(text[:min(len(text), 64)], "://"):
 			return inspectURI(text)
 		case strings.HasPrefix(text, "-----BEGIN"):
 			return inspectPEM(data)
-		case strings.HasPrefix(text, "{") || strings.HasPrefix(text, "["):
-			return inspectJSON(text)
 		case strings.HasPrefix(text, "eyJ"):
 			return inspectToken(text)
 		}

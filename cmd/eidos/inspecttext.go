@@ -5,8 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +28,11 @@ func inspectURI(s string) (node, error) {
 		return inspectCBOR(raw)
 	}
 	u, err := url.Parse(s)
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		return node{}, fmt.Errorf("not a URI (RFC 3986): %w", ue.Err) // without the link: it may hold a secret
+	}
 	if err != nil {
-		return node{}, fmt.Errorf("not a URI: %w", err)
+		return node{}, err
 	}
 	n := node{Name: "link", Value: u.Scheme + "://" + u.Host + u.Path}
 	switch q := u.Query(); {
@@ -35,8 +41,9 @@ func inspectURI(s string) (node, error) {
 	case q.Has("request_uri") || q.Has("request"):
 		n.Name, n.Clause = "authorization request", "OpenID4VP 1.0, 5"
 	}
-	for name, values := range u.Query() {
-		for _, v := range values {
+	query := u.Query()
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		for _, v := range query[name] {
 			if in, err := inspectJSON(v); err == nil {
 				in.Name = name
 				n.Children = append(n.Children, in)

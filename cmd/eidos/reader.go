@@ -49,7 +49,7 @@ type readerReadCmd struct {
 
 // Run reads; status 1 if the answer is not valid or not complete.
 func (c *readerReadCmd) Run(m *machine) error {
-	qr, err := linkOrFile(c.QR)
+	qr, err := m.linkOrFile(c.QR)
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,8 @@ type machine struct {
 
 // run is the program: it returns the exit status.
 func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, getenv func(string) string) int {
-	m := &machine{ctx: ctx, in: in, out: out, err: errw, getenv: getenv, now: time.Now}
+	printed := &output{w: out}
+	m := &machine{ctx: ctx, in: in, out: printed, err: errw, getenv: getenv, now: time.Now}
 	var c cli
 	exited := -1
 	parser, err := kong.New(&c,
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		kong.Description("A mobile eID system: issue, carry, show and verify identity documents (ISO/IEC 23220-1)."),
 		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true}),
-		kong.Writers(out, errw),
+		kong.Writers(printed, errw),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Bind(m),
 		kong.Vars{"data": dataDir(getenv), "profiles": profileNames()},
@@ -54,24 +55,61 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		args = []string{"--help"}
 	}
 	kctx, err := parser.Parse(args)
+	if printed.err != nil {
+		return m.report(printed.failure())
+	}
 	if exited >= 0 {
 		return exited // --help and --version
 	}
 	if err != nil {
-		fmt.Fprintf(errw, "eidos: %v\n", err)
+		fmt.Fprintf(errw, "eidos: error: %v\n", err)
 		var pe *kong.ParseError
 		if errors.As(err, &pe) {
-			fmt.Fprintf(errw, "eidos: hint: %s --help\n", pe.Context.Model.Name)
+			fmt.Fprintf(errw, "eidos: hint: %s --help\n", strings.Join(typed(pe.Context), " "))
 		}
 		return exitUsage
 	}
 	words := strings.Fields(kctx.Selected().Path())
 	kctx.Bind(commandWord(words[len(words)-1]))
-	if err := kctx.Run(m); err != nil {
+	err = kctx.Run(m)
+	if printed.err != nil && (err == nil || errors.Is(err, printed.err) || errors.Is(err, errSilent)) {
+		err = printed.failure() // what was to be said did not get out
+	}
+	if err != nil {
 		return m.report(err)
 	}
 	return exitOK
 }
+
+// typed is the command as far as it was understood: "eidos issuer offer".
+func typed(k *kong.Context) []string {
+	words := []string{k.Model.Name}
+	for _, p := range k.Path {
+		if p.Command != nil {
+			words = append(words, p.Command.Name)
+		}
+	}
+	return words
+}
+
+// output is standard output. It remembers the first error, so that a command
+// whose result could not be written does not end with status 0.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+// Write implements io.Writer.
+func (o *output) Write(p []byte) (int, error) {
+	if o.err != nil {
+		return 0, o.err
+	}
+	n, err := o.w.Write(p)
+	o.err = err
+	return n, err
+}
+
+func (o *output) failure() error { return fmt.Errorf("the result could not be written: %w", o.err) }
 
 // dataDir is where everything is kept unless --data says otherwise: one
 // directory, EIDOS_DATA, else "eidos-data" below the current one.
@@ -110,6 +148,10 @@ func (m *machine) report(err error) int {
 	if errors.Is(err, errSilent) {
 		return exitFailed
 	}
+	if m.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		fmt.Fprintln(m.err, "eidos: interrupted")
+		return exitFailed
+	}
 	fmt.Fprintf(m.err, "eidos: error: %v\n", err)
 	var f *failure
 	if !errors.As(err, &f) {
@@ -130,6 +172,9 @@ func (m *machine) json(v any) error {
 
 // isTerminal reports whether w is a terminal, where a QR code can be drawn.
 func isTerminal(w io.Writer) bool {
+	if o, ok := w.(*output); ok {
+		w = o.w
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -10,7 +10,9 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,9 +37,9 @@ func (c *serveCmd) Run(m *machine) error {
 	if c.Listen != "" {
 		cfg.Listen = c.Listen
 	}
-	roles := c.Role
-	if len(roles) == 1 && roles[0] == "all" {
-		roles = allRoles()
+	roles := allRoles()
+	if !slices.Contains(c.Role, "all") {
+		roles = slices.DeleteFunc(roles, func(r string) bool { return !slices.Contains(c.Role, r) })
 	}
 	s, err := m.start(m.ctx, cfg, c.Data, roles, newLogger(m, c.Log))
 	if err != nil {
@@ -73,9 +75,15 @@ type running struct {
 // start opens roles, serves them, and returns when they are ready: listening,
 // and knowing whom to trust.
 func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []string, log *slog.Logger) (*running, error) {
+	if err := cfg.inOrder(); err != nil {
+		return nil, err
+	}
 	ln, err := net.Listen("tcp", cfg.listen())
-	if err != nil {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, hint(err, "another eidos may be running; --listen 127.0.0.1:0 takes a free port")
+	}
+	if err != nil {
+		return nil, err
 	}
 	_, port, err := net.SplitHostPort(ln.Addr().String())
 	if err != nil {

@@ -145,7 +145,9 @@ func verifyBytes(ctx context.Context, data []byte, p assure.DocumentParams) ([]v
 			return nil, hint(errors.Join(fmt.Errorf("not a DeviceResponse: %w", err), fmt.Errorf("nor an IssuerSigned: %w", issuedErr)),
 				"eidos inspect says what the file is, and where it breaks")
 		}
-		p.RequireDeviceAuth = false
+		if p.RequireDeviceAuth {
+			return nil, usage("an IssuerSigned has no device authentication that --transcript could check: it takes a DeviceResponse")
+		}
 		d, rep := assure.VerifyIssued(ctx, signed, p)
 		return []verified{present(d, rep)}, nil
 	}

@@ -141,7 +141,7 @@ func (c *walletAcceptCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	link, err := linkOrFile(c.Offer)
+	link, err := m.linkOrFile(c.Offer)
 	if err != nil {
 		return err
 	}
@@ -174,16 +174,22 @@ func inBrackets(s string) string {
 }
 
 // linkOrFile takes a link as it is, or out of a file.
-func linkOrFile(s string) (string, error) {
+func (m *machine) linkOrFile(s string) (string, error) {
 	if strings.Contains(s, ":/") || strings.HasPrefix(s, "mdoc:") {
 		return s, nil
 	}
-	data, err := os.ReadFile(s)
+	data, err := m.readInput(s)
 	if err != nil {
-		return "", &failure{status: exitUsage, err: err}
+		return "", err
+	}
+	if len(data) > maxLink || !isText(data) {
+		return "", usage("%s holds no link", s)
 	}
 	return strings.TrimSpace(string(data)), nil
 }
+
+// maxLink is more than any link has.
+const maxLink = 64 << 10
 
 // browser has the person open a page and waits on the loopback address of the
 // redirect URI for what comes back.
@@ -373,7 +379,7 @@ func (c *walletPresentCmd) Run(m *machine) error {
 	}
 	defer h.close()
 	if c.Link != "" {
-		link, err := linkOrFile(c.Link)
+		link, err := m.linkOrFile(c.Link)
 		if err != nil {
 			return err
 		}
