@@ -149,7 +149,7 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 			m.Version = version(r)
 		case "digestAlgorithm":
 			seen.once(r, 2)
-			m.DigestAlgorithm = r.Text()
+			m.DigestAlgorithm = digestAlgorithm(r)
 		case "valueDigests":
 			seen.once(r, 4)
 			p.unlessSelecting(r, func() { p.valueDigests(r, m) })
@@ -179,6 +179,15 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 		m.checkDigests(r)
 	}
 	return wrap("MobileSecurityObject", r.Done())
+}
+
+// digestAlgorithm takes the name of one, which checkDigests looks at.
+func digestAlgorithm(r *cbor.Reader) string {
+	name := r.TextBytes()
+	if string(name) == SHA256 { // nearly always, and then without a copy
+		return SHA256
+	}
+	return string(name)
 }
 
 // unlessSelecting reads the next item, or passes it over: what a presentation

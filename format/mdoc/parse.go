@@ -119,13 +119,17 @@ func name(r *cbor.Reader) string {
 // version takes a version "1.x". ISO/IEC 18013-5 second edition (draft v4),
 // 8.3: an unknown minor version is never an error.
 func version(r *cbor.Reader) string {
-	v := r.Text()
+	text := r.TextBytes()
 	if r.Err() != nil {
 		return ""
 	}
-	if v == "1.0" || v == "1.1" { // without the cost of the general case
-		return v
+	switch string(text) { // without the cost of the general case
+	case "1.0":
+		return "1.0"
+	case "1.1":
+		return "1.1"
 	}
+	v := string(text)
 	major, minor, _ := strings.Cut(v, ".")
 	if !digits(major) || !digits(minor) {
 		r.Failf("version %.16q is not major.minor", v)

@@ -116,7 +116,7 @@ func VerifyIssuerSigned(s *IssuerSigned, p VerifyParams) (Result, check.Report) 
 }
 
 // usualChecks is how many checks a report has, those of the chain included.
-const usualChecks = 24
+const usualChecks = 20
 
 // verification is one run of [Verify].
 type verification struct {

@@ -119,7 +119,7 @@ func (p Path) Signer() *x509.Certificate { return p.Chain[0] }
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and B.3; RFC 5280, 6.1.
 func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Path, check.Report) {
 	c := checker{policy: Tolerant, brief: true}
-	c.Checks = make([]check.Check, 0, 8) // the usual chain has seven, and its user adds one
+	c.Checks = make([]check.Check, 0, 10) // the usual chain has eight, and its user adds one
 	if o.Strict {
 		c.policy = Strict
 	}

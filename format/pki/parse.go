@@ -174,8 +174,17 @@ func (p *parser) publicKey(spki []byte) bool {
 // name reads the contents of a Name whose attributes are all of 2.5.4, each in
 // an RDN of its own, and PrintableString or UTF8String.
 func (p *parser) name(n *pkix.Name, rdns []byte) bool {
-	text := string(rdns) // the strings are cut from one copy
+	text := string(rdns) // the strings are cut from one copy, the lists of one from another
 	n.Names = make([]pkix.AttributeTypeAndValue, 0, 4)
+	ones := make([]string, 0, 4)
+	add := func(list *[]string, s string) {
+		if *list == nil {
+			ones = append(ones, s)
+			*list = ones[len(ones)-1 : len(ones) : len(ones)]
+			return
+		}
+		*list = append(*list, s)
+	}
 	for r := read(rdns); len(r.der) > 0; {
 		set := read(r.next(tagSet))
 		pair := read(set.next(tagSequence))
@@ -199,19 +208,19 @@ func (p *parser) name(n *pkix.Name, rdns []byte) bool {
 		case attrSerial:
 			n.SerialNumber = s
 		case attrC:
-			n.Country = append(n.Country, s)
+			add(&n.Country, s)
 		case attrL:
-			n.Locality = append(n.Locality, s)
+			add(&n.Locality, s)
 		case attrST:
-			n.Province = append(n.Province, s)
+			add(&n.Province, s)
 		case attrO:
-			n.Organization = append(n.Organization, s)
+			add(&n.Organization, s)
 		case attrOU:
-			n.OrganizationalUnit = append(n.OrganizationalUnit, s)
+			add(&n.OrganizationalUnit, s)
 		case attrStreet:
-			n.StreetAddress = append(n.StreetAddress, s)
+			add(&n.StreetAddress, s)
 		case attrPostalCode:
-			n.PostalCode = append(n.PostalCode, s)
+			add(&n.PostalCode, s)
 		}
 	}
 	return len(n.Names) > 0
