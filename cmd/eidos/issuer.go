@@ -69,6 +69,7 @@ func (c *issuerOfferCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
+	m.noteSilence(h, c.Data)
 	if c.Out != "" {
 		if err := writeFile(c.Out, []byte(o.Link+"\n"), 0o600); err != nil {
 			return err

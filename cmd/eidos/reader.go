@@ -159,6 +159,7 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
+	m.noteSilence(h, c.Data)
 	if c.Out != "" {
 		if err := writeFile(c.Out, []byte(tx.Link+"\n"), 0o600); err != nil {
 			return err

@@ -116,6 +116,14 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// A link that no server answers is handed out with a word about it.
+func TestLinkWithoutServer(t *testing.T) {
+	status, out, errs := typedIn(t, "verifier", "request", "--ask", "identity", "--json")
+	if status != exitOK || !strings.HasPrefix(out, "{") || !strings.Contains(errs, "nobody has served") {
+		t.Errorf("status %d\n%s%s", status, out, errs)
+	}
+}
+
 // Every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, line := range []string{"", "demo", "serve", "config", "config check", "config doc", "config schema", "issuer", "issuer offer", "issuer types",

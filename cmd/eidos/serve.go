@@ -198,6 +198,13 @@ func readAddresses(dir string) map[string]string {
 	return all
 }
 
+// noteSilence says so if a link is made that no server has yet answered.
+func (m *machine) noteSilence(h *house, dir string) {
+	if len(h.addresses()) == 0 {
+		fmt.Fprintf(m.err, "eidos: note: nobody has served from %s yet; the link leads nowhere until eidos serve does\n", dir)
+	}
+}
+
 // shellHouse is the house of a command that works beside servers of the same
 // data directory, or without any.
 func (m *machine) shellHouse(config, dir string) (*house, error) {
