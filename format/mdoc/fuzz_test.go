@@ -22,6 +22,10 @@ func FuzzParseDeviceResponse(f *testing.F) {
 		if err != nil {
 			return
 		}
+		// The parser looks at the whole in parts, and as strictly.
+		if err := cbor.Check(data, cbor.Limits{}); err != nil {
+			t.Fatalf("parsed, but %v", err)
+		}
 		for i := range d.Documents {
 			doc := &d.Documents[i]
 			if !bytes.Contains(data, doc.Raw) || !bytes.Contains(doc.Raw, doc.IssuerSigned.Raw) || !bytes.Contains(doc.Raw, doc.DeviceSigned.NameSpacesRaw) {
@@ -79,7 +83,6 @@ func FuzzParseIssuerSigned(f *testing.F) {
 		if err != nil {
 			return
 		}
-		// The parser looks at the whole in parts, and as strictly.
 		if err := cbor.Check(data, cbor.Limits{}); err != nil {
 			t.Fatalf("parsed, but %v", err)
 		}

@@ -80,12 +80,9 @@ func ParseIssuerSignedLimits(data []byte, lim Limits) (*IssuerSigned, error) {
 	return (&parser{lim: lim.or()}).whole(data)
 }
 
-// whole parses an IssuerSigned that stands alone. Most of it are the items,
-// which are checked when they are opened; so it is not walked twice, see
-// [parser.part].
+// whole parses an IssuerSigned that stands alone.
 func (p *parser) whole(data []byte) (*IssuerSigned, error) {
 	var s IssuerSigned
-	p.unchecked = true
 	r := cbor.NewReader(data)
 	bound(r, len(data), p.lim.Bytes, "bytes")
 	p.issuerSigned(r, data, &s)
@@ -103,7 +100,7 @@ func (p *parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
 		switch key := r.TextBytes(); string(key) {
 		case "issuerAuth":
 			seen.once(r, 1)
-			p.part(r, func(r *cbor.Reader) { p.issuerAuth(r, &s.Auth) })
+			p.inside(r, func(r *cbor.Reader) { p.issuerAuth(r, &s.Auth) })
 			r.In("issuerAuth")
 		case "nameSpaces":
 			seen.once(r, 2)
@@ -111,7 +108,7 @@ func (p *parser) issuerSigned(r *cbor.Reader, data []byte, s *IssuerSigned) {
 			r.In("nameSpaces")
 		default:
 			seen.other(r, key, p.lim.NameSpaces)
-			p.part(r, (*cbor.Reader).Skip)
+			p.inside(r, (*cbor.Reader).Skip)
 		}
 	})
 	need(r, seen.known, "issuerAuth")

@@ -9,14 +9,18 @@ import (
 )
 
 // parser holds what one parse goes by.
+//
+// Responses and documents are mostly byte strings with CBOR inside. They do not
+// pass cbor.Check as a whole and are then walked again: the few containers on
+// the way are read straight away, with duplicate keys looked for by members,
+// and everything in them is checked when it is opened. A fuzz target sees to it
+// that this is no less strict.
 type parser struct {
 	lim Limits
 	// selecting: of an IssuerSigned only these elements are kept, and most of
 	// its mobile security object is passed over.
 	selecting bool
 	elements  []ElementRef
-	// unchecked: the bytes of the IssuerSigned have not passed cbor.Check.
-	unchecked bool
 }
 
 // keeps reports whether the element is to be kept.
@@ -36,16 +40,6 @@ func (p *parser) keeps(nameSpace string, id []byte) bool {
 // returns a reader over it.
 func (p *parser) open(data []byte) *cbor.Reader {
 	return cbor.ReadChecked(data, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth})
-}
-
-// part reads the next item, which is checked before if that was not done as
-// part of a larger message.
-func (p *parser) part(r *cbor.Reader, read func(r *cbor.Reader)) {
-	if p.unchecked {
-		p.inside(r, read)
-		return
-	}
-	read(r)
 }
 
 // inside takes the next item, checks it, and reads it with read.

@@ -108,15 +108,17 @@ func ParseDeviceResponse(data []byte) (*DeviceResponse, error) {
 func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error) {
 	p := &parser{lim: lim.or()}
 	d := DeviceResponse{Raw: data}
-	r := p.open(data)
-	var seen uint
+	r := cbor.NewReader(data)
+	bound(r, len(data), p.lim.Bytes, "bytes")
+	var seen members
 	r.Map(func() {
-		switch string(r.TextBytes()) {
+		switch key := r.TextBytes(); string(key) {
 		case "version":
+			seen.once(r, 1)
 			d.Version = version(r)
 			r.In("version")
-			seen |= 1
 		case "documents": // an empty array is against the CDDL, but says nothing wrong
+			seen.once(r, 4)
 			r.Array(func(i int) {
 				if bound(r, i+1, p.lim.Documents, "documents") {
 					d.Documents = append(d.Documents, Document{})
@@ -125,20 +127,24 @@ func ParseDeviceResponseLimits(data []byte, lim Limits) (*DeviceResponse, error)
 			})
 			r.In("documents")
 		case "zkDocuments":
-			d.ZKDocuments = r.Raw()
+			seen.once(r, 8)
+			p.inside(r, func(r *cbor.Reader) { d.ZKDocuments = r.Raw() })
 		case "encryptedDocuments":
-			d.EncryptedDocuments = r.Raw()
+			seen.once(r, 16)
+			p.inside(r, func(r *cbor.Reader) { d.EncryptedDocuments = r.Raw() })
 		case "documentErrors":
-			p.documentErrors(r, &d)
+			seen.once(r, 32)
+			p.inside(r, func(r *cbor.Reader) { p.documentErrors(r, &d) })
 			r.In("documentErrors")
 		case "status":
+			seen.once(r, 2)
 			d.Status = r.Uint()
-			seen |= 2
 		default:
-			r.Skip()
+			seen.other(r, key, p.lim.NameSpaces)
+			p.inside(r, (*cbor.Reader).Skip)
 		}
 	})
-	need(r, seen, "version", "status")
+	need(r, seen.known, "version", "status")
 	if r.Err() == nil && d.Status != StatusOK && len(d.Documents) > 0 {
 		r.Failf("documents with status %d", d.Status)
 	}
@@ -161,28 +167,30 @@ func (p *parser) documentErrors(r *cbor.Reader, d *DeviceResponse) {
 // document takes one Document; data is what r reads.
 func (p *parser) document(r *cbor.Reader, data []byte, d *Document) {
 	start := r.Offset()
-	var seen uint
+	var seen members
 	r.Map(func() {
-		switch string(r.TextBytes()) {
+		switch key := r.TextBytes(); string(key) {
 		case "docType":
+			seen.once(r, 1)
 			d.DocType = name(r)
-			seen |= 1
 		case "issuerSigned":
+			seen.once(r, 2)
 			p.issuerSigned(r, data, &d.IssuerSigned)
 			r.In("issuerSigned")
-			seen |= 2
 		case "deviceSigned":
-			p.deviceSigned(r, &d.DeviceSigned)
+			seen.once(r, 4)
+			p.inside(r, func(r *cbor.Reader) { p.deviceSigned(r, &d.DeviceSigned) })
 			r.In("deviceSigned")
-			seen |= 4
 		case "errors":
-			p.errors(r, d)
+			seen.once(r, 8)
+			p.inside(r, func(r *cbor.Reader) { p.errors(r, d) })
 			r.In("errors")
 		default:
-			r.Skip()
+			seen.other(r, key, p.lim.NameSpaces)
+			p.inside(r, (*cbor.Reader).Skip)
 		}
 	})
-	need(r, seen, "docType", "issuerSigned", "deviceSigned")
+	need(r, seen.known, "docType", "issuerSigned", "deviceSigned")
 	if r.Err() == nil {
 		d.Raw = data[start:r.Offset():r.Offset()]
 		d.checkElements(r)
