@@ -33,7 +33,9 @@ func TestScripts(t *testing.T) {
 		Condition: func(cond string) (bool, error) {
 			return cond == "vectors" && vectorsDir() != "", nil
 		},
-		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"waitfile": waitFile, "pin": pin},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part,
+		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EIDOS_DATA", filepath.Join(env.WorkDir, "data"))
 			port, err := freePort()
