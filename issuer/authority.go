@@ -77,7 +77,7 @@ type Authority struct {
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
 	process string // names this process's audit chain
-	lists   *listCache
+	files   web.Files
 	pages   *web.Pages
 	health  *web.Health
 	handler http.Handler
@@ -95,7 +95,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	a := &Authority{
 		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
 		now: deps.Now, log: deps.Log,
-		tenants: map[string]*tenant{}, process: "issuer-" + rand.Text()[:10], lists: newListCache(), pages: newPages(),
+		tenants: map[string]*tenant{}, process: "issuer-" + rand.Text()[:10], pages: newPages(),
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -107,8 +107,8 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	if a.types, err = loadTypes(a.config.Types); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
-	a.ring = keyring.New(a.area, keyStore{a.db})
-	a.indexes = statuslist.NewAllocator(listStore{a.db, a.now}, 0)
+	a.ring = keyring.New(a.area, keyring.StoreIn(a.db.Records()))
+	a.indexes = statuslist.NewAllocator(statuslist.Records(a.db.Records()), 0)
 	for _, t := range a.config.Tenants {
 		if a.tenants[t.ID], err = a.newTenant(t); err != nil {
 			return nil, fmt.Errorf("issuer: tenant %s: %w", t.ID, err)
@@ -146,7 +146,7 @@ func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.source = csv
+	t.source, t.ca, t.board = csv, t.newCA(), t.newBoard()
 	return t, nil
 }
 
@@ -211,7 +211,8 @@ func (a *Authority) Run(ctx context.Context) error {
 func (a *Authority) maintain(ctx context.Context) error {
 	var problems []error
 	for _, t := range a.tenants {
-		problems = append(problems, t.maintainKeys(ctx), t.publishDue(ctx))
+		_, err := t.engines(ctx)
+		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, t.board.PublishDue(ctx, a.now()))
 	}
 	problems = append(problems, a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		_, err := tx.DeleteExpired(ctx, a.now())

@@ -129,7 +129,7 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 			continue
 		}
 		published[list] = true
-		if _, err := t.publish(ctx, list); err != nil {
+		if _, err := t.board.Publish(ctx, list, now); err != nil {
 			return ids, fmt.Errorf("issuer: revoked, but not yet published: %w", err)
 		}
 	}

@@ -80,11 +80,11 @@ type content struct {
 
 // issue makes and records one copy of a document for each key of the request.
 func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) ([]string, *oid4vci.Error, error) {
-	signer, err := t.key(ctx, keyring.DocSigner)
+	signer, err := t.ca.Key(ctx, keyring.DocSigner, now)
 	if err != nil {
 		return nil, nil, err
 	}
-	cert, err := leaf(signer)
+	cert, err := signer.Certificate()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -212,7 +212,7 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 	for i, pub := range r.Keys {
 		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
 			DocType: c.docType, NameSpaces: c.nameSpaces, DeviceKey: pub, Validity: c.validity,
-			Status: &mdoc.Status{List: &mdoc.StatusListRef{Index: entries[i].Index, URI: t.listURI(entries[i].List)}},
+			Status: &mdoc.Status{List: &mdoc.StatusListRef{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}},
 			Chain:  signer.Record.Chain,
 		}, signer)
 		if err != nil {

@@ -298,7 +298,7 @@ func TestRotation(t *testing.T) {
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before, err := w.authority.tenants["default"].key(t.Context(), "ds")
+	before, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func TestRotation(t *testing.T) {
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	after, err := w.authority.tenants["default"].key(t.Context(), "ds")
+	after, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.now())
 	if err != nil || after.Record.ID == before.Record.ID {
 		t.Errorf("the old document signer is still current: %v", err)
 	}
@@ -314,7 +314,7 @@ func TestRotation(t *testing.T) {
 	if err != nil || len(alive) != 2 {
 		t.Errorf("%d document signers alive, want both: %v", len(alive), err)
 	}
-	if cert, err := leaf(after); err != nil || cert.NotAfter.Sub(cert.NotBefore) > 457*day || cert.NotBefore.After(w.now().Add(-2*day)) {
+	if cert, err := after.Certificate(); err != nil || cert.NotAfter.Sub(cert.NotBefore) > 457*day || cert.NotBefore.After(w.now().Add(-2*day)) {
 		t.Errorf("certificate of the new one: %v", err)
 	}
 }
@@ -394,7 +394,7 @@ func TestCRL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := w.authority.tenants["default"].key(t.Context(), keyring.DocSigner)
+	signer, err := w.authority.tenants["default"].ca.Key(t.Context(), keyring.DocSigner, w.now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,11 @@ import (
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/issuer/source"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // tenant is one authority at work.
@@ -29,6 +31,8 @@ type tenant struct {
 	base      string // credential issuer identifier
 	offerings map[string]offering.Offering
 	source    source.Source
+	ca        *keyring.CA
+	board     *statuslist.Board
 
 	mu     sync.Mutex
 	engine *engines // nil until first used
@@ -54,9 +58,9 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 	if t.engine != nil {
 		return t.engine, nil
 	}
-	secret, err := t.secret(ctx)
+	secret, err := keyring.Secret(ctx, t.authority.area, t.authority.db.Records(), t.config.ID, "issuer")
 	if err != nil {
-		return nil, fmt.Errorf("issuer: secret of %s: %w", t.config.ID, err)
+		return nil, err
 	}
 	e := &engines{}
 	var nonces [32]byte

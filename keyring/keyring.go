@@ -61,8 +61,8 @@ type Record struct {
 	Chain [][]byte
 }
 
-// Store keeps records, durably. Roles implement it in their store.go, bound to
-// a transaction where they want one.
+// Store keeps records, durably. StoreIn is the one of the roles; a command may
+// keep them in a file.
 type Store interface {
 	// PutKey creates the record or replaces the one with the same tenant and ID.
 	PutKey(ctx context.Context, record Record) error

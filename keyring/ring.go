@@ -271,6 +271,11 @@ func (r *Ring) records(ctx context.Context, tenant string, purpose Purpose, matc
 	return records, nil
 }
 
+// active returns the records of keys that may sign now or later, the newest first.
+func (r *Ring) active(ctx context.Context, tenant string, purpose Purpose, now time.Time) ([]Record, error) {
+	return r.records(ctx, tenant, purpose, func(rec Record) bool { return rec.State == Active && !rec.expired(now) })
+}
+
 func (r *Ring) openAll(ctx context.Context, tenant string, purpose Purpose, match func(Record) bool) ([]Key, error) {
 	records, err := r.records(ctx, tenant, purpose, match)
 	if err != nil {

@@ -4,25 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
-	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
 )
-
-// millis and fromMillis keep times as bigint; the zero time is 0.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
 
 // thing names what an observation is of.
 type thing struct{ target, tenant, subject string }
@@ -73,7 +57,7 @@ func (m *Monitor) record(ctx context.Context, tenant string, seen []Observation)
 		if err := putChanges(ctx, tx, tenant, list); err != nil {
 			return err
 		}
-		_, err = tx.Exec(ctx, `delete from change where tenant = $1 and at < $2`, tenant, millis(now.Add(-m.config.Keep)))
+		_, err = tx.Exec(ctx, `delete from change where tenant = $1 and at < $2`, tenant, db.Millis(now.Add(-m.config.Keep)))
 		return err
 	})
 	if err != nil {
@@ -88,7 +72,7 @@ func putObservation(ctx context.Context, tx *db.Tx, tenant string, o Observation
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		on conflict (tenant, target, target_tenant, subject) do update
 		set level = excluded.level, seen = excluded.seen, since = excluded.since, checked = excluded.checked, expires = excluded.expires`
-	_, err := tx.Exec(ctx, q, tenant, o.Target, o.Tenant, o.Subject, string(o.Level), o.Seen, millis(o.Since), millis(o.Checked), millis(o.Expires))
+	_, err := tx.Exec(ctx, q, tenant, o.Target, o.Tenant, o.Subject, string(o.Level), o.Seen, db.Millis(o.Since), db.Millis(o.Checked), db.Millis(o.Expires))
 	return err
 }
 
@@ -108,7 +92,7 @@ func observations(ctx context.Context, tx *db.Tx, tenant string) ([]Observation,
 		if err := rows.Scan(&o.Target, &o.Tenant, &o.Subject, &o.Level, &o.Seen, &since, &checked, &expires); err != nil {
 			return nil, err
 		}
-		o.Since, o.Checked, o.Expires = fromMillis(since), fromMillis(checked), fromMillis(expires)
+		o.Since, o.Checked, o.Expires = db.Time(since), db.Time(checked), db.Time(expires)
 		list = append(list, o)
 	}
 	return list, rows.Err()
@@ -120,7 +104,7 @@ func putChanges(ctx context.Context, tx *db.Tx, tenant string, list []Change) er
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
 	id := rand.Text() // several processes may look at the same moment
 	for i, c := range list {
-		if _, err := tx.Exec(ctx, q, tenant, millis(c.At), id, i, c.Target, c.Tenant, c.Subject, string(c.From), string(c.To), c.Seen); err != nil {
+		if _, err := tx.Exec(ctx, q, tenant, db.Millis(c.At), id, i, c.Target, c.Tenant, c.Subject, string(c.From), string(c.To), c.Seen); err != nil {
 			return err
 		}
 	}
@@ -144,7 +128,7 @@ func changes(ctx context.Context, tx *db.Tx, tenant string, limit int) ([]Change
 		if err := rows.Scan(&at, &c.Target, &c.Tenant, &c.Subject, &c.From, &c.To, &c.Seen); err != nil {
 			return nil, err
 		}
-		c.At = fromMillis(at)
+		c.At = db.Time(at)
 		list = append(list, c)
 	}
 	return list, rows.Err()

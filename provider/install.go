@@ -259,7 +259,7 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 		return fetch.Response{}, err
 	}
 	e.keys, e.areaType = len(req.Keys), req.Area.Type
-	signer, err := t.key(ctx, keyring.Attestation)
+	signer, err := t.ca.Key(ctx, keyring.Attestation, t.provider.now())
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -309,12 +309,12 @@ func (t *tenant) statusEnds(now time.Time) time.Time {
 }
 
 func (t *tenant) status(e entry) attestation.Status {
-	return attestation.Status{Reference: attestation.StatusReference{Index: e.index, URI: t.listURI(e.list)}, Ends: e.ends}
+	return attestation.Status{Reference: attestation.StatusReference{Index: e.index, URI: t.board.ListURI(e.list)}, Ends: e.ends}
 }
 
 // vouch signs the wallet instance attestation for one of the instance's keys.
 func (t *tenant) vouch(ctx context.Context, in instance, pub crypto.PublicKey, e entry, now time.Time) (attestation.InstallResponse, error) {
-	signer, err := t.key(ctx, keyring.Attestation)
+	signer, err := t.ca.Key(ctx, keyring.Attestation, t.provider.now())
 	if err != nil {
 		return attestation.InstallResponse{}, err
 	}

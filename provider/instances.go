@@ -59,7 +59,7 @@ func (p *Provider) List(ctx context.Context, tenant string, f Filter) ([]Instanc
 			list[i] = Instance{
 				ID: in.id, Thumbprint: in.thumbprint, App: in.app, Area: in.area, Evidence: in.evidence, Level: in.level,
 				Created: in.created, LastSeen: in.lastSeen, Revoked: in.revoked, Reason: in.reason,
-				Status: attestation.StatusReference{Index: in.index, URI: t.listURI(in.list)},
+				Status: attestation.StatusReference{Index: in.index, URI: t.board.ListURI(in.list)},
 			}
 		}
 		return nil
@@ -88,7 +88,6 @@ func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) 
 	}
 	var lists []string
 	err = p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		lists = nil
 		in, ok, err := instanceByID(ctx, tx, tenant, instance)
 		if err != nil {
 			return err
@@ -96,8 +95,11 @@ func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) 
 		if !ok {
 			return ErrUnknownInstance
 		}
+		if lists, err = listsOf(ctx, tx, tenant, instance); err != nil {
+			return err
+		}
 		if in.revoked.IsZero() {
-			if err := revokeInstance(ctx, tx, tenant, instance, reason, p.now()); err != nil {
+			if err := revokeInstance(ctx, tx, tenant, instance, reason, lists, p.now()); err != nil {
 				return err
 			}
 			event := audit.Event{Tenant: tenant, What: "instance revoked", Object: instance, Detail: map[string]string{"reason": reason}}
@@ -105,15 +107,14 @@ func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) 
 				return err
 			}
 		}
-		lists, err = listsOf(ctx, tx, tenant, instance)
-		return err
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("provider: revoke instance: %w", err)
 	}
 	var problems []error
 	for _, list := range lists {
-		_, err := t.current(ctx, list) // signs it anew, because it has changed
+		_, err := t.board.Current(ctx, list, p.now()) // signs it anew, because it has changed
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)

@@ -2,20 +2,16 @@ package provider
 
 import (
 	"context"
-	"crypto/ecdh"
 	"crypto/hkdf"
-	"crypto/rand"
 	"crypto/sha256"
-	"crypto/x509"
-	"errors"
-	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/securearea"
 )
 
 // keyCA is the root of the attestation and status signers.
@@ -26,188 +22,58 @@ const (
 	caLifetime     = 10 * 365 * day
 	signerLifetime = 397 * day
 	signerReserve  = 60 * day // a new signer comes this long before the old one ends
-
-	leaseKeys  = "keys"
-	leaseTime  = 30 * time.Second
-	leaseRetry = 50 * time.Millisecond
 )
 
-// key returns the tenant's current key of a purpose, and makes all of its keys
-// if there is none.
-func (t *tenant) key(ctx context.Context, purpose keyring.Purpose) (keyring.Key, error) {
+// newCA is the tenant's root with its signers.
+func (t *tenant) newCA() *keyring.CA {
 	p := t.provider
-	k, err := p.ring.Current(ctx, t.config.ID, purpose, p.now())
-	if !errors.Is(err, keyring.ErrNoKey) {
-		return k, err
+	subject := func(role string) pki.Template {
+		return pki.Template{Subject: pki.Name{Country: t.config.Country, Organization: t.config.Organization, CommonName: t.config.Name + " " + role}}
 	}
-	if err := t.makeKeys(ctx); err != nil {
-		return keyring.Key{}, err
-	}
-	return p.ring.Current(ctx, t.config.ID, purpose, p.now())
-}
-
-// makeKeys makes the keys that are missing and those that are about to end.
-// One process does so at a time, so that there is one root.
-func (t *tenant) makeKeys(ctx context.Context) error {
-	return t.alone(ctx, leaseKeys, func(ctx context.Context) error {
-		p, now := t.provider, t.provider.now()
-		root, err := p.ring.Ensure(ctx, keyring.Spec{Tenant: t.config.ID, Purpose: keyCA}, now, t.certifyRoot)
-		if err != nil {
-			return err
-		}
-		for purpose, profile := range map[keyring.Purpose]pki.Profile{keyring.Attestation: pki.WalletProvider, keyring.Status: pki.StatusSigner} {
-			k, err := p.ring.Current(ctx, t.config.ID, purpose, now)
-			if err == nil && !tooOld(k, now) {
-				continue
-			}
-			if err != nil && !errors.Is(err, keyring.ErrNoKey) {
-				return err
-			}
-			certify := func(ctx context.Context, k keyring.Key) ([][]byte, error) { return t.certify(ctx, root, k, profile) }
-			if k, err = p.ring.Rotate(ctx, keyring.Spec{Tenant: t.config.ID, Purpose: purpose}, now, certify); err != nil {
-				return err
-			}
-			err = p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+	return keyring.NewCA(p.ring, p.db.Records(), keyring.CAConfig{
+		Tenant: t.config.ID,
+		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: subject("CA"), Lifetime: caLifetime},
+		Signers: []keyring.Certified{
+			{Purpose: keyring.Attestation, Profile: pki.WalletProvider, Template: subject("attestations"), Lifetime: signerLifetime, Reserve: signerReserve},
+			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+		},
+		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
+			return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 				return p.audit(ctx, tx, now, audit.Event{
-					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(purpose)},
+					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(k.Record.Purpose)},
 				})
 			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		},
 	})
 }
 
-func tooOld(k keyring.Key, now time.Time) bool { return k.Record.NotAfter.Sub(now) < signerReserve }
-
-// maintainKeys makes what is missing and renews what is due.
-func (t *tenant) maintainKeys(ctx context.Context) error {
-	for _, purpose := range []keyring.Purpose{keyCA, keyring.Attestation, keyring.Status} {
-		k, err := t.key(ctx, purpose)
-		if err == nil && purpose != keyCA && tooOld(k, t.provider.now()) {
-			err = t.makeKeys(ctx)
-		}
-		if err != nil {
-			return fmt.Errorf("provider: keys of %s: %w", t.config.ID, err)
-		}
-	}
-	_, err := t.conversation(ctx)
-	return err
-}
-
-// alone runs f while no other process runs the same for this tenant.
-func (t *tenant) alone(ctx context.Context, name string, f func(ctx context.Context) error) error {
-	p, holder := t.provider, rand.Text()
-	for {
-		var mine bool
-		err := p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-			mine, err = takeLease(ctx, tx, t.config.ID, name, holder, p.now(), p.now().Add(leaseTime))
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("provider: lease of %s: %w", name, err)
-		}
-		if mine {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(leaseRetry):
-		}
-	}
-	err := f(ctx)
-	return errors.Join(err, p.db.Tx(context.WithoutCancel(ctx), func(ctx context.Context, tx *db.Tx) error {
-		return dropLease(ctx, tx, t.config.ID, name, holder)
-	}))
-}
-
-// certifyRoot makes the self-signed certificate of a new root.
-func (t *tenant) certifyRoot(ctx context.Context, k keyring.Key) ([][]byte, error) {
-	notBefore, notAfter := pki.Validity(t.provider.now(), caLifetime)
-	der, err := pki.Issue(ctx, pki.ServiceCA, pki.Template{
-		Subject: t.subject("CA"), PublicKey: k.Public(), NotBefore: notBefore, NotAfter: notAfter,
-	}, k)
-	return [][]byte{der}, err
-}
-
-// certify has the root make the certificate of a signer.
-func (t *tenant) certify(ctx context.Context, root, k keyring.Key, profile pki.Profile) ([][]byte, error) {
-	ca, err := leaf(root)
+// serveCA answers GET /{tenant}/ca.cer with the root in DER.
+func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
+	_, root, err := t.ca.Root(r.Context(), t.provider.now())
 	if err != nil {
-		return nil, err
+		return err
 	}
-	notBefore, notAfter := pki.Validity(t.provider.now(), signerLifetime)
-	if notAfter.After(ca.NotAfter) {
-		notAfter = ca.NotAfter
-	}
-	name := "attestations"
-	if profile == pki.StatusSigner {
-		name = "status"
-	}
-	der, err := pki.Issue(ctx, profile, pki.Template{
-		Subject: t.subject(name), PublicKey: k.Public(), Issuer: ca, NotBefore: notBefore, NotAfter: notAfter,
-	}, root)
-	return [][]byte{der}, err
+	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, 5*time.Minute)
+	return nil
 }
 
-func (t *tenant) subject(role string) pki.Name {
-	return pki.Name{Country: t.config.Country, Organization: t.config.Organization, CommonName: t.config.Name + " " + role}
-}
-
-// leaf is the certificate of a key.
-func leaf(k keyring.Key) (*x509.Certificate, error) {
-	if len(k.Record.Chain) == 0 {
-		return nil, fmt.Errorf("provider: %s key without certificate", k.Record.Purpose)
+// serveCertificates lists what is alive, for those who watch.
+func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
+	list, err := t.ca.Published(r.Context(), t.provider.now())
+	if err != nil {
+		return err
 	}
-	return pki.ParseCertificate(k.Record.Chain[0])
+	web.JSON(w, http.StatusOK, list)
+	return nil
 }
 
-// nonceKey is the MAC key of the tenant's challenges. It comes of the
-// agreement of a key in the secure area with itself: never stored, and the
-// same in every process.
+// nonceKey is the MAC key of the tenant's challenges.
 func (t *tenant) nonceKey(ctx context.Context) (key [32]byte, err error) {
-	p := t.provider
-	look := func(fresh string) (id string, err error) {
-		err = p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-			id, err = macKey(ctx, tx, t.config.ID, fresh)
-			return err
-		})
-		return id, err
-	}
-	id, err := look("")
+	secret, err := keyring.Secret(ctx, t.provider.area, t.provider.db.Records(), t.config.ID, "nonces")
 	if err != nil {
-		return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
+		return key, err
 	}
-	if id == "" {
-		made, err := p.area.Create(ctx, securearea.Request{Curve: securearea.P256, Purpose: securearea.Agree})
-		if err != nil {
-			return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
-		}
-		if id, err = look(made[0].ID); err != nil {
-			return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
-		}
-		if id != made[0].ID { // another process was faster
-			if err := p.area.Delete(ctx, made[0].ID); err != nil {
-				return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
-			}
-		}
-	}
-	info, err := p.area.Key(ctx, id)
-	if err != nil {
-		return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
-	}
-	pub, ok := info.Public.(*ecdh.PublicKey)
-	if !ok {
-		return key, fmt.Errorf("provider: key %s does not agree", id)
-	}
-	z, err := p.area.Agree(ctx, id, pub, securearea.Unlock{})
-	if err != nil {
-		return key, fmt.Errorf("provider: MAC key of %s: %w", t.config.ID, err)
-	}
-	derived, err := hkdf.Key(sha256.New, z, nil, "eidos provider challenges", len(key))
+	derived, err := hkdf.Key(sha256.New, secret, nil, "eidos provider challenges", len(key))
 	copy(key[:], derived)
 	return key, err
 }

@@ -60,6 +60,7 @@ type Provider struct {
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
 	process string // names this process's audit chain
+	files   web.Files
 	health  *web.Health
 	handler http.Handler
 }
@@ -83,10 +84,10 @@ func New(cfg Config, deps Deps) (*Provider, error) {
 	if p.log == nil {
 		p.log = slog.New(slog.DiscardHandler)
 	}
-	p.ring = keyring.New(p.area, keyStore{p.db})
-	p.indexes = statuslist.NewAllocator(listStore{p.db}, 0)
+	p.ring = keyring.New(p.area, keyring.StoreIn(p.db.Records()))
+	p.indexes = statuslist.NewAllocator(statuslist.Records(p.db.Records()), 0)
 	for _, t := range p.config.Tenants {
-		p.tenants[t.ID] = &tenant{provider: p, config: t, base: p.config.URL + "/" + t.ID, lists: map[string]*servedList{}}
+		p.tenants[t.ID] = p.newTenant(t)
 	}
 	p.health = web.NewHealth(map[string]func(context.Context) error{"database": p.db.Ping})
 	p.handler = p.routes()
@@ -124,7 +125,8 @@ func (p *Provider) Run(ctx context.Context) error {
 func (p *Provider) Prepare(ctx context.Context) error {
 	var problems []error
 	for _, t := range p.tenants {
-		problems = append(problems, t.maintainKeys(ctx), t.publishDue(ctx))
+		_, err := t.conversation(ctx)
+		problems = append(problems, t.ca.Maintain(ctx, p.now()), err, t.board.PublishDue(ctx, p.now()))
 	}
 	problems = append(problems, p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		_, err := tx.DeleteExpired(ctx, p.now())

@@ -283,7 +283,7 @@ func TestLife(t *testing.T) {
 		}
 		err = p.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
 			head, err := audit.Verify(ctx, tx, p.process, audit.Head{})
-			if head.Seq != 5 { // two keys made, two instances registered, one revoked
+			if head.Seq != 6 { // three keys made, two instances registered, one revoked
 				t.Errorf("audit chain of %d events", head.Seq)
 			}
 			return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/protocol/attestation"
-	"github.com/eidos-id/eidos/statuslist"
 )
 
 // Kinds of entries.
@@ -36,7 +35,7 @@ func putEntry(ctx context.Context, tx *db.Tx, tenant string, e entry) error {
 		insert into status_entry (tenant, list, idx, instance, kind, name, keys, area_type, level, app_version, created, ends, invalid)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`
 	_, err := tx.Exec(ctx, q, tenant, e.list, int64(e.index), e.instance, e.kind, e.name, e.keys, e.areaType, string(e.level), e.appVersion,
-		millis(e.created), millis(e.ends), false)
+		db.Millis(e.created), db.Millis(e.ends), false)
 	if err != nil {
 		return fmt.Errorf("provider: record status entry: %w", err)
 	}
@@ -56,7 +55,7 @@ func entryByName(ctx context.Context, tx *db.Tx, tenant, instance, kind, name st
 	if err != nil {
 		return e, false, fmt.Errorf("provider: find status entry: %w", err)
 	}
-	e.index, e.created, e.ends = uint64(index), fromMillis(created), fromMillis(ends)
+	e.index, e.created, e.ends = uint64(index), db.Time(created), db.Time(ends)
 	return e, true, nil
 }
 
@@ -65,91 +64,8 @@ func extendEntry(ctx context.Context, tx *db.Tx, tenant string, e entry) error {
 	const q = `
 		update status_entry set ends = $4, app_version = $5
 		where tenant = $1 and list = $2 and idx = $3 and ends <= $4`
-	_, err := tx.Exec(ctx, q, tenant, e.list, int64(e.index), millis(e.ends), e.appVersion)
+	_, err := tx.Exec(ctx, q, tenant, e.list, int64(e.index), db.Millis(e.ends), e.appVersion)
 	return err
-}
-
-// listStore keeps the status lists that indexes are taken from.
-type listStore struct{ db *db.DB }
-
-// TakePositions implements statuslist.Store.
-func (s listStore) TakePositions(ctx context.Context, pool statuslist.Pool, n int) (list statuslist.List, first, count int, err error) {
-	err = s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		list, first, err = openList(ctx, tx, pool)
-		if err != nil {
-			return err
-		}
-		if count = min(n, list.Size-first); count <= 0 {
-			return statuslist.ErrFull
-		}
-		_, err = tx.Exec(ctx, `update status_list set mark = mark + $3 where tenant = $1 and id = $2`, pool.Tenant, list.ID, count)
-		return err
-	})
-	return list, first, count, err
-}
-
-// openList returns the open list of a pool and its mark, or ErrFull if there
-// is none.
-func openList(ctx context.Context, tx *db.Tx, pool statuslist.Pool) (list statuslist.List, mark int, err error) {
-	const q = `select id, bits, size, seed, mark from status_list where tenant = $1 and pool = $2 and is_open = $3`
-	var seed []byte
-	err = tx.QueryRow(ctx, q, pool.Tenant, pool.Name, true).Scan(&list.ID, &list.Bits, &list.Size, &seed, &mark)
-	if errors.Is(err, sql.ErrNoRows) {
-		return list, 0, statuslist.ErrFull
-	}
-	if err == nil && copy(list.Seed[:], seed) != len(list.Seed) {
-		err = fmt.Errorf("status list %s: seed of %d bytes", list.ID, len(seed))
-	}
-	return list, mark, err
-}
-
-// CreateList implements statuslist.Store.
-func (s listStore) CreateList(ctx context.Context, pool statuslist.Pool, list statuslist.List) error {
-	return s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		open, mark, err := openList(ctx, tx, pool)
-		switch {
-		case err == nil && mark < open.Size:
-			return nil
-		case err == nil:
-			if _, err := tx.Exec(ctx, `update status_list set is_open = $3 where tenant = $1 and id = $2`, pool.Tenant, open.ID, false); err != nil {
-				return err
-			}
-		case !errors.Is(err, statuslist.ErrFull):
-			return err
-		}
-		const q = `
-			insert into status_list (tenant, id, pool, bits, size, seed, mark, is_open, version)
-			values ($1, $2, $3, $4, $5, $6, 0, $7, 1)`
-		_, err = tx.Exec(ctx, q, pool.Tenant, list.ID, pool.Name, list.Bits, list.Size, list.Seed[:], true)
-		return err
-	})
-}
-
-// listState is what decides whether a signed list may be served.
-type listState struct {
-	bits, size int
-	version    int64     // of the list
-	signed     int64     // version that the newest edition shows; 0 if there is none
-	issued     time.Time // of the newest edition
-	expires    time.Time
-}
-
-// stale reports whether the list has to be signed before it is served.
-func (s listState) stale(now time.Time) bool { return s.signed < s.version || !s.expires.After(now) }
-
-// stateOf returns the state of a list, or errNoList.
-func stateOf(ctx context.Context, tx *db.Tx, tenant, list string) (s listState, err error) {
-	const q = `
-		select l.bits, l.size, l.version, e.version, e.issued, e.expires
-		from status_list l left join status_edition e on e.tenant = l.tenant and e.list = l.id
-		where l.tenant = $1 and l.id = $2`
-	var signed, issued, expires sql.NullInt64
-	err = tx.QueryRow(ctx, q, tenant, list).Scan(&s.bits, &s.size, &s.version, &signed, &issued, &expires)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, errNoList
-	}
-	s.signed, s.issued, s.expires = signed.Int64, fromMillis(issued.Int64), fromMillis(expires.Int64)
-	return s, err
 }
 
 // invalidIndexes returns the indexes of revoked entries in a list.
@@ -168,39 +84,4 @@ func invalidIndexes(ctx context.Context, tx *db.Tx, tenant, list string) ([]uint
 		out = append(out, uint64(index))
 	}
 	return out, rows.Err()
-}
-
-// putEdition stores a signed list unless a newer one is there.
-func putEdition(ctx context.Context, tx *db.Tx, tenant, list string, version int64, p *statuslist.Published) error {
-	const q = `
-		insert into status_edition (tenant, list, version, issued, expires, ttl, jwt, cwt)
-		values ($1, $2, $3, $4, $5, $6, $7, $8)
-		on conflict (tenant, list) do update
-		set version = excluded.version, issued = excluded.issued, expires = excluded.expires, ttl = excluded.ttl, jwt = excluded.jwt, cwt = excluded.cwt
-		where status_edition.version < excluded.version
-			or status_edition.version = excluded.version and status_edition.issued <= excluded.issued`
-	_, err := tx.Exec(ctx, q, tenant, list, version, millis(p.Issued), millis(p.Expires), int64(p.TTL/time.Second), p.JWT, p.CWT)
-	return err
-}
-
-// edition returns the newest signed list; sql.ErrNoRows if there is none.
-func edition(ctx context.Context, tx *db.Tx, tenant, list string) (version int64, p statuslist.Published, err error) {
-	const q = `select version, issued, expires, ttl, jwt, cwt from status_edition where tenant = $1 and list = $2`
-	var issued, expires, ttl int64
-	err = tx.QueryRow(ctx, q, tenant, list).Scan(&version, &issued, &expires, &ttl, &p.JWT, &p.CWT)
-	p.Issued, p.Expires, p.TTL = fromMillis(issued), fromMillis(expires), time.Duration(ttl)*time.Second
-	return version, p, err
-}
-
-// dueLists returns the lists that have no edition, one that lacks changes, or
-// one that ends before the given time.
-func dueLists(ctx context.Context, tx *db.Tx, tenant string, before time.Time) ([]string, error) {
-	const q = `
-		select l.id from status_list l left join status_edition e on e.tenant = l.tenant and e.list = l.id
-		where l.tenant = $1 and (e.version is null or e.version < l.version or e.expires <= $2)`
-	return texts(ctx, tx, q, tenant, millis(before))
-}
-
-func allLists(ctx context.Context, tx *db.Tx, tenant string) ([]string, error) {
-	return texts(ctx, tx, `select id from status_list where tenant = $1 order by id`, tenant)
 }

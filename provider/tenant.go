@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // tenant is one product at work.
@@ -19,9 +20,17 @@ type tenant struct {
 	config   Tenant
 	base     string // BASE of package attestation
 
+	ca    *keyring.CA
+	board *statuslist.Board
+
 	mu     sync.Mutex
-	engine *attestation.Provider  // nil until first used
-	lists  map[string]*servedList // signed lists by id
+	engine *attestation.Provider // nil until first used
+}
+
+func (p *Provider) newTenant(c Tenant) *tenant {
+	t := &tenant{provider: p, config: c, base: p.config.URL + "/" + c.ID}
+	t.ca, t.board = t.newCA(), t.newBoard()
+	return t
 }
 
 const challengeLifetime = 5 * time.Minute
@@ -126,43 +135,5 @@ func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
 	}
 	w.Header().Set("Cache-Control", "public, max-age=300")
 	web.JSON(w, http.StatusOK, m)
-	return nil
-}
-
-func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
-	ca, err := t.key(r.Context(), keyCA)
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-cert", ca.Record.Chain[0]).Serve(w, r, 5*time.Minute)
-	return nil
-}
-
-// serveCertificates lists what is alive, for those who watch.
-func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
-	type entry struct {
-		Name      string    `json:"name"`
-		Purpose   string    `json:"purpose"`
-		NotBefore time.Time `json:"notBefore"`
-		NotAfter  time.Time `json:"notAfter"`
-	}
-	list := []entry{}
-	for _, purpose := range []keyring.Purpose{keyCA, keyring.Attestation, keyring.Status} {
-		if _, err := t.key(r.Context(), purpose); err != nil {
-			return err
-		}
-		keys, err := t.provider.ring.Alive(r.Context(), t.config.ID, purpose, t.provider.now())
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			cert, err := leaf(k)
-			if err != nil {
-				return err
-			}
-			list = append(list, entry{cert.Subject.CommonName, string(purpose), cert.NotBefore.UTC(), cert.NotAfter.UTC()})
-		}
-	}
-	web.JSON(w, http.StatusOK, list)
 	return nil
 }

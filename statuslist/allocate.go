@@ -23,6 +23,8 @@ const (
 
 	// maxTake is the most indexes of one call, far above any batch.
 	maxTake = 4096
+
+	maxTries = 16 // to get something of a new list
 )
 
 // ErrFull is what a Store answers when the open list of a pool has no position
@@ -149,7 +151,7 @@ func (a *Allocator) Take(ctx context.Context, pool Pool, n int) ([]Entry, error)
 // refill fetches a block, from a new list if the open one is full.
 func (a *Allocator) refill(ctx context.Context, pool Pool, s *supply, n int) error {
 	list, first, count, err := a.store.TakePositions(ctx, pool, n)
-	if errors.Is(err, ErrFull) {
+	for tries := 0; errors.Is(err, ErrFull) && tries < maxTries; tries++ { // others may empty the new list before us
 		fresh := List{ID: newID(), Bits: pool.Bits, Size: a.size}
 		rand.Read(fresh.Seed[:])
 		if err := a.store.CreateList(ctx, pool, fresh); err != nil {

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -18,8 +17,6 @@ import (
 	"github.com/eidos-id/eidos/keyring"
 )
 
-const crlLifetime = 30 * day
-
 // listed is one anchor as it goes into a list.
 type listed struct {
 	Source      Source
@@ -29,7 +26,7 @@ type listed struct {
 // publishAll publishes what has changed or is half over. As long as nothing
 // was found at any source there is nothing to publish.
 func (t *tenant) publishAll(ctx context.Context) error {
-	return errors.Join(t.publish(ctx, kindVICAL), t.publish(ctx, kindAnchors), t.publish(ctx, kindCRL))
+	return errors.Join(t.publish(ctx, kindVICAL), t.publish(ctx, kindAnchors))
 }
 
 // publish signs a list if its content has changed or half of its time is over.
@@ -51,7 +48,7 @@ func (t *tenant) publish(ctx context.Context, kind string) error {
 		if err != nil {
 			return fmt.Errorf("trust: publish %s: %w", kind, err)
 		}
-		if kind != kindCRL && last.sequence == 0 && len(content) == 0 && len(t.config.Sources) > 0 {
+		if last.sequence == 0 && len(content) == 0 && len(t.config.Sources) > 0 {
 			return nil
 		}
 		content, digest := part(content, kind)
@@ -99,11 +96,9 @@ func (t *tenant) content(ctx context.Context, tx *db.Tx, now time.Time) ([]liste
 
 // part is the part of the content that belongs into a list, and its digest.
 func part(all []listed, kind string) (chosen []listed, digest []byte) {
-	if kind != kindCRL {
-		for _, l := range all {
-			if (l.Source.Purpose == trustlist.Issuer) == (kind == kindVICAL) {
-				chosen = append(chosen, l)
-			}
+	for _, l := range all {
+		if (l.Source.Purpose == trustlist.Issuer) == (kind == kindVICAL) {
+			chosen = append(chosen, l)
 		}
 	}
 	data, err := json.Marshal(chosen)
@@ -116,8 +111,8 @@ func part(all []listed, kind string) (chosen []listed, digest []byte) {
 
 // sign makes a list.
 func (t *tenant) sign(ctx context.Context, kind string, content []listed, sequence int64, issued time.Time) (body []byte, expires time.Time, err error) {
-	purpose := map[string]keyring.Purpose{kindVICAL: keyring.VICAL, kindAnchors: keyring.TrustList, kindCRL: keyCA}[kind]
-	signer, err := t.key(ctx, purpose)
+	purpose := map[string]keyring.Purpose{kindVICAL: keyring.VICAL, kindAnchors: keyring.TrustList}[kind]
+	signer, err := t.ca.Key(ctx, purpose, issued)
 	if err != nil {
 		return nil, time.Time{}, err
 	}
@@ -126,12 +121,7 @@ func (t *tenant) sign(ctx context.Context, kind string, content []listed, sequen
 		return nil, time.Time{}, err
 	}
 	expires = issued.Add(t.service.config.Lifetime)
-	switch kind {
-	case kindCRL: // no certificate has been revoked so far: the list says so
-		expires = issued.Add(crlLifetime)
-		body, err = pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: chain[0], Number: big.NewInt(sequence), ThisUpdate: issued, NextUpdate: expires}, signer)
-		return body, expires, err
-	case kindVICAL:
+	if kind == kindVICAL {
 		v := trustlist.VICAL{
 			Provider: t.config.Name, Date: issued, IssueID: uint64(sequence), NextUpdate: expires, NotAfter: expires, URL: t.base + "/vical",
 		}

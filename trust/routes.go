@@ -9,11 +9,9 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/web"
-	"github.com/eidos-id/eidos/keyring"
 )
 
 //go:embed pages/*.html
@@ -46,7 +44,7 @@ func (s *Service) routes() http.Handler {
 	}
 	get(assure.PathVICAL, list(kindVICAL, trustlist.MediaTypeVICAL))
 	get(assure.PathAnchors, list(kindAnchors, trustlist.MediaTypeAnchors))
-	get("/ca.crl", list(kindCRL, "application/pkix-crl"))
+	get("/ca.crl", (*tenant).serveCRL)
 	get(assure.PathCA, (*tenant).serveCA)
 	get("/certificates", (*tenant).serveCertificates)
 	pages := web.MustPages("eidos trust", nil, pageFiles, "pages/*.html")
@@ -95,44 +93,6 @@ func (t *tenant) file(ctx context.Context, kind, mediaType string) (servedFile, 
 	return f, nil
 }
 
-func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
-	ca, err := t.key(r.Context(), keyCA)
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-cert", ca.Record.Chain[0]).Serve(w, r, 5*time.Minute)
-	return nil
-}
-
-// serveCertificates lists what is alive, for those who watch.
-func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
-	type entry struct {
-		Name      string    `json:"name"`
-		Purpose   string    `json:"purpose"`
-		NotBefore time.Time `json:"notBefore"`
-		NotAfter  time.Time `json:"notAfter"`
-	}
-	list := []entry{}
-	for _, purpose := range []keyring.Purpose{keyCA, keyring.VICAL, keyring.TrustList} {
-		if _, err := t.key(r.Context(), purpose); err != nil {
-			return err
-		}
-		keys, err := t.service.ring.Alive(r.Context(), t.config.ID, purpose, t.service.now())
-		if err != nil {
-			return err
-		}
-		for _, k := range keys {
-			cert, err := leaf(k)
-			if err != nil {
-				return err
-			}
-			list = append(list, entry{cert.Subject.CommonName, string(purpose), cert.NotBefore.UTC(), cert.NotAfter.UTC()})
-		}
-	}
-	web.JSON(w, http.StatusOK, list)
-	return nil
-}
-
 // pageAnchor is an anchor as the page shows it.
 type pageAnchor struct {
 	Anchor
@@ -151,11 +111,7 @@ func (t *tenant) servePage(pages *web.Pages, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return err
 	}
-	ca, err := t.key(r.Context(), keyCA)
-	if err != nil {
-		return err
-	}
-	root, err := pki.ParseCertificate(ca.Record.Chain[0])
+	_, root, err := t.ca.Root(r.Context(), t.service.now())
 	if err != nil {
 		return err
 	}

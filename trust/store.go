@@ -3,97 +3,11 @@ package trust
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/keyring"
 )
-
-// millis and fromMillis keep times as bigint; the zero time is 0.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-// keyStore keeps the records of the key ring, each call in a transaction.
-type keyStore struct{ db *db.DB }
-
-// PutKey implements keyring.Store.
-func (s keyStore) PutKey(ctx context.Context, r keyring.Record) error {
-	chain, err := json.Marshal(r.Chain)
-	if err != nil {
-		return err
-	}
-	const q = `
-		insert into signing_key (tenant, id, purpose, key_id, state, created, not_before, not_after, chain)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-		on conflict (tenant, id) do update
-		set state = excluded.state, not_before = excluded.not_before, not_after = excluded.not_after, chain = excluded.chain`
-	return s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, q, r.Tenant, r.ID, string(r.Purpose), r.KeyID, string(r.State),
-			millis(r.Created), millis(r.NotBefore), millis(r.NotAfter), chain)
-		return err
-	})
-}
-
-// Keys implements keyring.Store.
-func (s keyStore) Keys(ctx context.Context, tenant string, purpose keyring.Purpose) ([]keyring.Record, error) {
-	const q = `
-		select id, key_id, state, created, not_before, not_after, chain
-		from signing_key where tenant = $1 and purpose = $2`
-	var records []keyring.Record
-	err := s.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
-		records = nil
-		rows, err := tx.Query(ctx, q, tenant, string(purpose))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			r := keyring.Record{Tenant: tenant, Purpose: purpose}
-			var created, notBefore, notAfter int64
-			var chain []byte
-			if err := rows.Scan(&r.ID, &r.KeyID, &r.State, &created, &notBefore, &notAfter, &chain); err != nil {
-				return err
-			}
-			if err := json.Unmarshal(chain, &r.Chain); err != nil {
-				return fmt.Errorf("chain of key %s: %w", r.ID, err)
-			}
-			r.Created, r.NotBefore, r.NotAfter = fromMillis(created), fromMillis(notBefore), fromMillis(notAfter)
-			records = append(records, r)
-		}
-		return rows.Err()
-	})
-	return records, err
-}
-
-// takeLease makes holder the one who does what the lease is about, until ends,
-// and reports whether it is. A lease that has ended is free.
-func takeLease(ctx context.Context, tx *db.Tx, tenant, name, holder string, now, ends time.Time) (bool, error) {
-	const q = `
-		insert into lease (tenant, name, holder, ends) values ($1, $2, $3, $4)
-		on conflict (tenant, name) do update set holder = excluded.holder, ends = excluded.ends
-		where lease.ends <= $5`
-	n, err := tx.Exec(ctx, q, tenant, name, holder, millis(ends), millis(now))
-	return n == 1, err
-}
-
-func dropLease(ctx context.Context, tx *db.Tx, tenant, name, holder string) error {
-	_, err := tx.Exec(ctx, `delete from lease where tenant = $1 and name = $2 and holder = $3`, tenant, name, holder)
-	return err
-}
 
 // found is what is known of a source.
 type found struct {
@@ -116,7 +30,7 @@ func sourceRow(ctx context.Context, tx *db.Tx, tenant string, s Source) (found, 
 	if errors.Is(err, sql.ErrNoRows) {
 		return found{}, nil
 	}
-	f.fetched, f.pendingSince = fromMillis(fetched), fromMillis(since)
+	f.fetched, f.pendingSince = db.Time(fetched), db.Time(since)
 	return f, err
 }
 
@@ -127,7 +41,7 @@ func putSource(ctx context.Context, tx *db.Tx, tenant string, s Source, f found)
 		on conflict (tenant, name) do update
 		set purpose = excluded.purpose, certificate = excluded.certificate, fetched = excluded.fetched, problem = excluded.problem,
 			pending = excluded.pending, pending_since = excluded.pending_since`
-	_, err := tx.Exec(ctx, q, tenant, s.Name, string(s.Purpose), notNil(f.certificate), millis(f.fetched), f.problem, notNil(f.pending), millis(f.pendingSince))
+	_, err := tx.Exec(ctx, q, tenant, s.Name, string(s.Purpose), notNil(f.certificate), db.Millis(f.fetched), f.problem, notNil(f.pending), db.Millis(f.pendingSince))
 	return err
 }
 
@@ -143,7 +57,6 @@ func notNil(b []byte) []byte {
 const (
 	kindVICAL   = "vical"
 	kindAnchors = "anchors"
-	kindCRL     = "crl"
 )
 
 // publication is a signed list as it is stored.
@@ -162,7 +75,7 @@ func newest(ctx context.Context, tx *db.Tx, tenant, kind string) (publication, e
 	if errors.Is(err, sql.ErrNoRows) {
 		return publication{}, nil
 	}
-	p.issued, p.expires = fromMillis(issued), fromMillis(expires)
+	p.issued, p.expires = db.Time(issued), db.Time(expires)
 	return p, err
 }
 
@@ -175,6 +88,6 @@ func putPublication(ctx context.Context, tx *db.Tx, tenant, kind string, p publi
 		on conflict (tenant, kind) do update
 		set sequence = excluded.sequence, digest = excluded.digest, issued = excluded.issued, expires = excluded.expires, body = excluded.body
 		where publication.sequence = excluded.sequence - 1`
-	n, err := tx.Exec(ctx, q, tenant, kind, p.sequence, notNil(p.digest), millis(p.issued), millis(p.expires), p.body)
+	n, err := tx.Exec(ctx, q, tenant, kind, p.sequence, notNil(p.digest), db.Millis(p.issued), db.Millis(p.expires), p.body)
 	return n == 1, err
 }

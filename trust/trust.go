@@ -69,6 +69,7 @@ type tenant struct {
 	service *Service
 	config  Tenant
 	base    string
+	ca      *keyring.CA
 
 	mu    sync.Mutex
 	files map[string]servedFile // lists ready to serve, by kind
@@ -93,9 +94,11 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	s.ring = keyring.New(s.area, keyStore{s.db})
+	s.ring = keyring.New(s.area, keyring.StoreIn(s.db.Records()))
 	for _, t := range s.config.Tenants {
-		s.tenants[t.ID] = &tenant{service: s, config: t, base: s.config.URL + "/" + t.ID, files: map[string]servedFile{}}
+		t := &tenant{service: s, config: t, base: s.config.URL + "/" + t.ID, files: map[string]servedFile{}}
+		t.ca = t.newCA()
+		s.tenants[t.config.ID] = t
 	}
 	s.health = web.NewHealth(map[string]func(context.Context) error{"database": s.db.Ping})
 	s.handler = s.routes()
@@ -135,7 +138,7 @@ func (s *Service) Run(ctx context.Context) error {
 func (s *Service) Refresh(ctx context.Context) error {
 	var problems []error
 	for _, t := range s.tenants {
-		if err := t.maintainKeys(ctx); err != nil {
+		if err := t.ca.Maintain(ctx, s.now()); err != nil {
 			problems = append(problems, err)
 			continue
 		}

@@ -135,16 +135,16 @@ func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
 const dayCache = 24 * time.Hour
 
 func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
-	ca, err := t.readerCA(r.Context())
+	_, root, err := t.ca.Root(r.Context(), t.v.now())
 	if err != nil {
 		return err
 	}
-	web.NewFile("application/pkix-cert", ca.Record.Chain[0]).Serve(w, r, time.Hour)
+	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, time.Hour)
 	return nil
 }
 
 func (t *tenant) serveCRL(w http.ResponseWriter, r *http.Request) error {
-	crl, err := t.readerCRL(r.Context())
+	crl, err := t.ca.CRL(r.Context(), t.v.now())
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,7 @@ package verifier
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
-	"math/big"
 	"net/url"
 	"sync"
 	"time"
@@ -13,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/keyring"
@@ -25,9 +24,7 @@ const (
 	day          = 24 * time.Hour
 	caLifetime   = 10 * 365 * day
 	leafLifetime = 397 * day
-	renewBefore  = 60 * day // of the reader certificate
-	crlLifetime  = 7 * day
-	crlEvery     = 12 * time.Hour
+	leafReserve  = 60 * day // a new reader certificate comes this long before the old one ends
 )
 
 // tenant is one relying party.
@@ -40,14 +37,10 @@ type tenant struct {
 	follower *assure.Follower    // nil if the anchors come from elsewhere
 	status   *statuslist.Fetcher // with network
 	presets  []core.Preset       // the tenant's own
-
-	making sync.Mutex // held while keys are looked for and made
+	ca       *keyring.CA
 
 	mu      sync.Mutex // guards what is below
 	sealing sealer
-	crl     []byte // signed lately
-	crlMade time.Time
-	crlFor  string    // id of the CA key that signed it
 	packed  time.Time // when the pack was last made
 	crls    []*pki.CRL
 	loaded  bool // crls are those of the store
@@ -75,6 +68,7 @@ func (v *Verifier) newTenant(c Tenant, anchors func(context.Context, time.Time) 
 	t.status = statuslist.NewFetcher(v.fetch, assure.StatusTrust(trustlist.Issuer, t.anchors), statuslist.Options{
 		MaxTTL: v.config.StatusMaxAge, MaxCopies: maxKnownLists,
 	})
+	t.ca = t.newCA()
 	return t, nil
 }
 
@@ -90,85 +84,35 @@ func (t *tenant) ask(text, purpose string) (core.Ask, error) {
 	return a, nil
 }
 
-func (t *tenant) subject(cn string) pki.Name {
-	return pki.Name{Country: t.config.Country, Organization: t.config.Name, CommonName: cn}
+// newCA is the tenant's reader CA with the key that signs requests, on-site and
+// over the internet, with one certificate for both.
+func (t *tenant) newCA() *keyring.CA {
+	template := func(cn string) pki.Template {
+		return pki.Template{
+			Subject: pki.Name{Country: t.config.Country, Organization: t.config.Name, CommonName: cn}, CRLURL: t.base + "/reader-ca.crl",
+		}
+	}
+	root, reader := template(t.config.Name+" Reader CA"), template(t.config.Name)
+	root.Contact, reader.DNS = t.base, []string{t.host}
+	return keyring.NewCA(t.v.ring, t.v.db.Records(), keyring.CAConfig{
+		Tenant: t.config.ID,
+		Root:   keyring.Certified{Purpose: keyring.ReaderCA, Profile: pki.ReaderCA, Template: root, Lifetime: caLifetime},
+		Signers: []keyring.Certified{
+			{Purpose: keyring.Reader, Profile: pki.ReaderAuth, Template: reader, Lifetime: leafLifetime, Reserve: leafReserve},
+		},
+		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
+			return t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+				return t.v.audit(ctx, tx, now, audit.Event{
+					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(k.Record.Purpose)},
+				})
+			})
+		},
+	})
 }
 
-// readerCA returns the key of the tenant's reader CA, made at first use.
-func (t *tenant) readerCA(ctx context.Context) (keyring.Key, error) {
-	t.making.Lock()
-	defer t.making.Unlock()
-	return t.ensureCA(ctx)
-}
-
-func (t *tenant) ensureCA(ctx context.Context) (keyring.Key, error) {
-	now := t.v.now()
-	return t.v.ring.Ensure(ctx, keyring.Spec{Tenant: t.config.ID, Purpose: keyring.ReaderCA}, now,
-		func(ctx context.Context, k keyring.Key) ([][]byte, error) {
-			notBefore, notAfter := pki.Validity(now, caLifetime)
-			der, err := pki.Issue(ctx, pki.ReaderCA, pki.Template{
-				Subject: t.subject(t.config.Name + " Reader CA"), PublicKey: k.Public(), NotBefore: notBefore, NotAfter: notAfter,
-				Contact: t.base, CRLURL: t.base + "/reader-ca.crl",
-			}, k)
-			return [][]byte{der}, err
-		})
-}
-
-// reader returns the key that signs requests, on-site and over the internet,
-// with a certificate of the reader CA for both. It makes a new one in time
-// before the certificate ends.
+// reader returns the key that signs requests.
 func (t *tenant) reader(ctx context.Context) (keyring.Key, error) {
-	t.making.Lock()
-	defer t.making.Unlock()
-	now := t.v.now()
-	spec := keyring.Spec{Tenant: t.config.ID, Purpose: keyring.Reader}
-	k, err := t.v.ring.Current(ctx, t.config.ID, keyring.Reader, now)
-	switch {
-	case err == nil && t.certifies(k) && (k.Record.NotAfter.Sub(now) > renewBefore || t.lastUnderCA(ctx, k)):
-		return k, nil
-	case err != nil && !errors.Is(err, keyring.ErrNoKey):
-		return k, err
-	}
-	return t.v.ring.Rotate(ctx, spec, now, t.certifyReader)
-}
-
-// lastUnderCA reports whether a certificate lasts as long as its CA, so that a
-// new one would not last longer.
-func (t *tenant) lastUnderCA(ctx context.Context, k keyring.Key) bool {
-	cas, err := t.v.ring.Alive(ctx, t.config.ID, keyring.ReaderCA, t.v.now())
-	return err == nil && len(cas) > 0 && !k.Record.NotAfter.Before(cas[0].Record.NotAfter)
-}
-
-// certifies reports whether the certificate is for the host that we have now.
-func (t *tenant) certifies(k keyring.Key) bool {
-	if len(k.Record.Chain) == 0 {
-		return false
-	}
-	cert, err := pki.ParseCertificate(k.Record.Chain[0])
-	return err == nil && cert.VerifyHostname(t.host) == nil
-}
-
-func (t *tenant) certifyReader(ctx context.Context, k keyring.Key) ([][]byte, error) {
-	ca, err := t.ensureCA(ctx)
-	if err != nil {
-		return nil, err
-	}
-	root, err := pki.ParseCertificate(ca.Record.Chain[0])
-	if err != nil {
-		return nil, err
-	}
-	notBefore, notAfter := pki.Validity(t.v.now(), leafLifetime)
-	if notBefore.Before(root.NotBefore) {
-		notBefore = root.NotBefore
-	}
-	if notAfter.After(root.NotAfter) {
-		notAfter = root.NotAfter
-	}
-	der, err := pki.Issue(ctx, pki.ReaderAuth, pki.Template{
-		Subject: t.subject(t.config.Name), PublicKey: k.Public(), Issuer: root, NotBefore: notBefore, NotAfter: notAfter,
-		DNS: []string{t.host}, CRLURL: t.base + "/reader-ca.crl",
-	}, ca)
-	return [][]byte{der}, err
+	return t.ca.Key(ctx, keyring.Reader, t.v.now())
 }
 
 // engine is the OpenID4VP side of the tenant.
@@ -184,68 +128,13 @@ func (t *tenant) engine(ctx context.Context) (*oid4vp.Verifier, error) {
 	return &oid4vp.Verifier{ClientID: id, Key: k, Chain: k.Record.Chain}, nil
 }
 
-// readerCRL is the revocation list of the reader CA, signed anew twice a day.
-func (t *tenant) readerCRL(ctx context.Context) ([]byte, error) {
-	ca, err := t.readerCA(ctx)
-	if err != nil {
-		return nil, err
-	}
-	now := t.v.now()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.crl != nil && t.crlFor == ca.Record.ID && now.Sub(t.crlMade) < crlEvery {
-		return t.crl, nil
-	}
-	root, err := pki.ParseCertificate(ca.Record.Chain[0])
-	if err != nil {
-		return nil, err
-	}
-	thisUpdate := now.UTC().Truncate(time.Second)
-	der, err := pki.IssueCRL(ctx, pki.CRLTemplate{
-		Issuer: root, Number: big.NewInt(thisUpdate.Unix()), ThisUpdate: thisUpdate, NextUpdate: thisUpdate.Add(crlLifetime),
-	}, ca)
-	if err != nil {
-		return nil, err
-	}
-	t.crl, t.crlMade, t.crlFor = der, now, ca.Record.ID
-	return der, nil
-}
-
-// CertificateInfo is one certificate of the verifier, as /{tenant}/certificates
-// lists it for the monitoring service.
-type CertificateInfo struct {
-	Name     string    `json:"name"`
-	Purpose  string    `json:"purpose"`
-	NotAfter time.Time `json:"notAfter"`
-}
-
 // Certificates lists the certificates in use. Error: ErrUnknownTenant.
-func (v *Verifier) Certificates(ctx context.Context, tenant string) ([]CertificateInfo, error) {
+func (v *Verifier) Certificates(ctx context.Context, tenant string) ([]keyring.Published, error) {
 	t, err := v.tenant(tenant)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := t.reader(ctx); err != nil {
-		return nil, err
-	}
-	list := []CertificateInfo{}
-	for _, purpose := range []keyring.Purpose{keyring.ReaderCA, keyring.Reader} {
-		keys, err := v.ring.Alive(ctx, t.config.ID, purpose, v.now())
-		if err != nil {
-			return nil, err
-		}
-		for _, k := range keys {
-			if len(k.Record.Chain) == 0 {
-				continue
-			}
-			cert, err := pki.ParseCertificate(k.Record.Chain[0])
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, CertificateInfo{Name: cert.Subject.CommonName, Purpose: string(purpose), NotAfter: cert.NotAfter.UTC()})
-		}
-	}
-	return list, nil
+	return t.ca.Published(ctx, v.now())
 }
 
 // ReaderCA returns the certificate that the tenant's readers and requests are
@@ -255,11 +144,8 @@ func (v *Verifier) ReaderCA(ctx context.Context, tenant string) (*x509.Certifica
 	if err != nil {
 		return nil, err
 	}
-	k, err := t.readerCA(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return pki.ParseCertificate(k.Record.Chain[0])
+	_, root, err := t.ca.Root(ctx, v.now())
+	return root, err
 }
 
 // params are what the tenant verifies answers with.

@@ -387,7 +387,7 @@ func TestCertificates(t *testing.T) {
 	w.check(err)
 	var purposes []string
 	for _, c := range list {
-		purposes = append(purposes, c.Purpose)
+		purposes = append(purposes, string(c.Purpose))
 	}
 	if diff := cmp.Diff([]string{"reader-ca", "reader"}, purposes); diff != "" {
 		t.Error(diff)

@@ -444,7 +444,7 @@ func TestRun(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	if n := w.rows("signing_key"); n != 2 {
+	if n := w.rows("record where kind like 'signing key %'"); n != 2 {
 		t.Errorf("%d keys", n)
 	}
 }

@@ -32,8 +32,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 func (v *Verifier) maintain(ctx context.Context) error {
 	problems := []error{v.Sweep(ctx)}
 	for _, t := range v.tenants {
-		_, err := t.reader(ctx)
-		problems = append(problems, err)
+		problems = append(problems, t.ca.Maintain(ctx, v.now()))
 		if v.fetch != nil && t.packDue() {
 			_, err := v.Pack(ctx, t.config.ID)
 			problems = append(problems, err)

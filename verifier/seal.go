@@ -9,10 +9,8 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"fmt"
 
-	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/securearea"
+	"github.com/eidos-id/eidos/keyring"
 )
 
 var errSealed = errors.New("verifier: what was sealed cannot be opened: wrong key or damaged")
@@ -28,21 +26,9 @@ func (t *tenant) sealer(ctx context.Context) (sealer, error) {
 	if t.sealing.aead != nil {
 		return t.sealing, nil
 	}
-	id, err := t.sealKey(ctx)
+	z, err := keyring.Secret(ctx, t.v.area, t.v.db.Records(), t.config.ID, "seal")
 	if err != nil {
-		return sealer{}, fmt.Errorf("verifier: sealing key: %w", err)
-	}
-	k, err := securearea.Open(ctx, t.v.area, id)
-	if err != nil {
-		return sealer{}, fmt.Errorf("verifier: sealing key: %w", err)
-	}
-	agreer, err := k.Agreer()
-	if err != nil {
-		return sealer{}, fmt.Errorf("verifier: sealing key: %w", err)
-	}
-	z, err := agreer.Agree(ctx, agreer.Public())
-	if err != nil {
-		return sealer{}, fmt.Errorf("verifier: sealing key: %w", err)
+		return sealer{}, err
 	}
 	secret, err := hkdf.Key(sha256.New, z, nil, "eidos verifier seal "+t.config.ID, 32)
 	if err != nil {
@@ -58,33 +44,6 @@ func (t *tenant) sealer(ctx context.Context) (sealer, error) {
 	}
 	t.sealing = sealer{aead}
 	return t.sealing, nil
-}
-
-// sealKey finds the tenant's sealing key in the secure area, or makes it. Of
-// two processes that make one at once, the row decides.
-func (t *tenant) sealKey(ctx context.Context) (string, error) {
-	var id string
-	find := func(ctx context.Context, tx *db.Tx) (err error) {
-		id, err = sealKeyID(ctx, tx, t.config.ID)
-		return err
-	}
-	if err := t.v.db.View(ctx, find); err != nil || id != "" {
-		return id, err
-	}
-	made, err := t.v.area.Create(ctx, securearea.Request{Curve: securearea.P256, Purpose: securearea.Agree})
-	if err != nil {
-		return "", err
-	}
-	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := find(ctx, tx); err != nil || id != "" {
-			return err
-		}
-		return putSealKeyID(ctx, tx, t.config.ID, made[0].ID)
-	})
-	if err != nil || id != "" {
-		return id, errors.Join(err, t.v.area.Delete(ctx, made[0].ID))
-	}
-	return made[0].ID, nil
 }
 
 // seal encrypts v as JSON. what and id say what it is, so that one thing

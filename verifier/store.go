@@ -8,88 +8,9 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/keyring"
 )
 
 // All SQL of the verifier is in this file.
-
-// keyStore keeps the records of signing keys.
-type keyStore struct{ db *db.DB }
-
-// PutKey implements keyring.Store.
-func (s keyStore) PutKey(ctx context.Context, k keyring.Record) error {
-	chain, err := json.Marshal(k.Chain)
-	if err != nil {
-		return err
-	}
-	return s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.Exec(ctx, `
-			insert into signing_key (tenant, id, purpose, key_id, state, created, not_before, not_after, chain)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-			on conflict (tenant, id) do update set state = $5, not_before = $7, not_after = $8, chain = $9`,
-			k.Tenant, k.ID, string(k.Purpose), k.KeyID, string(k.State), k.Created.UnixMilli(), millis(k.NotBefore), millis(k.NotAfter), chain)
-		return err
-	})
-}
-
-// Keys implements keyring.Store.
-func (s keyStore) Keys(ctx context.Context, tenant string, purpose keyring.Purpose) ([]keyring.Record, error) {
-	var list []keyring.Record
-	err := s.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
-		list = nil
-		rows, err := tx.Query(ctx, `
-			select id, key_id, state, created, not_before, not_after, chain from signing_key
-			where tenant = $1 and purpose = $2`, tenant, string(purpose))
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			k := keyring.Record{Tenant: tenant, Purpose: purpose}
-			var created, notBefore, notAfter int64
-			var chain []byte
-			if err := rows.Scan(&k.ID, &k.KeyID, (*string)(&k.State), &created, &notBefore, &notAfter, &chain); err != nil {
-				return err
-			}
-			if err := json.Unmarshal(chain, &k.Chain); err != nil {
-				return err
-			}
-			k.Created, k.NotBefore, k.NotAfter = time.UnixMilli(created).UTC(), fromMillis(notBefore), fromMillis(notAfter)
-			list = append(list, k)
-		}
-		return rows.Err()
-	})
-	return list, err
-}
-
-// millis writes a time, the zero time as 0.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms).UTC()
-}
-
-// sealKeyID returns the id of the tenant's sealing key, "" if there is none.
-func sealKeyID(ctx context.Context, tx *db.Tx, tenant string) (id string, err error) {
-	err = tx.QueryRow(ctx, `select key_id from seal_key where tenant = $1`, tenant).Scan(&id)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	return id, err
-}
-
-func putSealKeyID(ctx context.Context, tx *db.Tx, tenant, id string) error {
-	_, err := tx.Exec(ctx, `insert into seal_key (tenant, key_id) values ($1, $2)`, tenant, id)
-	return err
-}
 
 // row is a transaction as it is stored.
 type row struct {

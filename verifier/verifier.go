@@ -97,7 +97,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 	if v.types, err = loadTypes(v.config.Types); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
-	v.ring = keyring.New(v.area, keyStore{v.db})
+	v.ring = keyring.New(v.area, keyring.StoreIn(v.db.Records()))
 	for _, c := range v.config.Tenants {
 		if v.tenants[c.ID], err = v.newTenant(c, deps.Anchors); err != nil {
 			return nil, fmt.Errorf("verifier: tenant %s: %w", c.ID, err)

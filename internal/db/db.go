@@ -35,7 +35,7 @@ const (
 // Open opens the database of a role and applies the migrations that it lacks,
 // NNNN_name.sql at the root of schema or in its only folder (so that a role
 // can say //go:embed schema/*.sql), each in a transaction of its own. It also
-// keeps the tables of this package, once and audit.
+// keeps the tables of this package: once, audit, record and lease.
 //
 // dsn is "sqlite:PATH", a file that is made if absent, or a "postgres://…"
 // URL; there, the tables are in a schema named after the role, which is made
@@ -169,4 +169,39 @@ func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 // sql.ErrNoRows if there was none.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
 	return t.tx.QueryRowContext(ctx, query, args...)
+}
+
+// Texts runs a query that returns one column of text.
+func (t *Tx) Texts(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := t.Query(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var s string
+		if err := rows.Scan(&s); err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, rows.Err()
+}
+
+// Millis is a time as it stands in a bigint column: milliseconds since 1970, 0
+// for the zero time.
+func Millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// Time is the reverse of Millis.
+func Time(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
 }

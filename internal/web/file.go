@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -31,6 +32,47 @@ func NewFile(mediaType string, body []byte) *File {
 	z.Close()
 	if b.Len() < len(body) {
 		f.packed = b.Bytes()
+	}
+	return f
+}
+
+// Chooser is a public body in several formats. Choose picks the one that an
+// Accept header asks for, with a tag that names its content; ok is false if
+// there is none.
+type Chooser interface {
+	Choose(accept string) (mediaType string, body []byte, tag string, ok bool)
+}
+
+// Files serves what Choosers choose, and compresses each body once. The zero
+// value is empty. It may be used concurrently.
+type Files struct {
+	mu    sync.Mutex
+	files map[string]*File
+}
+
+// maxFiles bounds what Files keeps; beyond it the memory starts again.
+const maxFiles = 256
+
+// Serve answers a GET request, as File.Serve does, or with 406.
+func (c *Files) Serve(w http.ResponseWriter, r *http.Request, from Chooser, maxAge time.Duration) error {
+	mediaType, body, tag, ok := from.Choose(r.Header.Get("Accept"))
+	if !ok {
+		return Errorf(http.StatusNotAcceptable, "This is not published in a format that was asked for.")
+	}
+	c.file(tag, mediaType, body).Serve(w, r, maxAge, "Accept")
+	return nil
+}
+
+func (c *Files) file(tag, mediaType string, body []byte) *File {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := c.files[tag]
+	if f == nil {
+		if len(c.files) >= maxFiles || c.files == nil {
+			c.files = map[string]*File{}
+		}
+		f = NewFile(mediaType, body)
+		c.files[tag] = f
 	}
 	return f
 }

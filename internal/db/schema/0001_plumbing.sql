@@ -17,3 +17,21 @@ create table audit (
 	hash  bytea  not null,   -- SHA-256 over the previous hash and this row
 	primary key (chain, seq)
 );
+
+-- What packages without SQL remember.
+create table record (
+	tenant text  not null,
+	kind   text  not null,
+	id     text  not null,
+	value  bytea not null,
+	primary key (tenant, kind, id)
+);
+
+-- Who does something that only one process may do at a time.
+create table lease (
+	tenant text   not null,
+	name   text   not null,
+	holder text   not null,
+	ends   bigint not null, -- milliseconds since 1970
+	primary key (tenant, name)
+);
