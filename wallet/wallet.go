@@ -34,9 +34,9 @@ var (
 	// ErrRevoked: the provider has revoked this app.
 	ErrRevoked = errors.New("the provider has revoked this app")
 	// ErrTxCode: the code that came another way (PIN) is missing or wrong.
-	ErrTxCode = errors.New("the PIN is missing or wrong")
+	ErrTxCode = errors.New("the PIN is missing or wrong (OpenID4VCI 1.0, 6.1)")
 	// ErrOfferUsed: the offer was used already, or its time is over.
-	ErrOfferUsed = errors.New("the offer was used already or is over")
+	ErrOfferUsed = errors.New("the offer was used already or is over (OpenID4VCI 1.0, 6.3)")
 	// ErrUntrusted: nobody vouches for the other side, and the holder did not either.
 	ErrUntrusted = errors.New("nobody vouches for the other side")
 	// ErrRefused: the holder said no.

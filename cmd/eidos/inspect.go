@@ -88,7 +88,7 @@ func (n node) print(w io.Writer, depth int) {
 	if n.Clause != "" {
 		line += "  (" + n.Clause + ")"
 	}
-	fmt.Fprintln(w, line)
+	fmt.Fprintln(w, visible(line))
 	for _, c := range n.Children {
 		c.print(w, depth+1)
 	}

@@ -88,14 +88,18 @@ func (m *machine) result(res core.Result, asJSON, report bool, portrait string) 
 		if err := m.json(res); err != nil {
 			return err
 		}
-	} else if err := res.WriteText(m.out, report); err != nil {
-		return err
+	} else {
+		var text strings.Builder
+		if err := res.WriteText(&text, report); err != nil {
+			return err
+		}
+		fmt.Fprint(m.out, visible(text.String()))
 	}
 	if res.OK() {
 		return nil
 	}
 	if !asJSON {
-		fmt.Fprintf(m.err, "eidos: not accepted: %s\n", res.Reason)
+		fmt.Fprintf(m.err, "eidos: not accepted: %s\n", visible(res.Reason))
 	}
 	return errSilent
 }
@@ -217,7 +221,7 @@ func (c *verifierShowCmd) Run(m *machine) error {
 		return nil
 	}
 	if out.Result == nil {
-		fmt.Fprintf(m.out, "%s %s\n", out.State, out.Error)
+		fmt.Fprintf(m.out, "%s %s\n", out.State, visible(out.Error))
 		return errSilent
 	}
 	return m.result(*out.Result, false, c.Report, "")

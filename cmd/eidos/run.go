@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 )
@@ -152,7 +153,7 @@ func (m *machine) report(err error) int {
 		fmt.Fprintln(m.err, "eidos: interrupted")
 		return exitFailed
 	}
-	fmt.Fprintf(m.err, "eidos: error: %v\n", err)
+	fmt.Fprintf(m.err, "eidos: error: %s\n", visible(err.Error()))
 	var f *failure
 	if !errors.As(err, &f) {
 		return exitFailed
@@ -161,6 +162,17 @@ func (m *machine) report(err error) int {
 		fmt.Fprintf(m.err, "eidos: hint: %s\n", f.hint)
 	}
 	return f.status
+}
+
+// visible is text of a stranger without what steers a terminal: control
+// characters but the end of a line, and marks that turn the writing direction.
+func visible(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && (unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)) {
+			return '\ufffd'
+		}
+		return r
+	}, s)
 }
 
 // json prints v as one line of JSON.

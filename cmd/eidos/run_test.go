@@ -124,6 +124,17 @@ func TestLinkWithoutServer(t *testing.T) {
 	}
 }
 
+// What a stranger wrote does not steer the terminal.
+func TestNoEscapes(t *testing.T) {
+	link := "openid4vp://x?client_id=a%1b%5b2Jb%E2%80%AEc&request_uri=https://v.example/"
+	if status, out, errs := typedIn(t, "inspect", link); status != exitOK || !strings.Contains(out, "a\ufffd[2Jb\ufffdc") {
+		t.Errorf("status %d\n%q%q", status, out, errs)
+	}
+	if _, _, errs := typedIn(t, "wallet", "show", "x\x1b[2J\u202e"); strings.ContainsAny(errs, "\x1b\u202e") {
+		t.Errorf("%q", errs)
+	}
+}
+
 // Every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, line := range []string{"", "demo", "serve", "config", "config check", "config doc", "config schema", "issuer", "issuer offer", "issuer types",

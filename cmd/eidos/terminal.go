@@ -82,9 +82,9 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 		if who == "" {
 			who = "somebody without a name"
 		}
-		fmt.Fprintf(m.out, "%s  %-9s %-8s %s (%s)", e.At.Local().Format("2006-01-02 15:04"), e.Event, e.Outcome, who, e.Party.Standing)
+		fmt.Fprintf(m.out, "%s  %-9s %-8s %s (%s)", e.At.Local().Format("2006-01-02 15:04"), e.Event, e.Outcome, visible(who), e.Party.Standing)
 		if e.Reason != "" {
-			fmt.Fprintf(m.out, ": %s", e.Reason)
+			fmt.Fprintf(m.out, ": %s", visible(e.Reason))
 		}
 		fmt.Fprintln(m.out)
 		for _, d := range e.Documents {
@@ -92,7 +92,7 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 			for _, el := range d.Elements {
 				names = append(names, el.ID)
 			}
-			fmt.Fprintf(m.out, "    %s: %s\n", d.DocType, strings.Join(names, ", "))
+			fmt.Fprintf(m.out, "    %s: %s\n", visible(d.DocType), visible(strings.Join(names, ", ")))
 		}
 	}
 	return nil

@@ -105,11 +105,11 @@ func (c *verifyCmd) print(m *machine, docs []verified, valid bool) error {
 		if !d.Valid {
 			verdict = "NOT VALID"
 		}
-		fmt.Fprintf(m.out, "%s  %s  (device authentication: %s)\n\n", verdict, d.DocType, d.Device)
+		fmt.Fprintf(m.out, "%s  %s  (device authentication: %s)\n\n", verdict, visible(d.DocType), d.Device)
 		for _, e := range d.Elements {
-			fmt.Fprintf(m.out, "  %-28s %s\n", e.Label, indentLines(e.Value, 31))
+			fmt.Fprintf(m.out, "  %-28s %s\n", visible(e.Label), indentLines(visible(e.Value), 31))
 		}
-		fmt.Fprintf(m.out, "\n%s\n", d.Report)
+		fmt.Fprintf(m.out, "\n%s\n", visible(d.Report.String()))
 	}
 	return nil
 }

@@ -150,7 +150,7 @@ func (c *walletAcceptCmd) Run(m *machine) error {
 		return err
 	}
 	if offer.TxCode != nil && c.PIN == "" {
-		fmt.Fprintf(m.err, "PIN%s: ", inBrackets(offer.TxCode.Description))
+		fmt.Fprintf(m.err, "PIN%s: ", visible(inBrackets(offer.TxCode.Description)))
 		if _, err := fmt.Fscanln(m.in, &c.PIN); err != nil {
 			return usage("the offer wants a PIN: --pin")
 		}
@@ -219,7 +219,7 @@ func (m *machine) browser(redirectURI string) func(ctx context.Context, page str
 		})}
 		go srv.Serve(ln) // ends with Close below
 		defer srv.Close()
-		fmt.Fprintf(m.err, "Open this page and identify yourself:\n\n  %s\n\n", page)
+		fmt.Fprintf(m.err, "Open this page and identify yourself:\n\n  %s\n\n", visible(page))
 		select {
 		case redirected := <-back:
 			return redirected, nil
@@ -263,7 +263,7 @@ func printDocuments(m *machine, docs []wallet.Document, asJSON bool) error {
 	}
 	for _, d := range docs {
 		fmt.Fprintf(m.out, "%s  %-28s by %s, valid until %s, %d of %d copies left\n",
-			d.ID, d.Name, d.Issuer.Name, d.ValidUntil.Format(time.DateOnly), d.Unused, d.Copies)
+			d.ID, visible(d.Name), visible(d.Issuer.Name), d.ValidUntil.Format(time.DateOnly), d.Unused, d.Copies)
 	}
 	return nil
 }
@@ -304,10 +304,10 @@ func (c *walletShowCmd) Run(m *machine) error {
 			Elements []wallet.Element `json:"elements"`
 		}{doc, elements})
 	}
-	fmt.Fprintf(m.out, "%s\nby %s, valid %s to %s\n\n", doc.Name, doc.Issuer.Name,
+	fmt.Fprintf(m.out, "%s\nby %s, valid %s to %s\n\n", visible(doc.Name), visible(doc.Issuer.Name),
 		doc.ValidFrom.Format(time.DateOnly), doc.ValidUntil.Format(time.DateOnly))
 	for _, e := range elements {
-		fmt.Fprintf(m.out, "  %-28s %s\n", e.Label, indentLines(e.Text, 31))
+		fmt.Fprintf(m.out, "  %-28s %s\n", visible(e.Label), indentLines(visible(e.Text), 31))
 	}
 	return nil
 }
@@ -388,7 +388,7 @@ func (c *walletPresentCmd) Run(m *machine) error {
 			return err
 		}
 		if redirect != "" && !c.JSON {
-			fmt.Fprintf(m.out, "Go on in the browser: %s\n", redirect)
+			fmt.Fprintf(m.out, "Go on in the browser: %s\n", visible(redirect))
 		}
 		return printLog(m, []wallet.LogEntry{entry}, c.JSON)
 	}

@@ -26,13 +26,13 @@ import (
 // Errors that tell malformed input from hostile input. They are wrapped with
 // the offset and what was found there.
 var (
-	ErrTruncated    = errors.New("cbor: input ends in the middle of an item")
-	ErrTrailing     = errors.New("cbor: bytes after the end of the item")
-	ErrMalformed    = errors.New("cbor: not well-formed")
-	ErrInvalid      = errors.New("cbor: not valid")
-	ErrDuplicateKey = errors.New("cbor: duplicate map key")
+	ErrTruncated    = errors.New("cbor: input ends in the middle of an item (RFC 8949, appendix F)")
+	ErrTrailing     = errors.New("cbor: bytes after the end of the item (RFC 8949, appendix F)")
+	ErrMalformed    = errors.New("cbor: not well-formed (RFC 8949, appendix F)")
+	ErrInvalid      = errors.New("cbor: not valid (RFC 8949, 5.3.1)")
+	ErrDuplicateKey = errors.New("cbor: duplicate map key (RFC 8949, 5.6)")
 	ErrTooLarge     = errors.New("cbor: input larger than the limit")
-	ErrTooDeep      = errors.New("cbor: nested deeper than the limit")
+	ErrTooDeep      = errors.New("cbor: nested deeper than the limit (RFC 8949, 10)")
 	ErrTooMany      = errors.New("cbor: more items than the limit")
 	ErrType         = errors.New("cbor: item of another type than expected")
 )

@@ -49,7 +49,7 @@ func (l Limits) or() Limits {
 // in a sentence that says where and what was seen.
 var (
 	// ErrSyntax: not the structure that the standard prescribes.
-	ErrSyntax = errors.New("malformed mdoc structure")
+	ErrSyntax = errors.New("malformed mdoc structure (ISO/IEC 18013-5:2021, 8.3.2.1.2)")
 	// ErrLimit: larger, longer or deeper than the limits allow.
 	ErrLimit = errors.New("mdoc structure exceeds a limit")
 	// ErrVersion: a major version that this package does not know.

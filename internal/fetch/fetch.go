@@ -57,6 +57,35 @@ func (r Response) Get(name string) string { return get(r.Header, name) }
 // parameters, "" if none is stated.
 func (r Response) MediaType() string { return mediaType(r.Get("content-type")) }
 
+// Refusal returns what an answer that is no success says about why: the
+// members error and error_description of its JSON, or "" if it has none. They
+// are the words of a stranger: only printable ASCII of them is kept, up to 300
+// characters, so that they may stand in an error, a log or a terminal.
+//
+// RFC 6749, 5.2.
+func (r Response) Refusal() string {
+	var e struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if len(r.Body) > 64<<10 || json.Unmarshal(r.Body, &e) != nil {
+		return ""
+	}
+	words := e.Error
+	if e.Description != "" {
+		words += ": " + e.Description
+	}
+	if len(words) > 300 {
+		words = words[:300]
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, words)
+}
+
 // Func does one exchange. It never follows a redirect: a 3xx answer is
 // returned as it is. An answer of any status is not an error; an error means
 // that there was no complete answer within the limits of size and time.

@@ -71,3 +71,19 @@ func TestJSON(t *testing.T) {
 		t.Errorf("%d %v %s", r.Status, r.Header, r.Body)
 	}
 }
+
+// What a stranger says is shortened and printable, or left out.
+func TestRefusal(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"error":"invalid_request","error_description":"the request is finished"}`: "invalid_request: the request is finished",
+		`{"error":"over"}`: "over",
+		`{"error":"a\u001b[2Jb\u202ec","error_description":"d\ne"}`: "a?[2Jb?c: d?e",
+		`{"error":"` + strings.Repeat("x", 5000) + `"}`:             strings.Repeat("x", 300),
+		`<html>`: "",
+		`{"error":"` + strings.Repeat("x", 70000) + `"}`: "",
+	} {
+		if got := (fetch.Response{Status: 400, Body: []byte(body)}).Refusal(); got != want {
+			t.Errorf("%.60s: %.80q", body, got)
+		}
+	}
+}

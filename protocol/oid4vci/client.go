@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -131,6 +132,19 @@ func (c *Client) proofs(ctx context.Context, conf Configuration, keys []key.Sign
 	return map[string][]string{ProofJWT: out}, nil
 }
 
+// printable keeps what an issuer says fit for an error, a log and a terminal.
+func printable(s string) string {
+	if len(s) > 300 {
+		s = s[:300]
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
 // parseReply reads the documents out of a credential response.
 func parseReply(resp fetch.Response, max int) ([]string, error) {
 	if resp.Status != 200 {
@@ -139,7 +153,7 @@ func parseReply(resp fetch.Response, max int) ([]string, error) {
 			Description string `json:"error_description"`
 		}
 		if jose.Unmarshal(resp.Body, &e, jose.Limits{Token: 64 << 10}) == nil && e.Error != "" {
-			return nil, &Error{Code: e.Error, Description: e.Description}
+			return nil, &Error{Code: printable(e.Error), Description: printable(e.Description)}
 		}
 		return nil, fmt.Errorf("ask for the document: the issuer answered %d (OpenID4VCI 1.0, 8.3)", resp.Status)
 	}

@@ -189,7 +189,7 @@ func fetchOffer(ctx context.Context, do fetch.Func, uri string) (*Offer, error) 
 		return nil, fmt.Errorf("fetch the credential offer: %w", err)
 	}
 	if resp.Status != 200 {
-		return nil, fmt.Errorf("fetch the credential offer: the issuer answered %d; the offer may be over", resp.Status)
+		return nil, fmt.Errorf("fetch the credential offer: the issuer answered %d %s; the offer may be over (OpenID4VCI 1.0, 4.1.3)", resp.Status, resp.Refusal())
 	}
 	return ParseOffer(resp.Body)
 }

@@ -229,7 +229,7 @@ func (t *Transaction) Open(ctx context.Context, form url.Values, now time.Time) 
 func (t *Transaction) decrypt(ctx context.Context, token string, resp *response) error {
 	jwe, err := jose.ParseJWE(token)
 	if err != nil {
-		return fail(InvalidRequest, "response: %w", err)
+		return fail(InvalidRequest, "response is no JWE (OpenID4VP 1.0, 8.3): %w", err)
 	}
 	priv, err := t.private()
 	if err != nil {

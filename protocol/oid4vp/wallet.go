@@ -100,7 +100,7 @@ func (l Link) Fetch(ctx context.Context, do fetch.Func) (object, walletNonce str
 		return "", "", fmt.Errorf("fetch the request: %w", err)
 	}
 	if resp.Status != 200 {
-		return "", "", fmt.Errorf("fetch the request: the verifier answered %d; the request may be over", resp.Status)
+		return "", "", fmt.Errorf("fetch the request: the verifier answered %d %s; the request may be over (OpenID4VP 1.0, 5.10)", resp.Status, resp.Refusal())
 	}
 	return strings.TrimSpace(string(resp.Body)), walletNonce, nil
 }
@@ -378,14 +378,7 @@ func (r *Request) post(resp response) (fetch.Request, error) {
 // OpenID4VP 1.0, 8.2.
 func ParseResult(resp fetch.Response) (redirectURI string, err error) {
 	if resp.Status != 200 {
-		var e struct {
-			Error       string `json:"error"`
-			Description string `json:"error_description"`
-		}
-		if jose.Unmarshal(resp.Body, &e, jose.Limits{Token: 16 << 10}) == nil && e.Error != "" {
-			return "", fmt.Errorf("the verifier did not accept the answer: %s: %s", e.Error, e.Description)
-		}
-		return "", fmt.Errorf("the verifier did not accept the answer: status %d", resp.Status)
+		return "", fmt.Errorf("the verifier did not accept the answer: %d %s (OpenID4VP 1.0, 8.2)", resp.Status, resp.Refusal())
 	}
 	var ok struct {
 		RedirectURI string `json:"redirect_uri"`
