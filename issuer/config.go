@@ -130,7 +130,7 @@ func (c Config) complete() Config {
 // DemoTenant is the authority of the demonstration. Its register is the file
 // that package demodata writes.
 func DemoTenant() Tenant {
-	return Tenant{ID: "default", Name: "Utopia Registry of Persons", Country: "UT", Source: "registry.csv"}
+	return Tenant{ID: "default", Name: "Utopia Registry of Persons", Country: "UT", Source: "registry.csv", Clients: []Client{demoClient()}}
 }
 
 // demoClient is our own mdoc app as the demonstration's provider vouches for it.

@@ -62,6 +62,12 @@ type Config struct {
 	// from their profile, documents that outlive their signer's certificate.
 	Strict bool `yaml:"strict,omitempty"`
 
+	// WalletLink is the address of a wallet with pages of its own, which the
+	// waiting page offers beside the link that the system opens: the parameters
+	// of the request are put behind it. Optional, only the demonstration has
+	// it: https, or plain http on a name of this machine.
+	WalletLink string `yaml:"walletLink,omitempty"`
+
 	// RequireStatus refuses documents that name status lists of which nothing
 	// could be found out.
 	RequireStatus bool `yaml:"requireStatus,omitempty"`
@@ -160,6 +166,9 @@ func (c Config) Check() error {
 		problem("trust: wanted the https URL of a trust service with its tenant")
 	} else if !loopbackURL(c.URL) && loopbackURL(c.Trust) {
 		problem("trust: the demonstration's trust service is for loopback only")
+	}
+	if c.WalletLink != "" && (!secureURL(c.WalletLink) || strings.ContainsAny(c.WalletLink, "?#")) {
+		problem("walletLink: wanted https, or http to a loopback name, without query or fragment")
 	}
 	if s := strings.ReplaceAll(c.TrustFingerprint, ":", ""); s != "" && (len(s) != 64 || strings.Trim(strings.ToLower(s), "0123456789abcdef") != "") {
 		problem("trustFingerprint: wanted 64 hexadecimal digits")

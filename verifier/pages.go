@@ -99,6 +99,7 @@ type waiting struct {
 	Wants      []wanted
 	Choice     bool
 	Link       template.URL
+	Pages      string       // the same for a wallet that has pages; optional
 	QR         template.URL // data: of the picture; empty if only this device may answer
 	StateURL   string
 	Script     string
@@ -132,6 +133,9 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 		State: o.State, Title: req.Title, Purpose: req.Purpose, Expires: o.Expires, Wants: t.wants(asked),
 		Link:     template.URL(link), // ours: the scheme is not one that templates know
 		StateURL: t.base + "/t/" + o.ID + "/state", Script: t.base + "/wait.js", SameDevice: req.SameDevice,
+	}
+	if _, params, ok := strings.Cut(link, "?"); ok && t.v.config.WalletLink != "" {
+		page.Pages = t.v.config.WalletLink + "?" + params
 	}
 	for _, s := range asked.Sets {
 		page.Choice = page.Choice || len(s.Options) > 1

@@ -18,6 +18,7 @@ import (
 	"github.com/eidos-id/eidos/trust"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/wallet"
+	walletweb "github.com/eidos-id/eidos/wallet/web"
 )
 
 //go:embed config.go
@@ -61,6 +62,8 @@ type Config struct {
 	Monitor monitor.Config `yaml:"monitor,omitempty"`
 	// Wallet configures the mdoc app at the shell.
 	Wallet wallet.Config `yaml:"wallet,omitempty"`
+	// WalletPages configures the mdoc app in a browser on this machine.
+	WalletPages walletweb.Config `yaml:"walletPages,omitempty"`
 }
 
 // TLSConfig names the files of a certificate; they are read again when they change.
@@ -125,7 +128,7 @@ func (c Config) Check() error {
 	}
 	for role, err := range map[string]error{
 		"issuer": c.Issuer.Check(), "provider": c.Provider.Check(), "verifier": c.Verifier.Check(),
-		"trust": c.Trust.Check(), "monitor": c.Monitor.Check(), "wallet": c.Wallet.Check(),
+		"trust": c.Trust.Check(), "monitor": c.Monitor.Check(), "wallet": c.Wallet.Check(), "walletPages": c.WalletPages.Check(),
 	} {
 		add(role, err)
 	}

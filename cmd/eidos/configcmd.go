@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/trust"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/wallet"
+	walletweb "github.com/eidos-id/eidos/wallet/web"
 )
 
 type configCmd struct {
@@ -62,6 +63,7 @@ func configManual() (*manual, error) {
 	for name, source := range map[string]string{
 		"main": configSource, "issuer": issuer.ConfigSource, "provider": provider.ConfigSource, "verifier": verifier.ConfigSource,
 		"trust": trust.ConfigSource, "monitor": monitor.ConfigSource, "wallet": wallet.ConfigSource,
+		"walletweb": walletweb.ConfigSource,
 	} {
 		if err := man.add(name, source); err != nil {
 			return nil, err

@@ -66,8 +66,16 @@ func (c *demoCmd) Run(m *machine) error {
 		return nil
 	}
 	d.invite(c.Data)
-	<-m.ctx.Done()
-	return nil
+	for {
+		select {
+		case link := <-d.link:
+			if !c.JSON {
+				fmt.Fprintf(m.out, "\nAda's phone in one browser, once: %s\n", link)
+			}
+		case <-m.ctx.Done():
+			return nil
+		}
+	}
 }
 
 // demoConfig is the zero configuration, but that a revocation is seen at once:
@@ -86,6 +94,7 @@ type demo struct {
 	phase string // printed last
 
 	servers *running         // all roles
+	link    chan string      // takes the newest link to the pages of Ada's app
 	wallet  *wallet.Wallet   // Ada's phone
 	phone   *house           // what it runs on
 	reader  *verifier.Reader // the shop's reader, a machine of its own
@@ -147,6 +156,7 @@ func (d *demo) step(phase, name string, f func() (detail string, err error)) {
 // play is the life of a mobile document.
 func (d *demo) play(ctx context.Context, cfg Config, dir string) {
 	d.docs = make(map[string]wallet.Document)
+	d.link = make(chan string, 1)
 
 	d.step(phaseInstallation, "start all roles", func() (string, error) { return d.start(ctx, cfg, dir) })
 	d.step(phaseInstallation, "install the mdoc app", func() (string, error) { return d.install(ctx) })
@@ -176,7 +186,9 @@ func (d *demo) invite(dir string) {
 	w := d.m.out
 	fmt.Fprintf(w, "\nAll roles stay up. Their pages:\n")
 	for _, role := range allRoles() {
-		fmt.Fprintf(w, "  %-9s %s/default/\n", role, d.servers.urls[role])
+		if role != roleWallet {
+			fmt.Fprintf(w, "  %-9s %s/default/\n", role, d.servers.urls[role])
+		}
 	}
 	fmt.Fprintf(w, `
 Try it by hand, in a second terminal:
@@ -201,8 +213,23 @@ func offline(context.Context, fetch.Request) (fetch.Response, error) {
 // start brings all roles up.
 func (d *demo) start(ctx context.Context, cfg Config, dir string) (string, error) {
 	var err error
-	if d.servers, err = d.m.start(ctx, cfg, dir, allRoles(), slog.New(slog.DiscardHandler)); err != nil {
+	if d.servers, err = d.m.start(ctx, cfg, dir, cfg.rolesHere([]string{"all"}), slog.New(slog.DiscardHandler), d.invited); err != nil {
 		return "", err
 	}
-	return strings.Join(allRoles(), ", ") + " on " + d.servers.address, nil
+	return strings.Join(cfg.rolesHere([]string{"all"}), ", ") + " on " + d.servers.address, nil
+}
+
+// invited keeps the newest link, until somebody is there to read it.
+func (d *demo) invited(link string) {
+	for {
+		select {
+		case d.link <- link:
+			return
+		default:
+		}
+		select {
+		case <-d.link: // nobody looked at the one before
+		default:
+		}
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/securearea/software"
 	"github.com/eidos-id/eidos/trust"
 	"github.com/eidos-id/eidos/verifier"
+	walletweb "github.com/eidos-id/eidos/wallet/web"
 )
 
 // The roles that serve, in the order in which they start.
@@ -31,10 +32,11 @@ const (
 	roleIssuer   = "issuer"
 	roleVerifier = "verifier"
 	roleMonitor  = "monitor"
+	roleWallet   = "wallet" // the app's pages
 )
 
 func allRoles() []string {
-	return []string{roleTrust, roleProvider, roleIssuer, roleVerifier, roleMonitor}
+	return []string{roleTrust, roleProvider, roleIssuer, roleVerifier, roleMonitor, roleWallet}
 }
 
 // walletRedirect is where the mdoc app at the shell waits for the browser. The
@@ -51,6 +53,7 @@ type house struct {
 	log   *slog.Logger
 	now   func() time.Time
 
+	invite  func(link string) // tells the holder how to get to the app's pages
 	closers []func() error
 }
 
@@ -59,7 +62,7 @@ type house struct {
 func newHouse(cfg Config, dir, port string, log *slog.Logger, now func() time.Time) (*house, error) {
 	for role, u := range map[string]*string{
 		roleTrust: &cfg.Trust.URL, roleProvider: &cfg.Provider.URL, roleIssuer: &cfg.Issuer.URL,
-		roleVerifier: &cfg.Verifier.URL, roleMonitor: &cfg.Monitor.URL,
+		roleVerifier: &cfg.Verifier.URL, roleMonitor: &cfg.Monitor.URL, roleWallet: &cfg.WalletPages.URL,
 	} {
 		if *u == "" {
 			*u = "http://" + role + ".localhost:" + port
@@ -70,6 +73,9 @@ func newHouse(cfg Config, dir, port string, log *slog.Logger, now func() time.Ti
 	}
 	if cfg.Wallet.RedirectURI == "" {
 		cfg.Wallet.RedirectURI = walletRedirect
+	}
+	if cfg.WalletPages.Provider == "" {
+		cfg.WalletPages.Provider = cfg.Provider.URL + "/default"
 	}
 	if cfg.Verifier.Trust == "" {
 		cfg.Verifier.Trust, cfg.Verifier.TrustFingerprint = cfg.TrustService, cfg.TrustFingerprint
@@ -106,6 +112,8 @@ func (h *house) url(role string) string {
 		return h.cfg.Issuer.URL
 	case roleVerifier:
 		return h.cfg.Verifier.URL
+	case roleWallet:
+		return h.cfg.WalletPages.URL
 	}
 	return h.cfg.Monitor.URL
 }
@@ -217,6 +225,13 @@ func (h *house) service(ctx context.Context, role string) (*service, error) {
 		}
 		return &service{name: role, handler: mon.Handler(), drain: mon.Drain, run: []func(context.Context) error{mon.Run}}, nil
 	}
+	if role == roleWallet {
+		a, err := h.pages(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return &service{name: role, handler: a.Handler(), drain: a.Drain, run: []func(context.Context) error{a.Run}}, nil
+	}
 	return nil, usage("%q is no role", role)
 }
 
@@ -252,6 +267,7 @@ func (h *house) demoRegister() error {
 	}
 	t := issuer.DemoTenant()
 	t.Source = filepath.Join(dir, demodata.Register)
+	t.Clients[0].RedirectURIs = append(t.Clients[0].RedirectURIs, h.cfg.WalletPages.URL+walletweb.CallbackPath)
 	h.cfg.Issuer.Tenants = []issuer.Tenant{t}
 	return nil
 }

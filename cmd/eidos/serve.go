@@ -21,7 +21,7 @@ import (
 )
 
 type serveCmd struct {
-	Role   []string `arg:"" enum:"all,issuer,provider,verifier,trust,monitor" help:"all, or some of issuer, provider, verifier, trust, monitor."`
+	Role   []string `arg:"" enum:"all,issuer,provider,verifier,trust,monitor,wallet" help:"all, or some of issuer, provider, verifier, trust, monitor, wallet."`
 	Config string   `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
 	Listen string   `placeholder:"ADDR" help:"Listen here instead of where the configuration says; port 0 takes a free one."`
 	Data   string   `default:"${data}" type:"path" help:"Folder of databases and keys."`
@@ -37,11 +37,10 @@ func (c *serveCmd) Run(m *machine) error {
 	if c.Listen != "" {
 		cfg.Listen = c.Listen
 	}
-	roles := allRoles()
-	if !slices.Contains(c.Role, "all") {
-		roles = slices.DeleteFunc(roles, func(r string) bool { return !slices.Contains(c.Role, r) })
+	invite := func(link string) {
+		fmt.Fprintf(m.err, "The wallet opens in one browser with this link, once:\n\n  %s\n\n", link)
 	}
-	s, err := m.start(m.ctx, cfg, c.Data, roles, newLogger(m, c.Log))
+	s, err := m.start(m.ctx, cfg, c.Data, cfg.rolesHere(c.Role), newLogger(m, c.Log), invite)
 	if err != nil {
 		return err
 	}
@@ -73,8 +72,8 @@ type running struct {
 }
 
 // start opens roles, serves them, and returns when they are ready: listening,
-// and knowing whom to trust.
-func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []string, log *slog.Logger) (*running, error) {
+// and knowing whom to trust. invite is told each link that opens the app's pages.
+func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []string, log *slog.Logger, invite func(link string)) (*running, error) {
 	if err := cfg.inOrder(); err != nil {
 		return nil, err
 	}
@@ -92,6 +91,10 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 	h, err := newHouse(cfg, dir, port, log, m.now)
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
+	}
+	h.invite = invite
+	if len(h.cfg.Verifier.Tenants) == 0 && h.cfg.Verifier.WalletLink == "" && slices.Contains(roles, roleWallet) {
+		h.cfg.Verifier.WalletLink = h.cfg.WalletPages.URL + "/request" // the demonstration's website knows the demonstration's app
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
@@ -154,7 +157,7 @@ func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Liste
 // belongs to another machine may not be there yet: the loops try again.
 func (r *running) meet(ctx context.Context, services []*service) {
 	patience := 300 * time.Millisecond
-	if len(services) == len(allRoles()) {
+	if len(services) == len(r.house.cfg.rolesHere([]string{"all"})) {
 		patience = 5 * time.Second // everybody is here
 	}
 	for _, s := range services { // trust is the first of allRoles
