@@ -17,10 +17,47 @@ import (
 // DefaultBodyLimit is for requests that carry no documents: 64 KiB.
 const DefaultBodyLimit = 64 << 10
 
+// maxHeld bounds the bodies that the requests of a handler hold in memory
+// together, as far as they are larger than DefaultBodyLimit: 48 MiB.
+const maxHeld = 48 << 20
+
+var errBusy = errors.New("too many large requests at once")
+
+// heldBody counts what is read of a body against maxHeld, from the byte on at
+// which it is larger than other requests may be. A slow client counts with what
+// it has sent, not with what it announces.
+type heldBody struct {
+	io.Reader
+	request *request
+	size    int64
+}
+
+// Read implements io.Reader.
+func (b *heldBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.size += int64(n)
+	if more := min(int64(n), b.size-DefaultBodyLimit); more > 0 {
+		b.request.held += more
+		if b.request.all.Add(more) > maxHeld {
+			return n, errBusy
+		}
+	}
+	return n, err
+}
+
 // ReadBody reads the whole body of a request of at most limit bytes. Its
-// errors are *Error: 413 if it is larger, 400 if it breaks off.
+// errors are *Error: 413 if it is larger, 400 if it breaks off, 503 if the
+// requests of the handler below Wrap hold too much already.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(limit)))
+	var from io.Reader = http.MaxBytesReader(w, r.Body, int64(limit))
+	if rq, ok := r.Context().Value(requestKey{}).(*request); ok && limit > DefaultBodyLimit {
+		from = &heldBody{Reader: from, request: rq}
+	}
+	body, err := io.ReadAll(from)
+	if errors.Is(err, errBusy) {
+		w.Header().Set("Retry-After", "2")
+		return nil, &Error{Status: http.StatusServiceUnavailable, Message: "There is too much to do at the moment. Please try again.", Err: err}
+	}
 	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return nil, Errorf(http.StatusRequestEntityTooLarge, "The request is larger than %d bytes.", limit)
 	}

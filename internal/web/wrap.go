@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,8 +31,10 @@ func Wrap(h http.Handler, o WrapOptions) http.Handler {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	assets := assetHandler()
+	var all atomic.Int64
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rq := &request{reference: rand.Text()[:12], log: o.Log.With("role", o.Role)}
+		rq := &request{reference: rand.Text()[:12], log: o.Log.With("role", o.Role), all: &all}
+		defer func() { all.Add(-rq.held) }()
 		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, rq))
 		setSecurityHeaders(w.Header(), o.HTTPS)
 		if strings.HasPrefix(r.URL.Path, assetPrefix) {
@@ -76,6 +79,8 @@ type requestKey struct{}
 type request struct {
 	reference string
 	log       *slog.Logger
+	held      int64         // bytes of its body that count against maxHeld
+	all       *atomic.Int64 // the same of all requests of the handler
 }
 
 // Reference returns the id by which the log knows the request of this context,
