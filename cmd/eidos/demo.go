@@ -50,6 +50,7 @@ func (c *demoCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
+	m.keep = keep
 	d := &demo{m: m, json: c.JSON, keep: keep, ok: true}
 	defer d.close()
 	if !c.JSON {

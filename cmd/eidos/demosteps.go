@@ -27,7 +27,7 @@ func (d *demo) install(ctx context.Context) (string, error) {
 	var err error
 	h := *d.servers.house // the same addresses and clock
 	h.closers = nil
-	h.fetch = d.keep.fetch("wallet", h.fetch)
+	h.fetch = d.keep.fetch("wallet", h.network)
 	d.phone = &h
 	if d.wallet, err = h.wallet(ctx, wallet.AutoApprove{}); err != nil {
 		return "", err
@@ -90,7 +90,7 @@ func (d *demo) acceptInBrowser(ctx context.Context, offering string) (string, er
 	if err != nil {
 		return "", err
 	}
-	b := &scriptedBrowser{fetch: d.keep.fetch("browser", d.servers.house.fetch)}
+	b := &scriptedBrowser{fetch: d.keep.fetch("browser", d.servers.house.network)}
 	return d.accept(ctx, offering, o.Link, wallet.AcceptOptions{Browser: func(ctx context.Context, page string) (string, error) {
 		return b.identify(ctx, page, holder, code)
 	}})
@@ -122,7 +122,7 @@ func (d *demo) pack(ctx context.Context) (string, error) {
 	}
 	h := *d.servers.house
 	h.closers = nil
-	v, err := h.verifier(ctx, d.keep.fetch("reader", h.fetch))
+	v, err := h.verifier(ctx, d.keep.fetch("reader", h.network))
 	if err != nil {
 		return "", errors.Join(err, h.close())
 	}

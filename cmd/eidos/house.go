@@ -47,11 +47,12 @@ const walletRedirect = "http://127.0.0.1:8423/authorized"
 // directory, the way to the network and the clock. Roles hand each other
 // nothing in here; each opens its own database, keys and trust anchors.
 type house struct {
-	cfg   Config
-	dir   string
-	fetch fetch.Func
-	log   *slog.Logger
-	now   func() time.Time
+	cfg     Config
+	dir     string
+	fetch   fetch.Func // of the roles
+	network fetch.Func // what fetch goes through, for those who keep their messages apart
+	log     *slog.Logger
+	now     func() time.Time
 
 	invite  func(link string) // tells the holder how to get to the app's pages
 	closers []func() error
@@ -98,7 +99,7 @@ func newHouse(cfg Config, dir, port string, log *slog.Logger, now func() time.Ti
 	if err != nil {
 		return nil, err
 	}
-	return &house{cfg: cfg, dir: dir, fetch: do, log: log, now: now}, nil
+	return &house{cfg: cfg, dir: dir, fetch: do, network: do, log: log, now: now}, nil
 }
 
 // url is the public origin of a role.

@@ -30,6 +30,7 @@ type machine struct {
 	err    io.Writer
 	getenv func(string) string
 	now    func() time.Time
+	keep   *keeper // what crosses the wires, for demo --keep; nil keeps nothing
 }
 
 // run is the program: it returns the exit status.

@@ -92,6 +92,7 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	h.fetch = m.keep.fetch("roles", h.network)
 	h.invite = invite
 	if len(h.cfg.Verifier.Tenants) == 0 && h.cfg.Verifier.WalletLink == "" && slices.Contains(roles, roleWallet) {
 		h.cfg.Verifier.WalletLink = h.cfg.WalletPages.URL + "/request" // the demonstration's website knows the demonstration's app
