@@ -2,15 +2,11 @@ package issuer
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/doctype"
-	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/protocol/oauth"
 )
@@ -93,20 +89,13 @@ const defaultURL = "http://issuer.localhost:8080"
 
 // complete returns the configuration with everything filled in that was left out.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = defaultURL
-	}
+	conf.Default(&c.URL, defaultURL)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{DemoTenant()}
 	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.OfferLifetime, 24 * time.Hour}, {&c.StatusLifetime, 24 * time.Hour}, {&c.StatusTTL, 5 * time.Minute}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	conf.Default(&c.OfferLifetime, 24*time.Hour)
+	conf.Default(&c.StatusLifetime, 24*time.Hour)
+	conf.Default(&c.StatusTTL, 5*time.Minute)
 	if c.BatchesPerToken == 0 {
 		c.BatchesPerToken = 4
 	}
@@ -142,94 +131,63 @@ func demoClient() Client {
 
 // Check reports everything that is wrong with the configuration, at once.
 func (c Config) Check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	var p conf.Problems
 	given := c.Tenants
 	c = c.complete()
-	u, err := url.Parse(c.URL)
-	switch {
-	case oauth.CheckIssuer(c.URL) != nil:
-		problem("url: %w", oauth.CheckIssuer(c.URL))
-	case err != nil || u.Path != "":
-		problem("url: wanted an origin without path or trailing slash")
-	case !loopback(u.Host):
-		problems = append(problems, noDemo(given, c.URL)...)
+	demo := ""
+	if len(given) == 0 {
+		demo = "say who issues"
 	}
-	switch {
-	case c.OfferLifetime < time.Minute || c.OfferLifetime > 90*24*time.Hour:
-		problem("offerLifetime: wanted 1 minute to 90 days")
-	case c.StatusLifetime < time.Minute || c.StatusLifetime > 30*24*time.Hour:
-		problem("statusLifetime: wanted 1 minute to 30 days")
-	case c.StatusTTL < time.Second || c.StatusTTL > c.StatusLifetime:
-		problem("statusTTL: wanted 1 second to statusLifetime")
-	case c.BatchesPerToken < 1 || c.BatchesPerToken > 100:
-		problem("batchesPerToken: wanted 1 to 100")
+	p.Site(c.URL, demo)
+	if !conf.Loopback(c.URL) {
+		noDemo(&p, given)
+	}
+	p.Within("offerLifetime", c.OfferLifetime, time.Minute, 90*24*time.Hour)
+	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
+	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
+	if c.BatchesPerToken < 1 || c.BatchesPerToken > 100 {
+		p.Add("batchesPerToken: wanted 1 to 100")
 	}
 	types, err := loadTypes(c.Types)
 	if err != nil {
-		problem("types: %w", err)
+		p.AddError("types", err)
 		types = doctype.Builtin()
 	}
-	seen := map[string]bool{}
-	for i, t := range c.Tenants {
-		if seen[t.ID] {
-			problem("tenants[%d].id: given twice", i)
-		}
-		seen[t.ID] = true
-		if err := t.check(types); err != nil {
-			problem("tenants[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(problems...)
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, func(t Tenant) error { return t.check(types) })
+	return p.Err()
 }
 
 // noDemo names what would be taken from the demonstration, which is for
 // loopback only.
-func noDemo(tenants []Tenant, url string) []error {
-	if len(tenants) == 0 {
-		return []error{fmt.Errorf("tenants: the demonstration authority is for loopback only; say who issues at %s", url)}
-	}
-	var problems []error
+func noDemo(p *conf.Problems, tenants []Tenant) {
 	for i, t := range tenants {
 		if len(t.Offerings) == 0 {
-			problems = append(problems, fmt.Errorf("tenants[%d].offerings: those of the demonstration are for loopback only; say what is issued", i))
+			p.Add("tenants[%d].offerings: those of the demonstration are for loopback only; say what is issued", i)
 		}
 		if len(t.Clients) == 0 {
-			problems = append(problems, fmt.Errorf("tenants[%d].clients: that of the demonstration is for loopback only; say which apps get documents", i))
+			p.Add("tenants[%d].clients: that of the demonstration is for loopback only; say which apps get documents", i)
 		}
 	}
-	return problems
 }
 
 func (t Tenant) check(types *doctype.Catalogue) error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if !isTenant(t.ID) {
-		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
-	}
-	if t.Name == "" || len(t.Name) > 48 {
-		problem("name: wanted 1 to 48 bytes")
-	}
-	if len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		problem("country: wanted two upper-case letters of ISO 3166-1")
-	}
+	var p conf.Problems
+	p.Length("name", t.Name, 48)
+	p.Country("country", t.Country)
 	if t.Source == "" {
-		problem("source: wanted the path of a register")
+		p.Add("source: wanted the path of a register")
 	}
-	if _, err := t.offerings(types); err != nil {
-		problem("offerings: %w", err)
-	}
+	_, err := t.offerings(types)
+	p.AddError("offerings", err)
 	seen := map[string]bool{}
 	for _, c := range t.Clients {
 		if seen[c.ID] {
-			problem("clients: %.80q given twice", c.ID)
+			p.Add("clients: %.80q given twice", c.ID)
 		}
 		seen[c.ID] = true
-		if err := c.registration().Check(); err != nil {
-			problem("clients: %w", err)
-		}
+		p.AddError("clients", c.registration().Check())
 	}
-	return errors.Join(problems...)
+	return p.Err()
 }
 
 func (c Client) registration() oauth.Registration {
@@ -254,16 +212,4 @@ func (t Tenant) offerings(types *doctype.Catalogue) (map[string]offering.Offerin
 		all[o.ID] = o
 	}
 	return all, nil
-}
-
-func isTenant(s string) bool {
-	return s != "" && len(s) <= 32 && s[0] >= 'a' && s[0] <= 'z' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-func loopback(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	return web.IsLoopbackName(strings.Trim(host, "[]"))
 }

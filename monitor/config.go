@@ -2,14 +2,10 @@ package monitor
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
-	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/internal/conf"
 )
 
 // ConfigSource is this file: the manual of the configuration is made of its
@@ -97,114 +93,58 @@ func DemoTargets(issuer, provider, verifier, trust string) []Target {
 
 // complete returns the configuration with everything filled in that was left out.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = defaultURL
-	}
+	conf.Default(&c.URL, defaultURL)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: "default", Name: "Demonstration", Targets: DemoTargets("http://issuer.localhost:8080",
 			"http://provider.localhost:8080", "http://verifier.localhost:8080", "http://trust.localhost:8080")}}
 	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.Every, time.Minute}, {&c.Warn, 30 * 24 * time.Hour}, {&c.Alarm, 7 * 24 * time.Hour}, {&c.Keep, 90 * 24 * time.Hour}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	conf.Default(&c.Every, time.Minute)
+	conf.Default(&c.Warn, 30*24*time.Hour)
+	conf.Default(&c.Alarm, 7*24*time.Hour)
+	conf.Default(&c.Keep, 90*24*time.Hour)
 	return c
 }
 
 // Check reports everything that is wrong with the configuration, at once.
 func (c Config) Check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	demo := len(c.Tenants) == 0
+	var p conf.Problems
+	demo := ""
+	if len(c.Tenants) == 0 {
+		demo = "say what to watch"
+	}
 	c = c.complete()
-	if err := checkOrigin(c.URL); err != nil {
-		problem("url: %w", err)
-	} else if demo && !loopback(c.URL) {
-		problem("tenants: the demonstration's roles are on loopback; say what to watch from %s", c.URL)
-	}
-	if c.Every < time.Second || c.Every > 24*time.Hour {
-		problem("every: %v is not 1 second to 24 hours", c.Every)
-	}
+	p.Site(c.URL, demo)
+	p.Within("every", c.Every, time.Second, 24*time.Hour)
 	if c.Alarm < time.Hour || c.Warn < c.Alarm || c.Warn > 365*24*time.Hour {
-		problem("warn and alarm: wanted 1 hour to 365 days, the warning first")
+		p.Add("warn and alarm: wanted 1 hour to 365 days, the warning first")
 	}
 	if c.Keep < 24*time.Hour {
-		problem("keep: wanted at least a day")
+		p.Add("keep: wanted at least a day")
 	}
-	seen := map[string]bool{}
-	for i, t := range c.Tenants {
-		if seen[t.ID] {
-			problem("tenants[%d].id: %q given twice", i, t.ID)
-		}
-		seen[t.ID] = true
-		if err := t.check(); err != nil {
-			problem("tenants[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(problems...)
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, Tenant.check)
+	return p.Err()
 }
 
 func (t Tenant) check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if !isTenant(t.ID) {
-		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
-	}
-	if t.Name == "" || len(t.Name) > 64 {
-		problem("name: wanted 1 to 64 bytes")
-	}
+	var p conf.Problems
+	p.Length("name", t.Name, 64)
 	seen := map[string]bool{}
 	for i, g := range t.Targets {
 		if g.Name == "" || len(g.Name) > 64 || seen[g.Name] {
-			problem("targets[%d].name: wanted 1 to 64 bytes, each name once", i)
+			p.Add("targets[%d].name: wanted 1 to 64 bytes, each name once", i)
 		}
 		seen[g.Name] = true
-		if err := checkOrigin(g.URL); err != nil {
-			problem("targets[%d].url: %w", i, err)
-		}
+		p.AddError(fmt.Sprintf("targets[%d].url", i), conf.Origin(g.URL))
 		for _, id := range g.Tenants {
-			if !isTenant(id) {
-				problem("targets[%d].tenants: %.40q is not the name of one", i, id)
+			if !conf.IsTenant(id) {
+				p.Add("targets[%d].tenants: %.40q is not the name of one", i, id)
 			}
 		}
 		for _, w := range g.Watch {
 			if w != WatchCertificates && w != WatchStatus && w != WatchTrust {
-				problem("targets[%d].watch: %.40q is not certificates, status or trust", i, w)
+				p.Add("targets[%d].watch: %.40q is not certificates, status or trust", i, w)
 			}
 		}
 	}
-	return errors.Join(problems...)
-}
-
-func isTenant(s string) bool {
-	return s != "" && len(s) <= 32 && s[0] >= 'a' && s[0] <= 'z' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
-}
-
-// checkOrigin accepts https://host and, for loopback names, http://host.
-func checkOrigin(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return errors.New("wanted an origin without path or trailing slash")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(s)):
-		return errors.New("wanted https; http is for loopback names only")
-	}
-	return nil
-}
-
-// loopback reports whether an origin is on this machine by its name.
-func loopback(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	host, _, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		host = u.Host
-	}
-	return web.IsLoopbackName(strings.Trim(host, "[]"))
+	return p.Err()
 }

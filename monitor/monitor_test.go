@@ -331,13 +331,13 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for want, c := range map[string]Config{
-		"on loopback": {URL: "https://monitor.example"},
-		"every":       {Every: time.Millisecond},
-		"warn and":    {Warn: time.Hour, Alarm: day},
-		"watch":       {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site, Watch: []string{"weather"}}}}}},
-		"url":         {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: "http://example.com"}}}}},
-		"each name":   {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site}, {Name: "x", URL: site}}}}},
-		"tenants: \"": {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site, Tenants: []string{"../x"}}}}}},
+		"loopback only": {URL: "https://monitor.example"},
+		"every":         {Every: time.Millisecond},
+		"warn and":      {Warn: time.Hour, Alarm: day},
+		"watch":         {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site, Watch: []string{"weather"}}}}}},
+		"url":           {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: "http://example.com"}}}}},
+		"each name":     {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site}, {Name: "x", URL: site}}}}},
+		"tenants: \"":   {Tenants: []Tenant{{ID: "a", Name: "A", Targets: []Target{{Name: "x", URL: site, Tenants: []string{"../x"}}}}}},
 	} {
 		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

@@ -43,7 +43,7 @@ func (m *Monitor) routes() http.Handler {
 		return nil
 	})
 	mux.Handle("GET /metrics", web.ErrFunc(m.serveMetrics))
-	return web.Wrap(mux, web.WrapOptions{Log: m.log, Role: "monitor", HTTPS: !loopback(m.config.URL)})
+	return web.Wrap(mux, web.WrapOptions{Log: m.log, Role: "monitor", HTTPS: strings.HasPrefix(m.config.URL, "https:")})
 }
 
 // group is what is known of one target, for the page.

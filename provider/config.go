@@ -2,14 +2,10 @@ package provider
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
-	"fmt"
-	"net"
 	"net/url"
-	"strings"
 	"time"
 
-	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/protocol/attestation"
 )
 
@@ -83,111 +79,48 @@ const defaultURL = "http://provider.localhost:8080"
 
 // complete returns the configuration with everything filled in that was left out.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = defaultURL
-	}
+	conf.Default(&c.URL, defaultURL)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: "default", Name: "eidos wallet", Organization: "eidos demonstration", ClientID: "eidos-wallet"}}
 	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&c.AttestationLifetime, 12 * time.Hour}, {&c.KeyAttestationLifetime, 24 * time.Hour},
-		{&c.StatusPeriod, 400 * 24 * time.Hour}, {&c.StatusLifetime, 24 * time.Hour}, {&c.StatusTTL, 5 * time.Minute},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	conf.Default(&c.AttestationLifetime, 12*time.Hour)
+	conf.Default(&c.KeyAttestationLifetime, 24*time.Hour)
+	conf.Default(&c.StatusPeriod, 400*24*time.Hour)
+	conf.Default(&c.StatusLifetime, 24*time.Hour)
+	conf.Default(&c.StatusTTL, 5*time.Minute)
 	return c
 }
 
 // Check reports everything that is wrong with the configuration, at once.
 func (c Config) Check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	demo := len(c.Tenants) == 0
+	var p conf.Problems
+	demo := ""
+	if len(c.Tenants) == 0 {
+		demo = "say which products are vouched for"
+	}
 	c = c.complete()
-	if err := checkOrigin(c.URL); err != nil {
-		problem("url: %w", err)
-	} else if demo && !loopback(c.URL) {
-		problem("tenants: the demonstration's app is for loopback only; say which products are vouched for at %s", c.URL)
-	}
-	for _, d := range []struct {
-		name             string
-		value, low, high time.Duration
-	}{
-		{"attestationLifetime", c.AttestationLifetime, time.Minute, attestation.MaxInstanceLifetime - time.Second},
-		{"keyAttestationLifetime", c.KeyAttestationLifetime, time.Minute, 30 * 24 * time.Hour},
-		{"statusPeriod", c.StatusPeriod, 24 * time.Hour, 10 * 365 * 24 * time.Hour},
-		{"statusLifetime", c.StatusLifetime, time.Minute, 30 * 24 * time.Hour},
-		{"statusTTL", c.StatusTTL, time.Second, c.StatusLifetime},
-	} {
-		if d.value < d.low || d.value > d.high {
-			problem("%s: %v is not %v to %v", d.name, d.value, d.low, d.high)
-		}
-	}
-	seen := map[string]bool{}
-	for i, t := range c.Tenants {
-		if seen[t.ID] {
-			problem("tenants[%d].id: %q given twice", i, t.ID)
-		}
-		seen[t.ID] = true
-		if err := t.check(); err != nil {
-			problem("tenants[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(problems...)
+	p.Site(c.URL, demo)
+	p.Within("attestationLifetime", c.AttestationLifetime, time.Minute, attestation.MaxInstanceLifetime-time.Second)
+	p.Within("keyAttestationLifetime", c.KeyAttestationLifetime, time.Minute, 30*24*time.Hour)
+	p.Within("statusPeriod", c.StatusPeriod, 24*time.Hour, 10*365*24*time.Hour)
+	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
+	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, Tenant.check)
+	return p.Err()
 }
 
 func (t Tenant) check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if t.ID == "" || len(t.ID) > 32 || t.ID[0] < 'a' || t.ID[0] > 'z' ||
-		strings.Trim(t.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
+	var p conf.Problems
+	p.Length("name", t.Name, 48)
+	p.Length("organization", t.Organization, 48)
+	if t.Country != "" {
+		p.Country("country", t.Country)
 	}
-	for _, s := range []struct{ name, value string }{{"name", t.Name}, {"organization", t.Organization}} {
-		if s.value == "" || len(s.value) > 48 {
-			problem("%s: wanted 1 to 48 bytes", s.name)
-		}
-	}
-	if t.Country != "" && (len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
-		problem("country: wanted two upper-case letters of ISO 3166-1")
-	}
-	if t.ClientID == "" || len(t.ClientID) > 256 {
-		problem("clientID: wanted 1 to 256 bytes")
-	}
+	p.Length("clientID", t.ClientID, 256)
 	for _, l := range []struct{ name, value string }{{"link", t.Link}, {"support", t.Support}, {"revokeLink", t.RevokeLink}} {
 		if u, err := url.Parse(l.value); l.value != "" && (err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
-			problem("%s: wanted the address of a page", l.name)
+			p.Add("%s: wanted the address of a page", l.name)
 		}
 	}
-	return errors.Join(problems...)
-}
-
-// checkOrigin accepts https://host and, for loopback names, http://host.
-func checkOrigin(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return errors.New("wanted an origin without path or trailing slash")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(s)):
-		return errors.New("wanted https; http is for loopback names only")
-	}
-	return nil
-}
-
-// loopback reports whether an origin is on this machine by its name.
-func loopback(origin string) bool {
-	u, err := url.Parse(origin)
-	if err != nil {
-		return false
-	}
-	host, _, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		host = u.Host
-	}
-	return web.IsLoopbackName(strings.Trim(host, "[]"))
+	return p.Err()
 }

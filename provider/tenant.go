@@ -3,6 +3,7 @@ package provider
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func (p *Provider) routes() http.Handler {
 	get("GET /{tenant}/ca.cer", (*tenant).serveCA)
 	get("GET /{tenant}/certificates", (*tenant).serveCertificates)
 	get("GET /.well-known/eidos-provider/{tenant}", (*tenant).serveMetadata)
-	return web.Wrap(mux, web.WrapOptions{Log: p.log, Role: "provider", HTTPS: !loopback(p.config.URL)})
+	return web.Wrap(mux, web.WrapOptions{Log: p.log, Role: "provider", HTTPS: strings.HasPrefix(p.config.URL, "https:")})
 }
 
 // metadata is what /.well-known/eidos-provider/{tenant} says. No standard

@@ -70,7 +70,7 @@ type Verdict struct {
 
 // Options tune a Fetcher.
 type Options struct {
-	Skew      time.Duration // by how much clocks may differ
+	Skew      time.Duration // by how much clocks may differ; a minute if zero
 	MaxTTL    time.Duration // the longest a copy is used unasked, whatever its ttl; 24 h if zero
 	MaxCopies int           // how many lists are kept; 256 if zero
 }
@@ -110,6 +110,9 @@ type entry struct {
 // NewFetcher returns a Fetcher that fetches through f, or only answers from
 // preloaded copies if f is nil.
 func NewFetcher(f fetch.Func, trust Trust, o Options) *Fetcher {
+	if o.Skew == 0 {
+		o.Skew = time.Minute
+	}
 	if o.MaxTTL <= 0 {
 		o.MaxTTL = defaultTTL
 	}

@@ -159,7 +159,7 @@ func TestFetcherOffline(t *testing.T) {
 	if c, ok := r.Find("freshness"); !ok || c.Outcome != check.Warn {
 		t.Errorf("staleness is not reported:\n%v", r)
 	}
-	if v, r = f.Check(t.Context(), ask(7, true), start.Add(24*time.Hour)); v.Outcome != statuslist.Unknown || !r.OK() {
+	if v, r = f.Check(t.Context(), ask(7, true), start.Add(24*time.Hour+time.Minute)); v.Outcome != statuslist.Unknown || !r.OK() {
 		t.Errorf("expired copy: %+v\n%v", v, r)
 	}
 }

@@ -2,15 +2,11 @@ package trust
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
 	"fmt"
-	"net"
-	"net/url"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/trustlist"
-	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/internal/conf"
 )
 
 // ConfigSource is this file: the manual of the configuration is made of its
@@ -107,134 +103,64 @@ func DemoSources(issuer, provider, verifier string) []Source {
 
 // complete returns the configuration with everything filled in that was left out.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = defaultURL
-	}
+	conf.Default(&c.URL, defaultURL)
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: "default", Name: "Utopia Trust Service", Country: "UT", Sources: DemoSources(
 			"http://issuer.localhost:8080", "http://provider.localhost:8080", "http://verifier.localhost:8080")}}
 	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{{&c.Every, 15 * time.Minute}, {&c.Lifetime, 7 * 24 * time.Hour}, {&c.MaxAge, 5 * time.Minute}} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	conf.Default(&c.Every, 15*time.Minute)
+	conf.Default(&c.Lifetime, 7*24*time.Hour)
+	conf.Default(&c.MaxAge, 5*time.Minute)
 	return c
 }
 
 // Check reports everything that is wrong with the configuration, at once.
 func (c Config) Check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	demo := len(c.Tenants) == 0
+	var p conf.Problems
+	demo := ""
+	if len(c.Tenants) == 0 {
+		demo = "say whom to list"
+	}
 	c = c.complete()
-	if err := checkOrigin(c.URL); err != nil {
-		problem("url: %w", err)
-	} else if demo && !loopback(c.URL) {
-		problem("tenants: the demonstration's lists are for loopback only; say whom to list at %s", c.URL)
-	}
-	for _, d := range []struct {
-		name             string
-		value, low, high time.Duration
-	}{
-		{"every", c.Every, time.Second, 24 * time.Hour},
-		{"lifetime", c.Lifetime, time.Minute, 90 * 24 * time.Hour},
-		{"maxAge", c.MaxAge, time.Second, c.Lifetime / 4},
-	} {
-		if d.value < d.low || d.value > d.high {
-			problem("%s: %v is not %v to %v", d.name, d.value, d.low, d.high)
-		}
-	}
-	seen := map[string]bool{}
-	for i, t := range c.Tenants {
-		if seen[t.ID] {
-			problem("tenants[%d].id: %q given twice", i, t.ID)
-		}
-		seen[t.ID] = true
-		if err := t.check(); err != nil {
-			problem("tenants[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(problems...)
+	p.Site(c.URL, demo)
+	p.Within("every", c.Every, time.Second, 24*time.Hour)
+	p.Within("lifetime", c.Lifetime, time.Minute, 90*24*time.Hour)
+	p.Within("maxAge", c.MaxAge, time.Second, c.Lifetime/4)
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, Tenant.check)
+	return p.Err()
 }
 
 func (t Tenant) check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if t.ID == "" || len(t.ID) > 32 || t.ID[0] < 'a' || t.ID[0] > 'z' ||
-		strings.Trim(t.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
-	}
-	if t.Name == "" || len(t.Name) > 48 {
-		problem("name: wanted 1 to 48 bytes")
-	}
-	if len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		problem("country: wanted two upper-case letters of ISO 3166-1")
-	}
+	var p conf.Problems
+	p.Length("name", t.Name, 48)
+	p.Country("country", t.Country)
 	seen := map[string]bool{}
 	for i, s := range t.Sources {
 		if seen[s.Name] {
-			problem("sources[%d].name: %q given twice", i, s.Name)
+			p.Add("sources[%d].name: %q given twice", i, s.Name)
 		}
 		seen[s.Name] = true
-		if err := s.check(); err != nil {
-			problem("sources[%d]: %w", i, err)
-		}
+		p.AddError(fmt.Sprintf("sources[%d]", i), s.check())
 	}
-	return errors.Join(problems...)
+	return p.Err()
 }
 
 func (s Source) check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if s.Name == "" || len(s.Name) > 64 {
-		problem("name: wanted 1 to 64 bytes")
-	}
+	var p conf.Problems
+	p.Length("name", s.Name, 64)
 	if !s.Purpose.Known() || s.Purpose == trustlist.TrustList {
-		problem("purpose: %q is not issuer, reader, verifier, wallet-provider or status", s.Purpose)
+		p.Add("purpose: %q is not issuer, reader, verifier, wallet-provider or status", s.Purpose)
 	}
-	u, err := url.Parse(s.URL)
-	if err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(s.URL)) {
-		problem("url: wanted an https address; http is for loopback names only")
-	}
+	p.AddError("url", conf.Address(s.URL))
 	if (s.Purpose == trustlist.Issuer) != (len(s.DocTypes) > 0) {
-		problem("docTypes: issuers need some, others have none")
+		p.Add("docTypes: issuers need some, others have none")
 	}
-	if _, err := fingerprint(s.Fingerprint); err != nil {
-		problem("fingerprint: %w", err)
-	}
+	_, err := fingerprint(s.Fingerprint)
+	p.AddError("fingerprint", err)
 	switch s.LoA {
 	case "", "low", "substantial", "high":
 	default:
-		problem("loa: wanted low, substantial or high")
+		p.Add("loa: wanted low, substantial or high")
 	}
-	return errors.Join(problems...)
-}
-
-// checkOrigin accepts https://host and, for loopback names, http://host.
-func checkOrigin(s string) error {
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		return errors.New("wanted an origin without path or trailing slash")
-	case u.Scheme != "https" && !(u.Scheme == "http" && loopback(s)):
-		return errors.New("wanted https; http is for loopback names only")
-	}
-	return nil
-}
-
-// loopback reports whether an address is on this machine by its name.
-func loopback(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	host, _, err := net.SplitHostPort(u.Host)
-	if err != nil {
-		host = u.Host
-	}
-	return web.IsLoopbackName(strings.Trim(host, "[]"))
+	return p.Err()
 }

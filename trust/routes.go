@@ -49,7 +49,7 @@ func (s *Service) routes() http.Handler {
 	get("/certificates", (*tenant).serveCertificates)
 	pages := web.MustPages("eidos trust", nil, pageFiles, "pages/*.html")
 	get("/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })
-	return web.Wrap(mux, web.WrapOptions{Log: s.log, Role: "trust", HTTPS: !loopback(s.config.URL)})
+	return web.Wrap(mux, web.WrapOptions{Log: s.log, Role: "trust", HTTPS: strings.HasPrefix(s.config.URL, "https:")})
 }
 
 // serveList answers with the newest list of a kind. One that is over is signed

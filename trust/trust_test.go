@@ -548,7 +548,7 @@ func TestConfig(t *testing.T) {
 		"maxAge":           {MaxAge: 6 * day},
 		"purpose":          with(func(s *Source) { s.Purpose = "friend" }),
 		"docTypes":         with(func(s *Source) { s.Purpose = trustlist.Issuer }),
-		"url: wanted an h": with(func(s *Source) { s.URL = "http://example.com" }),
+		"url: wanted https": with(func(s *Source) { s.URL = "http://example.com" }),
 		"fingerprint":      with(func(s *Source) { s.Fingerprint = "abcd" }),
 		"loa":              with(func(s *Source) { s.LoA = "highest" }),
 		"given twice":      {Tenants: []Tenant{{ID: "a", Name: "A", Country: "UT", Sources: []Source{source, source}}}},

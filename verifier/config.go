@@ -2,15 +2,13 @@ package verifier
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
-	"fmt"
 	"net"
 	"net/url"
 	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/doctype"
-	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
@@ -114,26 +112,17 @@ const (
 
 // complete returns the configuration with everything filled in that was left out.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = defaultURL
-	}
-	if c.Trust == "" && loopbackURL(c.URL) {
+	conf.Default(&c.URL, defaultURL)
+	if c.Trust == "" && conf.Loopback(c.URL) {
 		c.Trust = defaultTrust
 	}
 	if len(c.Tenants) == 0 {
 		c.Tenants = []Tenant{{ID: defaultTenant, Name: "Eidos Demo Verifier", Page: true}}
 	}
-	for _, d := range []struct {
-		field *time.Duration
-		value time.Duration
-	}{
-		{&c.RequestLifetime, 5 * time.Minute}, {&c.ResultLifetime, 5 * time.Minute},
-		{&c.StatusMaxAge, 5 * time.Minute}, {&c.PackEvery, 15 * time.Minute},
-	} {
-		if *d.field == 0 {
-			*d.field = d.value
-		}
-	}
+	conf.Default(&c.RequestLifetime, 5*time.Minute)
+	conf.Default(&c.ResultLifetime, 5*time.Minute)
+	conf.Default(&c.StatusMaxAge, 5*time.Minute)
+	conf.Default(&c.PackEvery, 15*time.Minute)
 	tenants := make([]Tenant, len(c.Tenants))
 	for i, t := range c.Tenants {
 		if t.ClientID == "" {
@@ -147,112 +136,69 @@ func (c Config) complete() Config {
 
 // Check reports everything that is wrong with the configuration, at once.
 func (c Config) Check() error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	demo := len(c.Tenants) == 0
-	c = c.complete()
-	u, err := url.Parse(c.URL)
-	switch {
-	case err != nil || !secureURL(c.URL):
-		problem("url: wanted https, or http to a loopback name")
-	case u.Path != "" || u.RawQuery != "" || u.User != nil:
-		problem("url: wanted an origin without path or trailing slash")
-	case net.ParseIP(u.Hostname()) != nil:
-		problem("url: wanted a host name: it stands in the reader certificate")
-	case demo && !loopbackURL(c.URL):
-		problem("tenants: the demonstration's relying party is for loopback only; say who asks at %s", c.URL)
+	var p conf.Problems
+	demo := ""
+	if len(c.Tenants) == 0 {
+		demo = "say who asks"
 	}
-	if !secureURL(c.Trust) {
-		problem("trust: wanted the https URL of a trust service with its tenant")
-	} else if !loopbackURL(c.URL) && loopbackURL(c.Trust) {
-		problem("trust: the demonstration's trust service is for loopback only")
+	c = c.complete()
+	p.Site(c.URL, demo)
+	if u, err := url.Parse(c.URL); err == nil && net.ParseIP(u.Hostname()) != nil {
+		p.Add("url: wanted a host name: it stands in the reader certificate")
+	}
+	if err := conf.Address(c.Trust); err != nil {
+		p.Add("trust: %w of a trust service with its tenant", err)
+	} else if !conf.Loopback(c.URL) && conf.Loopback(c.Trust) {
+		p.Add("trust: the demonstration's trust service is for loopback only")
 	}
 	if c.WalletLink != "" && (!secureURL(c.WalletLink) || strings.ContainsAny(c.WalletLink, "?#")) {
 		problem("walletLink: wanted https, or http to a loopback name, without query or fragment")
 	}
 	if s := strings.ReplaceAll(c.TrustFingerprint, ":", ""); s != "" && (len(s) != 64 || strings.Trim(strings.ToLower(s), "0123456789abcdef") != "") {
-		problem("trustFingerprint: wanted 64 hexadecimal digits")
+		p.Add("trustFingerprint: wanted 64 hexadecimal digits")
 	}
-	for _, d := range []struct {
-		name     string
-		value    time.Duration
-		min, max time.Duration
-	}{
-		{"requestLifetime", c.RequestLifetime, 10 * time.Second, time.Hour},
-		{"resultLifetime", c.ResultLifetime, 10 * time.Second, 24 * time.Hour},
-		{"statusMaxAge", c.StatusMaxAge, time.Millisecond, 24 * time.Hour},
-		{"packEvery", c.PackEvery, time.Second, 24 * time.Hour},
-	} {
-		if d.value < d.min || d.value > d.max {
-			problem("%s: wanted %s to %s", d.name, d.min, d.max)
-		}
-	}
+	p.Within("requestLifetime", c.RequestLifetime, 10*time.Second, time.Hour)
+	p.Within("resultLifetime", c.ResultLifetime, 10*time.Second, 24*time.Hour)
+	p.Within("statusMaxAge", c.StatusMaxAge, time.Millisecond, 24*time.Hour)
+	p.Within("packEvery", c.PackEvery, time.Second, 24*time.Hour)
 	types, err := loadTypes(c.Types)
 	if err != nil {
-		problem("types: %w", err)
+		p.Add("types: %w", err)
 		types = doctype.Builtin()
 	}
-	seen := map[string]bool{}
-	for i, t := range c.Tenants {
-		if seen[t.ID] {
-			problem("tenants[%d].id: given twice", i)
-		}
-		seen[t.ID] = true
-		if err := t.check(types); err != nil {
-			problem("tenants[%d]: %w", i, err)
-		}
-	}
-	return errors.Join(problems...)
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, func(t Tenant) error { return t.check(types) })
+	return p.Err()
 }
 
 func (t Tenant) check(types *doctype.Catalogue) error {
-	var problems []error
-	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if t.ID == "" || len(t.ID) > 32 || t.ID[0] < 'a' || t.ID[0] > 'z' || strings.Trim(t.ID, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		problem("id: wanted 1 to 32 lower-case letters, digits and \"-\", beginning with a letter")
-	}
-	if t.Name == "" || len(t.Name) > 64 {
-		problem("name: wanted 1 to 64 characters")
-	}
-	if t.Country != "" && (len(t.Country) != 2 || strings.Trim(t.Country, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
-		problem("country: wanted two upper-case letters of ISO 3166-1")
+	var p conf.Problems
+	p.Length("name", t.Name, 64)
+	if t.Country != "" {
+		p.Country("country", t.Country)
 	}
 	if t.ClientID != ClientX509Hash && t.ClientID != ClientX509SANDNS {
-		problem("clientID: %.40q, wanted %s or %s", t.ClientID, ClientX509Hash, ClientX509SANDNS)
+		p.Add("clientID: %.40q, wanted %s or %s", t.ClientID, ClientX509Hash, ClientX509SANDNS)
 	}
 	for _, u := range t.Issuers {
-		if !secureURL(u) {
-			problem("issuers: wanted https URLs, or http to a loopback name")
-		}
+		p.AddError("issuers", conf.Address(u))
 	}
 	for _, u := range t.RedirectURIs {
-		if p, err := url.Parse(u); err != nil || p.Scheme == "" || p.Fragment != "" || p.Scheme == "javascript" || p.Scheme == "data" ||
-			p.Scheme == "http" && !loopbackURL(u) {
-			problem("redirectURIs: wanted absolute URLs without fragment, https or http to a loopback name, or of an app")
+		if uri, err := url.Parse(u); err != nil || uri.Scheme == "" || uri.Fragment != "" || uri.Scheme == "javascript" || uri.Scheme == "data" ||
+			uri.Scheme == "http" && !conf.Loopback(u) {
+			p.Add("redirectURIs: wanted absolute URLs without fragment, https or http to a loopback name, or of an app")
 		}
 	}
-	for _, p := range t.Presets {
-		if p.Name == "" || strings.ContainsAny(p.Name, ":/,;| ") || p.Title == "" {
-			problem("presets: each needs a title and a name of letters and digits")
+	for _, preset := range t.Presets {
+		if preset.Name == "" || strings.ContainsAny(preset.Name, ":/,;| ") || preset.Title == "" {
+			p.Add("presets: each needs a title and a name of letters and digits")
 		}
-		a, err := core.ParseAsk(p.Ask, types)
+		a, err := core.ParseAsk(preset.Ask, types)
 		if err == nil {
-			_, err = a.WithPurpose(p.Purpose)
+			_, err = a.WithPurpose(preset.Purpose)
 		}
 		if err != nil {
-			problem("presets: %.40q: %w", p.Name, err)
+			p.Add("presets: %.40q: %w", preset.Name, err)
 		}
 	}
-	return errors.Join(problems...)
-}
-
-// secureURL reports whether s is https, or http to a loopback name.
-func secureURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && u.Host != "" && u.Fragment == "" && (u.Scheme == "https" || u.Scheme == "http" && web.IsLoopbackName(u.Hostname()))
-}
-
-func loopbackURL(s string) bool {
-	u, err := url.Parse(s)
-	return err == nil && web.IsLoopbackName(u.Hostname())
+	return p.Err()
 }

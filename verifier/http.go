@@ -5,9 +5,10 @@ import (
 	"embed"
 	"errors"
 	"net/http"
-	"net/url"
+	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -49,8 +50,7 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("POST /{tenant}/t/{id}/forget", own.Handler(of((*tenant).serveForget)))
 	mux.Handle("GET /{tenant}/done", of((*tenant).serveDone))
 	mux.Handle("GET /{tenant}/wait.js", of((*tenant).serveScript))
-	u, err := url.Parse(v.config.URL)
-	return web.Wrap(mux, web.WrapOptions{Log: v.log, Role: "verifier", HTTPS: err == nil && u.Scheme == "https"})
+	return web.Wrap(mux, web.WrapOptions{Log: v.log, Role: "verifier", HTTPS: strings.HasPrefix(v.config.URL, "https:")})
 }
 
 // public gives errors of this package a status and words.
@@ -185,7 +185,7 @@ func (v *Verifier) serveRoot(w http.ResponseWriter, r *http.Request) error {
 func (t *tenant) cookie(id string, age time.Duration) *http.Cookie {
 	return &http.Cookie{
 		Name: "transaction", Value: id, Path: "/" + t.config.ID + "/", HttpOnly: true, SameSite: http.SameSiteLaxMode,
-		Secure: !loopbackURL(t.base), MaxAge: max(1, int(age/time.Second)),
+		Secure: !conf.Loopback(t.base), MaxAge: max(1, int(age/time.Second)),
 	}
 }
 

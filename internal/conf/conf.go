@@ -40,6 +40,17 @@ func (p *Problems) Within(key string, value, low, high time.Duration) {
 	}
 }
 
+// Site notes a public URL that is no origin, and a demonstration away from
+// loopback; demo says in a sentence what is wanted instead, empty if there is
+// no demonstration.
+func (p *Problems) Site(url, demo string) {
+	if err := Origin(url); err != nil {
+		p.Add("url: %w", err)
+	} else if demo != "" && !Loopback(url) {
+		p.Add("tenants: the demonstration is for loopback only; %s at %s", demo, url)
+	}
+}
+
 // Length notes a text that is empty or longer than some bytes.
 func (p *Problems) Length(key, value string, longest int) {
 	if value == "" || len(value) > longest {
