@@ -142,9 +142,9 @@ func (s *Server) useUp(ctx context.Context, st once.Store, proofs []proofID, now
 		err := once.Consume(ctx, st, p.kind, once.Hash(p.thumbprint+"."+p.jti), now, expires)
 		switch {
 		case errors.Is(err, once.ErrClaimed) && p.kind == kindPoP:
-			return refuse(CodeInvalidClient, "client attestation proof of possession: its jti was used before", err)
+			return refuse(CodeInvalidClient, "client attestation proof of possession: its jti was used before (draft-ietf-oauth-attestation-based-client-auth, 12.1)", err)
 		case errors.Is(err, once.ErrClaimed):
-			return refuse(CodeInvalidDPoPProof, "DPoP proof: its jti was used before", err)
+			return refuse(CodeInvalidDPoPProof, "DPoP proof: its jti was used before (RFC 9449, 11.1)", err)
 		case err != nil:
 			return fmt.Errorf("oauth: consume jti: %w", err)
 		}

@@ -93,7 +93,7 @@ func (s *Server) push(ctx context.Context, st once.Store, r fetch.Request, now t
 	p := &pushed{Client: c.client.ID, Instance: c.instance, RedirectURI: form.Get("redirect_uri"), State: form.Get("state"),
 		Challenge: form.Get("code_challenge"), IssuerState: form.Get("issuer_state")}
 	if !slices.Contains(c.client.RedirectURIs, p.RedirectURI) {
-		return nil, refuse(CodeInvalidRequest, "redirect_uri is missing or not registered for this client", nil)
+		return nil, refuse(CodeInvalidRequest, "redirect_uri is missing or not registered for this client (RFC 9126, 2.1)", nil)
 	}
 	if form.Get("code_challenge_method") != "S256" || !validChallenge(p.Challenge) {
 		return nil, refuse(CodeInvalidRequest, "PKCE (RFC 7636) with code_challenge_method S256 is needed", nil)

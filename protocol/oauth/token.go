@@ -169,7 +169,7 @@ func (s *Server) redeemCode(ctx context.Context, st once.Store, form url.Values,
 		if err := s.revokeIssued(ctx, st, code, now); err != nil {
 			return nil, "", err
 		}
-		return nil, "", refuse(CodeInvalidGrant, "code is unknown, expired or used", err)
+		return nil, "", refuse(CodeInvalidGrant, "code is unknown, expired or used (RFC 6749, 4.1.2)", err)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("oauth: claim code: %w", err)
@@ -218,7 +218,7 @@ func (s *Server) redeemOffer(ctx context.Context, st once.Store, form url.Values
 	// requests can try at once.
 	value, err := st.Claim(ctx, kindOffer, once.Hash(code), now)
 	if gone(err) {
-		return nil, "", refuse(CodeInvalidGrant, "pre-authorized_code is unknown, expired or used", err)
+		return nil, "", refuse(CodeInvalidGrant, "pre-authorized_code is unknown, expired or used (OpenID4VCI 1.0, 6.3)", err)
 	}
 	if err != nil {
 		return nil, "", fmt.Errorf("oauth: claim offer: %w", err)
