@@ -543,16 +543,16 @@ func TestConfig(t *testing.T) {
 		t.Error(err)
 	}
 	for want, c := range map[string]Config{
-		"loopback only":    {URL: "https://trust.example"},
-		"lifetime":         {Lifetime: time.Second},
-		"maxAge":           {MaxAge: 6 * day},
-		"purpose":          with(func(s *Source) { s.Purpose = "friend" }),
-		"docTypes":         with(func(s *Source) { s.Purpose = trustlist.Issuer }),
+		"loopback only":     {URL: "https://trust.example"},
+		"lifetime":          {Lifetime: time.Second},
+		"maxAge":            {MaxAge: 6 * day},
+		"purpose":           with(func(s *Source) { s.Purpose = "friend" }),
+		"docTypes":          with(func(s *Source) { s.Purpose = trustlist.Issuer }),
 		"url: wanted https": with(func(s *Source) { s.URL = "http://example.com" }),
-		"fingerprint":      with(func(s *Source) { s.Fingerprint = "abcd" }),
-		"loa":              with(func(s *Source) { s.LoA = "highest" }),
-		"given twice":      {Tenants: []Tenant{{ID: "a", Name: "A", Country: "UT", Sources: []Source{source, source}}}},
-		"country":          {Tenants: []Tenant{{ID: "a", Name: "A"}}},
+		"fingerprint":       with(func(s *Source) { s.Fingerprint = "abcd" }),
+		"loa":               with(func(s *Source) { s.LoA = "highest" }),
+		"given twice":       {Tenants: []Tenant{{ID: "a", Name: "A", Country: "UT", Sources: []Source{source, source}}}},
+		"country":           {Tenants: []Tenant{{ID: "a", Name: "A"}}},
 	} {
 		if err := c.Check(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)

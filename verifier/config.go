@@ -151,8 +151,8 @@ func (c Config) Check() error {
 	} else if !conf.Loopback(c.URL) && conf.Loopback(c.Trust) {
 		p.Add("trust: the demonstration's trust service is for loopback only")
 	}
-	if c.WalletLink != "" && (!secureURL(c.WalletLink) || strings.ContainsAny(c.WalletLink, "?#")) {
-		problem("walletLink: wanted https, or http to a loopback name, without query or fragment")
+	if c.WalletLink != "" && (conf.Address(c.WalletLink) != nil || strings.ContainsAny(c.WalletLink, "?#")) {
+		p.Add("walletLink: wanted https, or http to a loopback name, without query or fragment")
 	}
 	if s := strings.ReplaceAll(c.TrustFingerprint, ":", ""); s != "" && (len(s) != 64 || strings.Trim(strings.ToLower(s), "0123456789abcdef") != "") {
 		p.Add("trustFingerprint: wanted 64 hexadecimal digits")
