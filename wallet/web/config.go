@@ -2,13 +2,10 @@ package web
 
 import (
 	_ "embed" // ConfigSource
-	"errors"
-	"fmt"
 	"net/url"
 	"time"
 
-	site "github.com/eidos-id/eidos/internal/web"
-	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/internal/conf"
 )
 
 // ConfigSource is the text of this file, of whose comments the manual is made.
@@ -35,34 +32,26 @@ type Config struct {
 
 // Check names everything that is wrong, at once.
 func (c Config) Check() error {
+	var p conf.Problems
 	c = c.complete()
-	var errs []error
 	u, err := url.Parse(c.URL)
 	switch {
 	case err != nil || u.Scheme != "http" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil:
-		errs = append(errs, errors.New("url: wanted http://, a name of this machine and a port, nothing behind them"))
-	case !site.IsLoopbackName(u.Hostname()):
-		errs = append(errs, fmt.Errorf("url: %.120q is no name of this machine: the pages are for the holder in front of it", u.Hostname()))
+		p.Add("url: wanted http://, a name of this machine and a port, nothing behind them")
+	case !conf.Loopback(c.URL):
+		p.Add("url: %.120q is no name of this machine: the pages are for the holder in front of it", u.Hostname())
 	}
-	if err := oauth.CheckURL(c.Provider); err != nil {
-		errs = append(errs, fmt.Errorf("provider: %w", err))
+	if err := conf.Address(c.Provider); err != nil {
+		p.Add("provider: %w", err)
 	}
-	if c.SessionLifetime < time.Minute || c.SessionLifetime > 30*24*time.Hour {
-		errs = append(errs, errors.New("sessionLifetime: wanted 1 minute to 30 days"))
-	}
-	return errors.Join(errs...)
+	p.Within("sessionLifetime", c.SessionLifetime, time.Minute, 30*24*time.Hour)
+	return p.Err()
 }
 
 // complete fills in what was left open.
 func (c Config) complete() Config {
-	if c.URL == "" {
-		c.URL = "http://wallet.localhost:8080"
-	}
-	if c.Provider == "" {
-		c.Provider = "http://provider.localhost:8080/default"
-	}
-	if c.SessionLifetime == 0 {
-		c.SessionLifetime = 12 * time.Hour
-	}
+	conf.Default(&c.URL, "http://wallet.localhost:8080")
+	conf.Default(&c.Provider, "http://provider.localhost:8080/default")
+	conf.Default(&c.SessionLifetime, 12*time.Hour)
 	return c
 }

@@ -248,20 +248,22 @@ type optionView struct {
 	Value       int
 	First       bool
 	Name        string
+	Merged      bool // the only document of the option has the radio button
 	Credentials []credentialView
 }
 
 type credentialView struct {
-	Field      string // of the radio buttons, if one of several is to be chosen
-	Seen       bool   // shown further up already
+	Seen       bool // shown further up already
 	Candidates []candidateView
 }
 
 type candidateView struct {
 	wallet.Choice
+	Radio    string // name of the radio button, if it is to be chosen among others
 	Take     string // name of the checkbox, if several may answer
-	Value    int
+	Value    int    // of the radio button
 	First    bool
+	Status   statusView
 	Elements []elementView
 	Partial  bool
 }
@@ -293,6 +295,10 @@ func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 				}
 				o.Name += c.Candidates[0].Document.Name
 				o.Credentials = append(o.Credentials, c)
+			}
+			if only := &o.Credentials[0]; s.Several && len(o.Credentials) == 1 && !only.Seen && len(only.Candidates) == 1 {
+				o.Merged = true
+				only.Candidates[0].Radio, only.Candidates[0].Value, only.Candidates[0].First = s.Field, v, o.First
 			}
 			s.Options = append(s.Options, o)
 		}
@@ -326,13 +332,13 @@ func missing(p query.Plan, n int) []string {
 func (a *App) viewCredential(ctx context.Context, q wallet.Question, i int) credentialView {
 	asked := &q.Plan.Query.Credentials[i]
 	var c credentialView
-	if len(q.Choices[i]) > 1 && !asked.Multiple {
-		c.Field = fieldDocument(i)
-	}
 	for k, choice := range q.Choices[i] {
-		v := candidateView{Choice: choice, Value: k, First: k == 0, Partial: asked.Partial}
-		if len(q.Choices[i]) > 1 && asked.Multiple {
+		v := candidateView{Choice: choice, Value: k, First: k == 0, Partial: asked.Partial, Status: a.viewStatus(choice.Document)}
+		switch several := len(q.Choices[i]) > 1; {
+		case several && asked.Multiple:
 			v.Take = fieldTake(i, k)
+		case several:
+			v.Radio = fieldDocument(i)
 		}
 		pictures := a.pictures(ctx, choice.Document.ID)
 		for _, e := range choice.Elements {
