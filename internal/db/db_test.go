@@ -187,8 +187,10 @@ func TestMigrate(t *testing.T) {
 func TestOpenTogether(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		var wg sync.WaitGroup
-		for range 6 {
+		begin := make(chan bool)
+		for range 12 {
 			wg.Go(func() {
+				<-begin
 				d, err := db.Open(t.Context(), dsn, "issuer", schema(things))
 				if err != nil {
 					t.Error(err)
@@ -199,6 +201,7 @@ func TestOpenTogether(t *testing.T) {
 				}
 			})
 		}
+		close(begin)
 		wg.Wait()
 		exec(t, open(t, dsn, schema(things)), `insert into thing (tenant, id, n, flag) values ('default', 'one', 1, true)`)
 	})

@@ -75,8 +75,21 @@ func openPostgres(ctx context.Context, dsn, role string) (*DB, error) {
 	pool.SetMaxOpenConns(16)
 	pool.SetMaxIdleConns(16)
 	d := &DB{engine: postgres, write: pool, read: pool}
-	// "if not exists" can still fail when two processes come at the same moment, so look first and retry.
-	err = d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+	err = d.makeSchema(ctx, role)
+	if IsDuplicate(err) { // two processes came at the same moment; now it is there
+		err = d.makeSchema(ctx, role)
+	}
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return d, nil
+}
+
+// makeSchema makes the schema of a role in PostgreSQL if there is none. "If not
+// exists" alone also wants the right to create one where it is there, and fails
+// as a duplicate when another process makes it at the same moment.
+func (d *DB) makeSchema(ctx context.Context, role string) error {
+	return d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 		var n int
 		if err := tx.QueryRow(ctx, `select count(*) from pg_namespace where nspname = $1`, role).Scan(&n); err != nil || n > 0 {
 			return err
@@ -84,10 +97,6 @@ func openPostgres(ctx context.Context, dsn, role string) (*DB, error) {
 		_, err := tx.Exec(ctx, fmt.Sprintf(`create schema if not exists %q`, role)) // role is checked by Open
 		return err
 	})
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return d, nil
 }
 
 // retryable reports whether a transaction failed only because others ran at
