@@ -92,7 +92,7 @@ func (a *App) serveOffer(w http.ResponseWriter, r *http.Request) error {
 	offer, err := a.wallet.ReadOffer(r.Context(), link)
 	if err != nil {
 		a.renderStatus(w, http.StatusBadRequest, "/add", "Add a document", "add.html", pasted{link, &trouble{
-			Says: "This offer cannot be read.", Advice: "Copy the whole link from the issuer, or ask for a new one.", Detail: err.Error(),
+			Says: "This offer cannot be read.", Advice: "Is it the whole link? It may also have been used already, or its time is over: ask the issuer for a new one.", Detail: err.Error(),
 		}})
 		return nil
 	}

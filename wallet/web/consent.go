@@ -145,9 +145,9 @@ func decide(q wallet.Question, form url.Values) (wallet.Answer, error) {
 			continue
 		}
 		option := 0
-		if len(set.Options) > 1 || !set.Required {
+		if needed := isNeeded(q.Plan, n); len(set.Options) > 1 || !needed {
 			v := form.Get(fieldSet(n))
-			if v == "" && !set.Required {
+			if v == "" && !needed {
 				continue
 			}
 			var err error
@@ -169,6 +169,14 @@ func decide(q wallet.Question, form url.Values) (wallet.Answer, error) {
 	}
 	return answer, nil
 }
+
+// isNeeded reports whether saying yes means to answer a set: if it is required,
+// and also if there is no other to answer.
+func isNeeded(p query.Plan, n int) bool {
+	return p.Sets[n].Required || !slices.ContainsFunc(append(slices.Clone(p.Sets[:n]), p.Sets[n+1:]...), isAnswerable)
+}
+
+func isAnswerable(s query.PlannedSet) bool { return len(s.Options) > 0 }
 
 // decideCredential reads which documents answer one of the credentials.
 func decideCredential(q wallet.Question, i int, form url.Values) (query.Selection, error) {
@@ -239,6 +247,7 @@ type setView struct {
 	Field    string
 	Several  bool // options to choose from
 	Optional bool
+	Ticked   bool // beforehand, though optional
 	Purposes []string
 	Options  []optionView
 	Missing  []string // why it cannot be answered
@@ -279,13 +288,15 @@ type elementView struct {
 func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 	var out []setView
 	seen := make(map[int]bool)
+	// Where nothing is more wanted than the rest, everything is.
+	ticked := !slices.ContainsFunc(q.Plan.Sets, func(s query.PlannedSet) bool { return s.Required })
 	for n, set := range q.Plan.Sets {
-		s := setView{Field: fieldSet(n), Optional: !set.Required, Several: len(set.Options) > 1}
+		s := setView{Field: fieldSet(n), Optional: !isNeeded(q.Plan, n), Ticked: ticked, Several: len(set.Options) > 1}
 		if len(q.Plan.Sets) > 1 {
 			s.Purposes = set.Purposes
 		}
 		for v, option := range set.Options {
-			o := optionView{Value: v, First: v == 0 && set.Required}
+			o := optionView{Value: v, First: v == 0 && (ticked || !s.Optional)}
 			for _, i := range option {
 				c := a.viewCredential(ctx, q, i)
 				c.Seen = seen[i]
