@@ -306,13 +306,13 @@ func TestPages(t *testing.T) {
 	}
 	p := get("/metrics")
 	lines := strings.Split(strings.TrimSuffix(p.Body.String(), "\n"), "\n")
-	sample := regexp.MustCompile(`^(# (HELP|TYPE) eidos_monitor_\w+ .+|eidos_monitor_\w+\{(\w+="[^"]*",?)+\} -?\d+)$`)
+	sample := regexp.MustCompile(`^(# (HELP|TYPE) eidos_monitor_\w+ .+|eidos_monitor_\w+\{(\w+="[^"]*",?)+\} [0-9.e+]+)$`)
 	for _, l := range lines {
 		if !sample.MatchString(l) {
 			t.Errorf("metrics: %q", l)
 		}
 	}
-	if !slices.Contains(lines, `eidos_monitor_level{tenant="default",target="issuer",target_tenant="a",subject="certificate Issuer DS (ds)"} 1`) {
+	if !slices.Contains(lines, `eidos_monitor_level{subject="certificate Issuer DS (ds)",target="issuer",target_tenant="a",tenant="default"} 1`) {
 		t.Errorf("metrics: %s", p.Body)
 	}
 	for _, path := range []string{"/nobody/", "/nobody/state"} {

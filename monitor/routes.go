@@ -1,14 +1,11 @@
 package monitor
 
 import (
-	"bytes"
 	"cmp"
 	"embed"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/eidos-id/eidos/internal/web"
 )
@@ -133,47 +130,4 @@ func (l Level) Class() string {
 		return "bad"
 	}
 	return "quiet"
-}
-
-// serveMetrics writes the states in the text format of Prometheus, 0.0.4.
-func (m *Monitor) serveMetrics(w http.ResponseWriter, r *http.Request) error {
-	var level, expires, checked bytes.Buffer
-	for _, t := range m.config.Tenants {
-		s, err := m.State(r.Context(), t.ID)
-		if err != nil {
-			return err
-		}
-		var last time.Time
-		for _, o := range s.Observations {
-			labels := fmt.Sprintf("{tenant=%s,target=%s,target_tenant=%s,subject=%s}", label(t.ID), label(o.Target), label(o.Tenant), label(o.Subject))
-			fmt.Fprintf(&level, "eidos_monitor_level%s %d\n", labels, o.Level.rank())
-			if !o.Expires.IsZero() {
-				fmt.Fprintf(&expires, "eidos_monitor_expires_timestamp_seconds%s %d\n", labels, o.Expires.Unix())
-			}
-			if o.Checked.After(last) {
-				last = o.Checked
-			}
-		}
-		if !last.IsZero() {
-			fmt.Fprintf(&checked, "eidos_monitor_checked_timestamp_seconds{tenant=%s} %d\n", label(t.ID), last.Unix())
-		}
-	}
-	var out bytes.Buffer
-	for _, metric := range []struct {
-		name, help string
-		samples    *bytes.Buffer
-	}{
-		{"eidos_monitor_level", "How a watched thing stands: 0 in order, 1 warning, 2 alarm.", &level},
-		{"eidos_monitor_expires_timestamp_seconds", "When a certificate or signed list ends.", &expires},
-		{"eidos_monitor_checked_timestamp_seconds", "When everything was looked at last.", &checked},
-	} {
-		fmt.Fprintf(&out, "# HELP %s %s\n# TYPE %s gauge\n%s", metric.name, metric.help, metric.name, metric.samples.Bytes())
-	}
-	web.Reply(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", out.Bytes())
-	return nil
-}
-
-// label quotes a label's value as the format wants it.
-func label(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
 }

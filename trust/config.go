@@ -61,20 +61,20 @@ type Tenant struct {
 type Source struct {
 	// Name identifies the source within its tenant, for people and commands:
 	// at most 64 bytes.
-	Name string `yaml:"name"`
+	Name string `yaml:"name" json:"name"`
 	// Purpose is what the anchor is trusted for: issuer, reader, verifier,
 	// wallet-provider or status.
-	Purpose trustlist.Purpose `yaml:"purpose"`
+	Purpose trustlist.Purpose `yaml:"purpose" json:"purpose"`
 	// URL of the certificate of a CA, in DER or PEM.
-	URL string `yaml:"url"`
+	URL string `yaml:"url" json:"url"`
 	// DocTypes are what an issuer's documents may be. Needed for issuers.
-	DocTypes []string `yaml:"docTypes,omitempty"`
+	DocTypes []string `yaml:"docTypes,omitempty" json:"docTypes,omitempty"`
 	// Fingerprint is the SHA-256 of the certificate in hex, for a source whose
 	// certificate is known in advance: nothing else is pinned. Optional.
-	Fingerprint string `yaml:"fingerprint,omitempty"`
+	Fingerprint string `yaml:"fingerprint,omitempty" json:"fingerprint,omitempty"`
 	// LoA is the level that anchors are believed about: low, substantial or
 	// high. Optional.
-	LoA string `yaml:"loa,omitempty"`
+	LoA string `yaml:"loa,omitempty" json:"loa,omitempty"`
 }
 
 const defaultURL = "http://trust.localhost:8080"

@@ -22,19 +22,19 @@ import (
 
 // Anchor is a source and what was found there.
 type Anchor struct {
-	Source      Source
-	Fingerprint string    // SHA-256 of the listed certificate, hex; empty if none was found yet
-	Subject     string    // of the listed certificate
-	NotAfter    time.Time // of the listed certificate
-	Pinned      time.Time // when its key was accepted
-	By          string    // who accepted it
-	Fetched     time.Time // when the source answered last
-	Problem     string    // why the last attempt failed; empty if it did not
+	Source      Source    `json:"source"`
+	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the listed certificate, hex; empty if none was found yet
+	Subject     string    `json:"subject,omitempty"`     // of the listed certificate
+	NotAfter    time.Time `json:"not_after,omitzero"`    // of the listed certificate
+	Pinned      time.Time `json:"pinned,omitzero"`       // when its key was accepted
+	By          string    `json:"by,omitempty"`          // who accepted it
+	Fetched     time.Time `json:"fetched,omitzero"`      // when the source answered last
+	Problem     string    `json:"problem,omitempty"`     // why the last attempt failed; empty if it did not
 
 	// Pending is the fingerprint of a certificate with another key, which
 	// waits to be accepted; empty if there is none.
-	Pending      string
-	PendingSince time.Time
+	Pending      string    `json:"pending,omitempty"`
+	PendingSince time.Time `json:"pending_since,omitzero"`
 }
 
 // Who accepts keys; a pin says so.

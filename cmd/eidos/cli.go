@@ -7,6 +7,7 @@ type cli struct {
 	Config   configCmd   `cmd:"" help:"Check a configuration, or print its manual."`
 	Issuer   issuerCmd   `cmd:"" help:"The issuing authority's officer: offer, list, revoke."`
 	Provider providerCmd `cmd:"" help:"The mdoc app provider's operator: list and revoke installations."`
+	Trust    trustCmd    `cmd:"" help:"The trust service's operator: list the anchors, accept a changed key."`
 	Wallet   walletCmd   `cmd:"" help:"The mdoc app: install, accept, show, present."`
 	Reader   readerCmd   `cmd:"" help:"The mdoc reader: read nearby, also offline."`
 	Verifier verifierCmd `cmd:"" help:"The relying party: ask over the internet."`

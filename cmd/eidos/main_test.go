@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -34,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return cond == "vectors" && vectorsDir() != "", nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part,
+			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part, "until": until,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EIDOS_DATA", filepath.Join(env.WorkDir, "data"))
@@ -79,21 +80,44 @@ func waitFile(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// pin takes a member out of the JSON on standard output into an environment
-// variable: "pin VARIABLE MEMBER".
+// pin takes a member out of the JSON on standard output, of the first in a list
+// that has it, into an environment variable: "pin VARIABLE MEMBER".
 func pin(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: pin VARIABLE MEMBER")
 	}
-	var v map[string]any
-	if err := json.Unmarshal([]byte(ts.ReadFile("stdout")), &v); err != nil {
+	text := strings.TrimSpace(ts.ReadFile("stdout"))
+	if !strings.HasPrefix(text, "[") {
+		text = "[" + text + "]"
+	}
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(text), &list); err != nil {
 		ts.Fatalf("standard output is not JSON: %v", err)
 	}
-	s, ok := v[args[1]].(string)
-	if !ok {
-		ts.Fatalf("no member %s in %v", args[1], v)
+	for _, v := range list {
+		if s, ok := v[args[1]].(string); ok {
+			ts.Setenv(args[0], s)
+			return
+		}
 	}
-	ts.Setenv(args[0], s)
+	ts.Fatalf("no member %s in %v", args[1], list)
+}
+
+// until runs a command again and again until its output has a text:
+// "until TEXT COMMAND…".
+func until(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: until TEXT COMMAND…")
+	}
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		ts.Check(ts.Exec(args[1], args[2:]...))
+		if strings.Contains(ts.ReadFile("stdout"), args[0]) {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%q did not appear", args[0])
+		}
+	}
 }
 
 func vectorsDir() string {
