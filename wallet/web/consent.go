@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
@@ -150,9 +151,13 @@ func decide(q wallet.Question, form url.Values) (wallet.Answer, error) {
 			if v == "" && !needed {
 				continue
 			}
+			v, document, merged := strings.Cut(v, ".")
 			var err error
 			if option, err = index(v, len(set.Options)); err != nil {
 				return wallet.Answer{}, fmt.Errorf("set %d: %w", n, err)
+			}
+			if merged { // one button chooses the option and the document
+				form.Set(fieldDocument(set.Options[option][0]), document)
 			}
 		}
 		for _, i := range set.Options[option] {
@@ -246,6 +251,7 @@ type questionPage struct {
 type setView struct {
 	Field    string
 	Several  bool // options to choose from
+	Nested   bool // options with a choice in them: none is ticked beforehand, so that none is shared unmeant
 	Optional bool
 	Ticked   bool // beforehand, though optional
 	Purposes []string
@@ -257,7 +263,7 @@ type optionView struct {
 	Value       int
 	First       bool
 	Name        string
-	Merged      bool // the only document of the option has the radio button
+	Merged      bool // the documents of the option have the radio buttons
 	Credentials []credentialView
 }
 
@@ -270,7 +276,7 @@ type candidateView struct {
 	wallet.Choice
 	Radio    string // name of the radio button, if it is to be chosen among others
 	Take     string // name of the checkbox, if several may answer
-	Value    int    // of the radio button
+	Value    string // of the radio button
 	First    bool
 	Status   statusView
 	Elements []elementView
@@ -307,11 +313,14 @@ func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 				o.Name += c.Candidates[0].Document.Name
 				o.Credentials = append(o.Credentials, c)
 			}
-			if only := &o.Credentials[0]; s.Several && len(o.Credentials) == 1 && !only.Seen && len(only.Candidates) == 1 {
-				o.Merged = true
-				only.Candidates[0].Radio, only.Candidates[0].Value, only.Candidates[0].First = s.Field, v, o.First
+			if s.Several {
+				o.merge(s.Field)
+				s.Nested = s.Nested || !o.Merged && slices.ContainsFunc(o.Credentials, func(c credentialView) bool { return len(c.Candidates) > 1 })
 			}
 			s.Options = append(s.Options, o)
+		}
+		if s.Nested {
+			s.untick()
 		}
 		if len(set.Options) == 0 {
 			s.Missing = missing(q.Plan, n)
@@ -321,6 +330,30 @@ func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 		}
 	}
 	return out
+}
+
+// untick leaves the choice among the options wholly to the holder.
+func (s *setView) untick() {
+	for _, o := range s.Options {
+		for k := range o.Credentials[0].Candidates {
+			c := &o.Credentials[0].Candidates[k]
+			c.First = c.First && !o.Merged
+		}
+	}
+}
+
+// merge has each document of an option that is about one credential chosen
+// together with the option: two choices inside each other could contradict.
+func (o *optionView) merge(field string) {
+	only := &o.Credentials[0]
+	if len(o.Credentials) != 1 || only.Seen || only.Candidates[0].Take != "" {
+		return
+	}
+	o.Merged = true
+	for k := range only.Candidates {
+		c := &only.Candidates[k]
+		c.Radio, c.Value, c.First = field, fmt.Sprintf("%d.%d", o.Value, k), o.First && k == 0
+	}
 }
 
 // missing says why a set cannot be answered.
@@ -344,7 +377,7 @@ func (a *App) viewCredential(ctx context.Context, q wallet.Question, i int) cred
 	asked := &q.Plan.Query.Credentials[i]
 	var c credentialView
 	for k, choice := range q.Choices[i] {
-		v := candidateView{Choice: choice, Value: k, First: k == 0, Partial: asked.Partial, Status: a.viewStatus(choice.Document)}
+		v := candidateView{Choice: choice, Value: strconv.Itoa(k), First: k == 0, Partial: asked.Partial, Status: a.viewStatus(choice.Document)}
 		switch several := len(q.Choices[i]) > 1; {
 		case several && asked.Multiple:
 			v.Take = fieldTake(i, k)

@@ -69,6 +69,8 @@ func TestDecide(t *testing.T) {
 	}{
 		{"the first licence", "set-0=0&document-0=0&element-0-0-0=on&element-0-0-1=on", query.Selection{both}, false},
 		{"the second, without the name", "set-0=0&document-0=1&element-0-0-1=on&element-0-1-0=on", query.Selection{candidate(0, 1, "age_over_18")}, false},
+		{"option and document in one", "set-0=0.1&document-0=0&element-0-1-0=on", query.Selection{candidate(0, 1, "age_over_18")}, false},
+		{"a document of it that does not exist", "set-0=0.2", nil, true},
 		{"all struck out", "set-0=0&document-0=1", nil, false},
 		{"the identity card, which is not in parts", "set-0=1", query.Selection{candidate(1, 2, "age_over_18")}, false},
 		{"with the ticket", "set-0=1&set-1=0", query.Selection{candidate(1, 2, "age_over_18"), candidate(2, 3, "family_name")}, false},
@@ -150,7 +152,7 @@ func TestConsent(t *testing.T) {
 
 	out := w.do(with(request("GET", page, nil), mine))
 	body := out.Body.String()
-	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="1"`, "you may leave it out", "Refuse"} {
+	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="0.1"`, `type="radio" name="set-0" value="1.0"`, "you may leave it out", "Refuse"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}

@@ -195,7 +195,7 @@ func (a *App) serveFlow(w http.ResponseWriter, r *http.Request) error {
 	case showing:
 		return a.showCode(w, now)
 	case ended:
-		a.showEnd(w, now)
+		a.showEnd(r.Context(), w, now)
 	default:
 		a.showWaiting(w, now)
 	}

@@ -87,6 +87,17 @@ type trouble struct {
 	Calm           bool // nothing is wrong
 }
 
+// blame says what to look at when an answer left and nothing came of it.
+func (t *trouble) blame(entries []wallet.LogEntry) {
+	for _, e := range entries {
+		if e.Outcome == wallet.OutcomeFailed && len(e.Documents) > 0 && e.Documents[0].ID != "" {
+			t.Says = "The website did not accept the answer, or it did not arrive."
+			t.Advice = "The issuer may have withdrawn the document: ask its list."
+			t.Link, t.LinkText = "/documents/"+e.Documents[0].ID, "Look at the document"
+		}
+	}
+}
+
 // troubleOf puts an error in words; nil for none.
 func troubleOf(k kind, err error) *trouble {
 	if err == nil {

@@ -167,15 +167,21 @@ type endPage struct {
 	Host      string // of Redirect
 }
 
-func (a *App) showEnd(w http.ResponseWriter, f flow) {
+func (a *App) showEnd(ctx context.Context, w http.ResponseWriter, f flow) {
 	page := endPage{Kind: f.kind, Problem: troubleOf(f.kind, f.err), Entries: a.viewEntries(f.entries), Redirect: f.redirect}
 	if f.redirect != "" {
 		page.Host = hostIn(f.redirect)
 	}
 	for _, d := range f.documents {
-		page.Documents = append(page.Documents, a.viewCard(d, nil))
+		_, elements, err := a.wallet.Show(ctx, d.ID)
+		if err == nil { // else it was deleted meanwhile
+			page.Documents = append(page.Documents, a.viewCard(d, elements))
+		}
 	}
 	title := "It did not work"
+	if page.Problem != nil && f.kind == sharing {
+		page.Problem.blame(f.entries)
+	}
 	switch {
 	case page.Problem != nil && page.Problem.Calm:
 		title = "Nothing happened"
