@@ -136,6 +136,7 @@ func (a *Authority) routes() http.Handler {
 	page("GET /{tenant}/authorize", (*tenant).serveAuthorize)
 	page("GET /{tenant}/authorize/consent", (*tenant).serveConsent)
 	page("GET /{tenant}", (*tenant).serveFront)
+	page("GET /{tenant}/{$}", (*tenant).serveFront)
 	mux.Handle("GET /{$}", web.ErrFunc(a.serveOrigin))
 
 	guard := http.NewCrossOriginProtection()

@@ -39,6 +39,7 @@ func (m *Monitor) routes() http.Handler {
 		m.servePage(pages, w, r.PathValue("tenant"), s)
 		return nil
 	})
+	mux.Handle("GET /{$}", http.RedirectHandler("/"+m.config.Tenants[0].ID+"/", http.StatusFound))
 	mux.Handle("GET /metrics", web.ErrFunc(m.serveMetrics))
 	return web.Wrap(mux, web.WrapOptions{Log: m.log, Role: "monitor", HTTPS: strings.HasPrefix(m.config.URL, "https:")})
 }

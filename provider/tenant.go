@@ -84,6 +84,9 @@ func (p *Provider) routes() http.Handler {
 	get("GET /{tenant}/ca.cer", (*tenant).serveCA)
 	get("GET /{tenant}/certificates", (*tenant).serveCertificates)
 	get("GET /.well-known/eidos-provider/{tenant}", (*tenant).serveMetadata)
+	pages := web.MustPages("eidos provider", nil, pageFiles, "pages/*.html")
+	get("GET /{tenant}/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })
+	mux.Handle("GET /{$}", http.RedirectHandler("/"+p.config.Tenants[0].ID+"/", http.StatusFound))
 	return web.Wrap(mux, web.WrapOptions{Log: p.log, Role: "provider", HTTPS: strings.HasPrefix(p.config.URL, "https:")})
 }
 
@@ -119,6 +122,12 @@ type evidencePolicy struct {
 }
 
 func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	web.JSON(w, http.StatusOK, t.metadata())
+	return nil
+}
+
+func (t *tenant) metadata() metadata {
 	c := t.provider.config
 	m := metadata{
 		Provider: t.base, Name: t.config.Name, Organization: t.config.Organization, ClientID: t.config.ClientID,
@@ -134,7 +143,5 @@ func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
 			Note: "accepted on first use, on no evidence but the key itself",
 		})
 	}
-	w.Header().Set("Cache-Control", "public, max-age=300")
-	web.JSON(w, http.StatusOK, m)
-	return nil
+	return m
 }

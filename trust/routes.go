@@ -49,6 +49,7 @@ func (s *Service) routes() http.Handler {
 	get("/certificates", (*tenant).serveCertificates)
 	pages := web.MustPages("eidos trust", nil, pageFiles, "pages/*.html")
 	get("/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })
+	mux.Handle("GET /{$}", http.RedirectHandler("/"+s.config.Tenants[0].ID+"/", http.StatusFound))
 	return web.Wrap(mux, web.WrapOptions{Log: s.log, Role: "trust", HTTPS: strings.HasPrefix(s.config.URL, "https:")})
 }
 
