@@ -176,6 +176,10 @@ func TestMigrate(t *testing.T) {
 		if _, err = db.Open(t.Context(), dsn, "issuer", schema(things)); err == nil || !strings.Contains(err.Error(), "newer than this release") {
 			t.Errorf("older code on newer database: %v", err)
 		}
+		changed := things + " -- edited after it was applied"
+		if _, err = db.Open(t.Context(), dsn, "issuer", schema(changed, upgrade)); err == nil || !strings.Contains(err.Error(), "have changed since") {
+			t.Errorf("a migration that was edited after it was applied: %v", err)
+		}
 		if _, err = db.Open(t.Context(), dsn, "issuer", schema(things, upgrade, `create table broken (`)); err == nil {
 			t.Error("a broken migration passed")
 		}

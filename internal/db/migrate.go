@@ -3,8 +3,10 @@ package db
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -35,7 +37,7 @@ func (d *DB) migrate(ctx context.Context, role string, schema fs.FS) error {
 }
 
 func (d *DB) makeVersionTable(ctx context.Context) error {
-	const q = `create table if not exists schema_version (component text primary key, version bigint not null)`
+	const q = `create table if not exists schema_version (component text primary key, version bigint not null, digest text not null)`
 	_, err := d.write.ExecContext(ctx, q)
 	if err != nil && d.engine == postgres { // two processes came at the same moment; now it is there
 		_, err = d.write.ExecContext(ctx, q)
@@ -54,12 +56,15 @@ func (d *DB) migrateComponent(ctx context.Context, component string, schema fs.F
 	for done := false; !done; {
 		err := d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
 			done = false
-			version, err := tx.lockVersion(ctx, component)
+			version, made, err := tx.lockVersion(ctx, component)
 			if err != nil {
 				return err
 			}
 			if version > int64(len(all)) {
 				return fmt.Errorf("schema of %s has version %d, newer than this release, which knows up to %d", component, version, len(all))
+			}
+			if made != digest(all[:version]) {
+				return fmt.Errorf("schema of %s was made by migrations that have changed since: a development version wrote this database; start with an empty one", component)
 			}
 			if version == int64(len(all)) {
 				done = true
@@ -69,7 +74,8 @@ func (d *DB) migrateComponent(ctx context.Context, component string, schema fs.F
 			if _, err := tx.tx.ExecContext(ctx, m.text); err != nil {
 				return fmt.Errorf("migration %s of %s: %w", m.name, component, err)
 			}
-			_, err = tx.Exec(ctx, `update schema_version set version = $2 where component = $1`, component, m.number)
+			_, err = tx.Exec(ctx, `update schema_version set version = $2, digest = $3 where component = $1`,
+				component, m.number, digest(all[:m.number]))
 			return err
 		})
 		if err != nil {
@@ -79,16 +85,26 @@ func (d *DB) migrateComponent(ctx context.Context, component string, schema fs.F
 	return nil
 }
 
-// lockVersion returns the version of a component, 0 at first, and holds its
-// row until the transaction ends.
-func (t *Tx) lockVersion(ctx context.Context, component string) (version int64, err error) {
-	const q = `update schema_version set version = version where component = $1 returning version`
-	err = t.QueryRow(ctx, q, component).Scan(&version)
+// lockVersion returns the version of a component, 0 at first, and the digest of
+// the migrations that led to it, and holds its row until the transaction ends.
+func (t *Tx) lockVersion(ctx context.Context, component string) (version int64, made string, err error) {
+	const q = `update schema_version set version = version where component = $1 returning version, digest`
+	err = t.QueryRow(ctx, q, component).Scan(&version, &made)
 	if errors.Is(err, sql.ErrNoRows) {
-		_, err = t.Exec(ctx, `insert into schema_version (component, version) values ($1, 0)`, component)
-		return 0, err
+		made = digest(nil)
+		_, err = t.Exec(ctx, `insert into schema_version (component, version, digest) values ($1, 0, $2)`, component, made)
 	}
-	return version, err
+	return version, made, err
+}
+
+// digest is over the text of migrations: those that were applied somewhere must
+// never change, or two databases of one version would differ.
+func digest(applied []migration) string {
+	h := sha256.New()
+	for _, m := range applied {
+		fmt.Fprintf(h, "%s %d\n%s", m.name, len(m.text), m.text)
+	}
+	return hex.EncodeToString(h.Sum(nil))
 }
 
 var migrationName = regexp.MustCompile(`^(\d{4})_[a-z0-9_]+\.sql$`)
