@@ -213,11 +213,7 @@ func (a *App) serveInstall(w http.ResponseWriter, r *http.Request) error {
 	}
 	provider := strings.TrimSpace(form.Get("provider"))
 	if _, err := a.wallet.Install(r.Context(), provider); err != nil {
-		t := troubleOf(adding, err)
-		if t.Advice == "" {
-			t.Advice = "Is the address right, and does the provider run?"
-		}
-		return a.showInstallation(r.Context(), w, http.StatusBadGateway, provider, t)
+		return a.showInstallation(r.Context(), w, http.StatusBadGateway, provider, troubleOf(installing, err))
 	}
 	http.Redirect(w, r, "/app", http.StatusSeeOther)
 	return nil

@@ -32,6 +32,8 @@ const (
 	adding  kind = "adding"  // documents of an offer
 	sharing kind = "sharing" // with a website
 	meeting kind = "meeting" // a reader nearby
+
+	installing kind = "installing" // no flow, but it can fail as they do
 )
 
 // state is where a flow stands.

@@ -131,6 +131,8 @@ func troubleOf(k kind, err error) *trouble {
 		t.Says, t.Advice = "No reader came in time.", "Show a new code when the reader is ready."
 	case errors.Is(err, fetch.ErrForbidden):
 		t.Says, t.Advice = "The link leads to an address that this app does not call.", "Only https, or plain http to this machine."
+	case k == installing:
+		t.Says, t.Advice = "This did not work.", "Is the address right, and does the provider run?"
 	case k == adding:
 		t.Says, t.Advice = "This did not work, and nothing was stored.", "Ask the issuer for a new offer, or try again later."
 	default:
