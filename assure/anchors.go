@@ -212,6 +212,15 @@ type Signer struct {
 // Certificate is the signer's own.
 func (s Signer) Certificate() *x509.Certificate { return s.Path.Signer() }
 
+// Organisation is who stands behind the anchor, for people: the organisation in
+// its certificate, or else the name on the list. Empty for the zero Signer.
+func (s Signer) Organisation() string {
+	if s.Anchor.Certificate == nil {
+		return s.Anchor.Name
+	}
+	return firstOf(append(s.Anchor.Certificate.Subject.Organization, s.Anchor.Name)...)
+}
+
 // ders is the chain as it was presented; nil for the zero Signer.
 func (s Signer) ders() [][]byte {
 	var out [][]byte

@@ -103,7 +103,7 @@ func (a *Anchors) IssuerChain(o ChainOptions, found *Signer) mdoc.ChainValidator
 		}
 		cert := signer.Certificate()
 		return mdoc.Issuer{
-			Key: cert.PublicKey, Name: signer.Anchor.Name,
+			Key: cert.PublicKey, Name: signer.Organisation(),
 			Country: firstOf(cert.Subject.Country...), Jurisdiction: firstOf(cert.Subject.Province...),
 			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
 		}, report

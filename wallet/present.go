@@ -309,7 +309,7 @@ func readerParty(r assure.Reader) Party {
 		p.Fingerprint = fingerprint(r.Leaf)
 	}
 	if r.Standing == assure.ReaderTrusted {
-		p.VouchedBy = oneLine(r.Signer.Anchor.Name, 120)
+		p.VouchedBy = oneLine(r.Signer.Organisation(), 120)
 	}
 	return p
 }

@@ -135,7 +135,7 @@ func (i *issuing) trust(ctx context.Context, signed *mdoc.IssuerSigned, docType 
 	for try := 1; ; try++ {
 		anchors := w.anchors(ctx)
 		if doc, err := check(anchors); err == nil {
-			party.Standing, party.VouchedBy = assure.ReaderTrusted, oneLine(doc.Signer.Anchor.Name, 120)
+			party.Standing, party.VouchedBy = assure.ReaderTrusted, oneLine(doc.Signer.Organisation(), 120)
 			return anchors, party, nil
 		}
 		alone, err := anchors.With(assure.Anchor{Purpose: trustlist.Issuer, Certificate: leaf, Exact: true, Name: party.Name, Origin: "accepted by the holder"})
