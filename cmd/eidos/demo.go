@@ -151,7 +151,7 @@ func (d *demo) step(phase, name string, f func() (detail string, err error)) {
 	if err != nil {
 		mark = "✗"
 	}
-	fmt.Fprintf(d.m.out, "  %s %-44s %5d ms  %s\n", mark, name, ms, indentLines(detail, 60))
+	fmt.Fprintf(d.m.out, "  %s %-46s %5d ms  %s\n", mark, name, ms, indentLines(detail, 62))
 }
 
 // play is the life of a mobile document.

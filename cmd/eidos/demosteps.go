@@ -146,7 +146,7 @@ func (d *demo) pack(ctx context.Context) (string, error) {
 	if d.reader, err = unplugged.Reader("default"); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%d issuing authorities, %d status lists, %d revocation lists", p.Anchors, len(p.Lists), len(p.CRLs)), nil
+	return packedText(p), nil
 }
 
 // anchors keeps the certificates and lists for other software.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -126,7 +127,7 @@ func (c *readerPackCmd) Run(m *machine) error {
 			return err
 		}
 	} else {
-		fmt.Fprintf(m.out, "packed: %d issuing authorities, %d status lists, %d revocation lists\n", p.Anchors, len(p.Lists), len(p.CRLs))
+		fmt.Fprintf(m.out, "packed: %s\n", packedText(p))
 		for _, problem := range p.Problems {
 			fmt.Fprintf(m.out, "  could not be had: %s\n", problem)
 		}
@@ -135,6 +136,23 @@ func (c *readerPackCmd) Run(m *machine) error {
 		return errSilent
 	}
 	return nil
+}
+
+// packedText says what a pack has.
+func packedText(p verifier.Packed) string {
+	return strings.Join([]string{
+		count(p.Anchors, "issuing authority", "issuing authorities"),
+		count(len(p.Lists), "status list", "status lists"),
+		count(len(p.CRLs), "revocation list", "revocation lists"),
+	}, ", ")
+}
+
+// count is a number with its noun.
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + many
 }
 
 // verifierCmd is a relying party at the shell.

@@ -58,7 +58,7 @@ func (f walletFlags) open(m *machine, yes bool) (*wallet.Wallet, *house, error) 
 // wallet opens the mdoc app of the data directory.
 func (h *house) wallet(ctx context.Context, consent wallet.Consent) (*wallet.Wallet, error) {
 	dir := filepath.Join(h.dir, "wallet")
-	area, err := openArea(ctx, dir, "wallet")
+	area, err := openArea(ctx, dir, "software")
 	if err != nil {
 		return nil, err
 	}
