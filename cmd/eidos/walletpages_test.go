@@ -123,7 +123,6 @@ func (b *tab) typed(to string) *tab {
 
 var (
 	aForm  = regexp.MustCompile(`(?s)<form method="post"( action="([^"]*)")?.*?</form>`)
-	anArea = regexp.MustCompile(`(?s)<textarea[^>]* name="([^"]*)"`)
 	aField = regexp.MustCompile(`<input[^>]*>`)
 	anAttr = regexp.MustCompile(`(type|name|value)="([^"]*)"|( checked)`)
 )
