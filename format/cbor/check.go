@@ -3,6 +3,7 @@ package cbor
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"unicode/utf8"
 )
 
@@ -43,7 +44,7 @@ const (
 // RFC 8949, 5.3 and 5.6.
 func Check(data []byte, lim Limits) error {
 	lim = lim.withDefaults()
-	if len(data) > lim.Size {
+	if len(data) > min(lim.Size, math.MaxInt32) {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), lim.Size)
 	}
 	s := scanner{data: data, depth: lim.Depth, items: lim.Items}
@@ -211,7 +212,8 @@ func (s *scanner) pairs(h head) error {
 	if !h.indefinite && h.arg > uint64(len(s.data)-s.pos)/2 {
 		return fmt.Errorf("%w: map of %d pairs at byte %d", ErrTruncated, h.arg, s.pos)
 	}
-	var few [linearKeys]mapKey
+	var few [linearKeys]span // where the keys so far are
+	plain := true            // all in the shortest form: different bytes are different keys
 	var many map[string]struct{}
 	for i := uint64(0); h.indefinite || i < h.arg; i++ {
 		if h.indefinite && s.atBreak() {
@@ -221,22 +223,24 @@ func (s *scanner) pairs(h head) error {
 		if err := s.item(); err != nil {
 			return err
 		}
-		k := newMapKey(s.data[start:s.pos])
+		raw := s.data[start:s.pos]
+		plain = plain && shortest(raw)
 		dup := false
 		if i < linearKeys {
-			for j := range few[:i] {
-				dup = dup || few[j].equal(k)
+			for _, k := range few[:i] {
+				other := s.data[k.from:k.to]
+				dup = dup || bytes.Equal(raw, other) || !plain && newMapKey(raw).equal(newMapKey(other))
 			}
-			few[i] = k
+			few[i] = span{int32(start), int32(s.pos)}
 		} else {
 			if many == nil {
 				many = make(map[string]struct{}, 2*linearKeys)
-				for j := range few {
-					many[few[j].String()] = struct{}{}
+				for _, k := range few {
+					many[newMapKey(s.data[k.from:k.to]).String()] = struct{}{}
 				}
 			}
 			n := len(many)
-			many[k.String()] = struct{}{}
+			many[newMapKey(raw).String()] = struct{}{}
 			dup = len(many) == n
 		}
 		if dup {
@@ -247,6 +251,16 @@ func (s *scanner) pairs(h head) error {
 		}
 	}
 	return nil
+}
+
+// span is a part of the input, which Check bounds to less than 2 GiB.
+type span struct{ from, to int32 }
+
+// shortest reports whether an item is an integer or a string of definite length
+// whose head is as short as it can be.
+func shortest(raw []byte) bool {
+	h, n, err := parseHead(raw, 0)
+	return err == nil && h.major <= majorText && !h.indefinite && n == HeadSize(h.arg)
 }
 
 // mapKey is a map key by value: integers and strings apart from how long
