@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -439,16 +440,19 @@ func recorded(t *testing.T, w *world, p *app) {
 	}
 }
 
+// random is what of a log line may spell anything: times and hashes.
+var random = regexp.MustCompile(`"time":"[^"]*"|"[A-Za-z0-9_-]{43}"`)
+
 // noPersonalData scans the log.
 func noPersonalData(t *testing.T, w *world) {
 	t.Helper()
-	log := w.log.String()
+	log := random.ReplaceAllString(w.log.String(), "")
 	if !strings.Contains(log, "document issued") {
 		t.Error("the log does not tell of issued documents")
 	}
 	for _, secret := range []string{"Ada", "Sommerfeld", "1984-03-17", `"ada"`, "528316", "Ahornweg", "D84S0317201"} {
 		if strings.Contains(log, secret) {
-			t.Errorf("the log holds %q", secret)
+			t.Errorf("the log holds %q:\n%s", secret, log)
 		}
 	}
 }
