@@ -36,11 +36,19 @@ func (d *DB) migrate(ctx context.Context, role string, schema fs.FS) error {
 	return d.migrateComponent(ctx, role, schema)
 }
 
+// makeVersionTable does it in Tx for its retries: the first connection to a new
+// SQLite file turns on its write-ahead log, and SQLite does not wait for others
+// that do the same.
 func (d *DB) makeVersionTable(ctx context.Context) error {
-	const q = `create table if not exists schema_version (component text primary key, version bigint not null, digest text not null)`
-	_, err := d.write.ExecContext(ctx, q)
+	create := func() error {
+		return d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+			_, err := tx.Exec(ctx, `create table if not exists schema_version (component text primary key, version bigint not null, digest text not null)`)
+			return err
+		})
+	}
+	err := create()
 	if err != nil && d.engine == postgres { // two processes came at the same moment; now it is there
-		_, err = d.write.ExecContext(ctx, q)
+		err = create()
 	}
 	return err
 }
