@@ -54,9 +54,9 @@ type Anchors struct {
 }
 
 type purposeSet struct {
-	list  []Anchor
-	pool  *pki.Pool
-	index map[string][]int // by the DER certificate, into list
+	list   []Anchor
+	pool   *pki.Pool
+	byCert map[string][]Anchor // by the DER certificate
 }
 
 // NewAnchors makes a set. Anchors without a certificate or of an unknown
@@ -71,11 +71,11 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 		}
 		s := a.byPurpose[p]
 		if s == nil {
-			s = &purposeSet{index: map[string][]int{}}
+			s = &purposeSet{byCert: map[string][]Anchor{}}
 			a.byPurpose[p] = s
 		}
 		der := string(anchor.Certificate.Raw)
-		s.index[der] = append(s.index[der], len(s.list))
+		s.byCert[der] = append(s.byCert[der], anchor)
 		s.list = append(s.list, anchor)
 		if anchor.Exact {
 			exact[p] = append(exact[p], anchor.Certificate)
@@ -126,17 +126,12 @@ func (a *Anchors) of(p trustlist.Purpose) *purposeSet {
 
 // Lookup returns the anchors of a purpose with that certificate; several if
 // several lists have it. Failing one list does not forbid another: ISO/IEC
-// 18013-5 second edition (draft v4), C.1.8.
+// 18013-5 second edition (draft v4), C.1.8. The caller must not change them.
 func (a *Anchors) Lookup(p trustlist.Purpose, cert *x509.Certificate) []Anchor {
-	s := a.of(p)
-	if s == nil {
-		return nil
+	if s := a.of(p); s != nil {
+		return s.byCert[string(cert.Raw)]
 	}
-	var found []Anchor
-	for _, i := range s.index[string(cert.Raw)] {
-		found = append(found, s.list[i])
-	}
-	return found
+	return nil
 }
 
 // FromVICAL takes over the usable entries of a list that Verify found to be in order.
@@ -209,25 +204,15 @@ type Signer struct {
 	Anchor Anchor
 }
 
-// Certificate is the signer's own.
-func (s Signer) Certificate() *x509.Certificate { return s.Path.Signer() }
-
 // Organisation is who stands behind the anchor, for people: the organisation in
 // its certificate, or else the name on the list. Empty for the zero Signer.
 func (s Signer) Organisation() string {
-	if s.Anchor.Certificate == nil {
-		return s.Anchor.Name
+	if c := s.Anchor.Certificate; c != nil {
+		if o := firstOf(c.Subject.Organization...); o != "" {
+			return o
+		}
 	}
-	return firstOf(append(s.Anchor.Certificate.Subject.Organization, s.Anchor.Name)...)
-}
-
-// ders is the chain as it was presented; nil for the zero Signer.
-func (s Signer) ders() [][]byte {
-	var out [][]byte
-	for _, c := range s.Path.Chain {
-		out = append(out, c.Raw)
-	}
-	return out
+	return s.Anchor.Name
 }
 
 // VerifyChain validates a chain of DER certificates, the signer's first, for a
@@ -235,17 +220,11 @@ func (s Signer) ders() [][]byte {
 // the report is OK.
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and C.1.8.
 func (a *Anchors) VerifyChain(chain [][]byte, p trustlist.Purpose, now time.Time, o ChainOptions) (Signer, check.Report) {
-	var r check.Report
-	certs, err := pki.ParseChain(chain)
-	if err != nil {
-		r.Fail("certificate chain", clauseChain, err.Error(), "the message has to carry the chain of its signer")
-		return Signer{}, r
-	}
 	profile := o.Profile
 	if profile == "" {
 		profile = usualProfile(p)
 	}
-	path, r := pki.VerifyChain(certs, a.Pool(p), pki.VerifyOptions{
+	path, r := pki.VerifyDER(chain, a.Pool(p), pki.VerifyOptions{
 		Now: now, Profile: profile, Strict: o.Strict, CRLs: o.CRLs, RequireRevocation: o.RequireRevocation,
 	})
 	if !r.OK() {
@@ -263,10 +242,7 @@ func (a *Anchors) VerifyChain(chain [][]byte, p trustlist.Purpose, now time.Time
 	return Signer{}, r
 }
 
-const (
-	clauseChain  = "ISO/IEC 18013-5 second edition (draft v4), 12.8.3"
-	clauseAnchor = "ISO/IEC 18013-5 second edition (draft v4), C.1.8"
-)
+const clauseAnchor = "ISO/IEC 18013-5 second edition (draft v4), C.1.8"
 
 // usualProfile is the profile of the signers under an anchor of a purpose.
 func usualProfile(p trustlist.Purpose) pki.Profile {

@@ -101,11 +101,10 @@ func (a *Anchors) IssuerChain(o ChainOptions, found *Signer) mdoc.ChainValidator
 		if found != nil {
 			*found = signer
 		}
-		cert := signer.Certificate()
+		s := &signer.Path.Signer
 		return mdoc.Issuer{
-			Key: cert.PublicKey, Name: signer.Organisation(),
-			Country: firstOf(cert.Subject.Country...), Jurisdiction: firstOf(cert.Subject.Province...),
-			NotBefore: cert.NotBefore, NotAfter: cert.NotAfter,
+			Key: s.Key, Name: signer.Organisation(), Country: s.Country, Jurisdiction: s.State,
+			NotBefore: s.NotBefore, NotAfter: s.NotAfter,
 		}, report
 	}
 }
@@ -132,7 +131,7 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 		unknown(name, clauseStatus, "no way to fetch status lists", advice)
 		return
 	}
-	q := statuslist.Question{Claim: claimOf(doc.Status), MSO: true, Issuer: doc.Signer.ders()}
+	q := statuslist.Question{Claim: claimOf(doc.Status), MSO: true, Issuer: doc.Signer.Path.Chain}
 	verdict, found := p.Status.Check(ctx, q, p.Now)
 	doc.Revocation = verdict
 	if verdict.Outcome == statuslist.Unknown {

@@ -48,19 +48,18 @@ func VerifyReaderAuth(req *mdoc.DeviceRequest, transcript []byte, anchors *Ancho
 	}
 	reader := Reader{Standing: ReaderUnknown}
 	for i, chain := range append([][][]byte{auth.Chain}, auth.Others...) {
+		leaf, err := pki.ParseCertificate(chain[0])
+		if err != nil { // mdoc.VerifyReader took its key out of it
+			report.Fail("reader certificate", clauseReader, err.Error(), "treat the reader as unknown")
+			return Reader{Standing: ReaderForged}, report
+		}
 		signer, rep := anchors.VerifyChain(chain, trustlist.Reader, now, o)
 		if rep.OK() {
 			report.Add("reader chain", rep)
-			cert := signer.Certificate()
-			return Reader{Standing: ReaderTrusted, Name: readerName(cert), Signer: signer, Leaf: cert}, report
+			return Reader{Standing: ReaderTrusted, Name: readerName(leaf), Signer: signer, Leaf: leaf}, report
 		}
 		report.Add("reader chain", soften(rep))
 		if i == 0 {
-			leaf, err := pki.ParseCertificate(chain[0])
-			if err != nil { // mdoc.VerifyReader took its key out of it
-				report.Fail("reader certificate", clauseReader, err.Error(), "treat the reader as unknown")
-				return Reader{Standing: ReaderForged}, report
-			}
 			reader.Leaf, reader.Name = leaf, readerName(leaf)
 		}
 	}

@@ -45,20 +45,15 @@ func StatusTrust(p trustlist.Purpose, anchors func(context.Context, time.Time) (
 // ISO/IEC 18013-5 second edition (draft v4), 12.3.6; Token Status List, 11.3.
 func (a *Anchors) ListSigner(p trustlist.Purpose, q statuslist.Question, chain [][]byte, now time.Time) (crypto.PublicKey, check.Report) {
 	var r check.Report
-	certs, err := pki.ParseChain(chain)
-	if err != nil {
-		r.Fail("status list signer", clauseStatus, err.Error(), "the list has to carry its signer's chain")
-		return nil, r
-	}
 	pools, err := a.listPools(p, q)
 	if err != nil {
 		r.Fail("status list signer", clauseStatus, err.Error(), "ask the issuer of the document")
 		return nil, r
 	}
 	for _, pool := range pools {
-		path, rep := pki.VerifyChain(certs, pool, pki.VerifyOptions{Now: now, Profile: pki.StatusSigner})
+		path, rep := pki.VerifyDER(chain, pool, pki.VerifyOptions{Now: now, Profile: pki.StatusSigner})
 		if rep.OK() {
-			return path.Signer().PublicKey, rep
+			return path.Signer.Key, rep
 		}
 		if len(r.Checks) == 0 { // the most particular trust point tells most
 			r = rep

@@ -336,7 +336,7 @@ func (w *world) published(d assure.Document) status.Status {
 		w.t.Fatal(err)
 	}
 	claim := status.Claim{List: &status.ListReference{Index: ref.Index, URI: ref.URI}}
-	question := statuslist.Question{Claim: claim, MSO: true, Issuer: [][]byte{d.Signer.Certificate().Raw}}
+	question := statuslist.Question{Claim: claim, MSO: true, Issuer: [][]byte{d.Signer.Path.Chain[0]}}
 	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
 	if !report.OK() {
 		w.t.Fatalf("status signer: %v", report.Failed())

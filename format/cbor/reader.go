@@ -37,7 +37,8 @@ func (k Kind) String() string {
 // straight through and looks at [Reader.Err] once, before it uses what it
 // read. Byte slices handed out alias the input.
 //
-// Give a Reader only bytes that passed [Check]; [ReadChecked] does both.
+// Give a Reader only bytes that passed [Check], as [ReadChecked] does, or check
+// item by item with [Reader.Check].
 type Reader struct {
 	data []byte
 	pos  int
@@ -320,6 +321,24 @@ func (r *Reader) Raw() []byte {
 		return nil
 	}
 	return r.data[start:r.pos:r.pos]
+}
+
+// Check holds the next item to the rules of the function [Check] without taking
+// it, and returns the offset behind it. It is for a Reader over bytes that have
+// not been checked as a whole. Limits.Size is that of the item.
+func (r *Reader) Check(lim Limits) (end int) {
+	lim = lim.withDefaults()
+	if r.err == nil && len(r.data) > math.MaxInt32 {
+		r.err = fmt.Errorf("%w: %d bytes", ErrTooLarge, len(r.data))
+	}
+	if r.err != nil {
+		return r.pos
+	}
+	s := scanner{data: r.data, pos: r.pos, depth: lim.Depth, items: lim.Items}
+	if r.err = s.item(); r.err == nil && s.pos-r.pos > lim.Size {
+		r.err = fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, s.pos-r.pos, lim.Size)
+	}
+	return s.pos
 }
 
 // Skip takes the next item and forgets it.

@@ -66,11 +66,26 @@ func (r *Report) Skip(name, clause, why string) {
 // Add appends the checks of other, each name behind "prefix: " unless prefix
 // is empty.
 func (r *Report) Add(prefix string, other Report) {
-	for _, c := range other.Checks {
-		if prefix != "" {
-			c.Name = prefix + ": " + c.Name
-		}
-		r.Checks = append(r.Checks, c)
+	added := len(r.Checks)
+	r.Checks = append(r.Checks, other.Checks...)
+	if prefix == "" {
+		return
+	}
+	size := 0
+	for i := range other.Checks {
+		size += len(prefix) + len(": ") + len(other.Checks[i].Name)
+	}
+	var names strings.Builder // the new names are cut from one string
+	names.Grow(size)
+	for i := range other.Checks {
+		names.WriteString(prefix)
+		names.WriteString(": ")
+		names.WriteString(other.Checks[i].Name)
+	}
+	rest := names.String()
+	for i := range other.Checks {
+		n := len(prefix) + len(": ") + len(other.Checks[i].Name)
+		r.Checks[added+i].Name, rest = rest[:n], rest[n:]
 	}
 }
 

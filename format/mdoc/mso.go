@@ -132,15 +132,15 @@ func ParseMSO(data []byte) (*MobileSecurityObject, error) {
 // digest, so it is not walked twice: the members are read straight away, each
 // small one is checked when it is opened, and duplicate keys are looked for here.
 func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
-	r := cbor.NewReader(data)
-	bound(r, len(data), p.lim.Bytes, "bytes")
-	raw, inner := r.Embedded()
-	if err := r.Done(); err != nil {
+	outer := cbor.NewReader(data)
+	bound(outer, len(data), p.lim.Bytes, "bytes")
+	raw, inner := outer.Embedded()
+	if err := outer.Done(); err != nil {
 		return wrap("MobileSecurityObjectBytes", err)
 	}
 	m.Raw = raw
 	m.plainTimes = true
-	r = cbor.NewReader(inner)
+	r := cbor.NewReader(inner)
 	var seen members
 	r.Map(func() {
 		switch key := r.TextBytes(); string(key) {

@@ -38,20 +38,16 @@ func (p *parser) keeps(nameSpace string, id []byte) bool {
 
 // open checks data, one CBOR item from outside or out of a byte string, and
 // returns a reader over it.
-func (p *parser) open(data []byte) *cbor.Reader {
-	return cbor.ReadChecked(data, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth})
-}
+func (p *parser) open(data []byte) *cbor.Reader { return cbor.ReadChecked(data, p.limits()) }
 
-// inside takes the next item, checks it, and reads it with read.
+func (p *parser) limits() cbor.Limits { return cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth} }
+
+// inside checks the next item and takes it with read.
 func (p *parser) inside(r *cbor.Reader, read func(r *cbor.Reader)) {
-	raw := r.Raw()
-	if r.Err() != nil {
-		return
-	}
-	in := p.open(raw)
-	read(in)
-	if err := in.Done(); err != nil {
-		r.Fail(err)
+	end := r.Check(p.limits())
+	read(r)
+	if r.Err() == nil && r.Offset() != end {
+		r.Fail(fmt.Errorf("%w: read to byte %d of an item that ends at %d", cbor.ErrTrailing, r.Offset(), end))
 	}
 }
 

@@ -90,7 +90,7 @@ func (p *parser) validValue(b []byte) bool {
 			return len(rest) == 0 && utf8.Valid(s)
 		}
 	}
-	return cbor.Check(b, cbor.Limits{Size: p.lim.Bytes, Depth: p.lim.Depth}) == nil
+	return cbor.Check(b, p.limits()) == nil
 }
 
 // after returns what follows the prefix.

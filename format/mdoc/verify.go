@@ -240,18 +240,23 @@ func (v *verification) validity() {
 	if w.ValidFrom.Before(w.Signed) || !w.ValidUntil.After(w.ValidFrom) {
 		v.report.Fail("validity order", clauseMSO, "not signed <= validFrom < validUntil", "the issuer must correct the document's dates")
 	}
+	signed := date(w.Signed)
 	switch {
 	case v.issuer.NotAfter.IsZero():
 		v.report.Skip("signing date", clauseIssuer, "the signer's certificate is not known, see the chain")
 	case w.Signed.Before(v.issuer.NotBefore) || w.Signed.After(v.issuer.NotAfter):
-		v.report.Fail("signing date", clauseIssuer, date(w.Signed)+", the signer's certificate is for "+date(v.issuer.NotBefore)+" to "+date(v.issuer.NotAfter), "the document was not signed with a current certificate; ask the holder to update it")
+		v.report.Fail("signing date", clauseIssuer, signed+", the signer's certificate is for "+date(v.issuer.NotBefore)+" to "+date(v.issuer.NotAfter), "the document was not signed with a current certificate; ask the holder to update it")
 	default:
-		v.report.Pass("signing date", clauseIssuer, date(w.Signed))
+		v.report.Pass("signing date", clauseIssuer, signed)
+	}
+	from := signed
+	if !w.ValidFrom.Equal(w.Signed) {
+		from = date(w.ValidFrom)
 	}
 	if now.Before(w.ValidFrom) {
-		v.report.Fail("valid from", clauseIssuer, date(w.ValidFrom)+", now is "+date(now), "the document is not valid yet")
+		v.report.Fail("valid from", clauseIssuer, from+", now is "+date(now), "the document is not valid yet")
 	} else {
-		v.report.Pass("valid from", clauseIssuer, date(w.ValidFrom))
+		v.report.Pass("valid from", clauseIssuer, from)
 	}
 	if now.After(w.ValidUntil) {
 		v.report.Fail("valid until", clauseIssuer, date(w.ValidUntil)+", now is "+date(now), "the document has expired; ask the holder to update it")

@@ -25,12 +25,15 @@ func (v *verification) deviceData(ctx context.Context, d *Document) {
 		return
 	}
 	content := DeviceAuthenticationBytes(v.params.Transcript, d.DocType, d.DeviceSigned.NameSpacesRaw)
-	kind, clause, check := "signature", clauseSignature, v.deviceSignature
+	var kind, clause, seen string
+	var err error
 	if d.DeviceSigned.MAC != nil {
 		kind, clause = "mac", clauseMAC
-		check = func(d *Document, content []byte) (string, error) { return v.deviceMAC(ctx, d, content) }
+		seen, err = v.deviceMAC(ctx, d, content)
+	} else {
+		kind, clause = "signature", clauseSignature
+		seen, err = v.deviceSignature(d, content)
 	}
-	seen, err := check(d, content)
 	if err != nil {
 		v.report.Fail(name, clause, err.Error(), "the answer was not made by the device that the document was issued to, or not in this session")
 		return

@@ -2,6 +2,7 @@ package pki
 
 import (
 	"bytes"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -102,14 +104,41 @@ type VerifyOptions struct {
 
 // Path is a validated certification path.
 type Path struct {
-	Chain      []*x509.Certificate // as presented, first the signer; up to what the anchor issued
-	Anchor     *x509.Certificate   // of the pool; equal to Chain[0] if Exact
-	Exact      bool                // trusted as an exact signer, not by a CA
-	Revocation Revocation          // of Chain[0]
+	Chain      [][]byte          // DER as presented, first the signer; up to what the anchor issued
+	Signer     Signer            // what Chain[0] says
+	Anchor     *x509.Certificate // of the pool; equal to Chain[0] if Exact
+	Exact      bool              // trusted as an exact signer, not by a CA
+	Revocation Revocation        // of Chain[0]
 }
 
-// Signer is the certificate whose key signed the object.
-func (p Path) Signer() *x509.Certificate { return p.Chain[0] }
+// Signer is whose key signed an object, as far as those who rely on a path ask.
+type Signer struct {
+	Key                 crypto.PublicKey
+	Country, State      string // C and ST of the subject; empty if absent
+	NotBefore, NotAfter time.Time
+}
+
+// parsers are empty.
+var parsers = sync.Pool{New: func() any { return new(parser) }}
+
+// VerifyDER is VerifyChain for the DER certificates of an x5chain or x5c; what
+// cannot be read fails the check "certificate chain". Every document takes this
+// path, so the signer's certificate is read into memory that is used again,
+// which halves the cost.
+func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report) {
+	p := parsers.Get().(*parser)
+	defer func() {
+		*p = parser{} // it refers to what was received
+		parsers.Put(p)
+	}()
+	chain, err := p.chain(der)
+	if err != nil {
+		var r check.Report
+		r.Fail("certificate chain", clausePath, err.Error(), "send the signer's certificate, and those between it and the root")
+		return Path{}, r
+	}
+	return VerifyChain(chain, anchors, o)
+}
 
 // VerifyChain validates a certification path from chain[0] to an anchor.
 // Each certificate is issued by an anchor, which ends the path, or by the
@@ -134,18 +163,32 @@ func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Pat
 	if c.profile(o.Profile); c.OK() {
 		c.Pass("certificate profile", c.rules.clause, string(o.Profile))
 	}
-	path := c.build(chain, anchors, o.Now)
-	if path.Anchor != nil {
-		c.limits(path, o.Now)
+	chain, anchor := c.build(chain, anchors, o.Now)
+	var state Revocation
+	if anchor != nil {
+		c.limits(chain, anchor, o.Now)
 		if c.rules.sameC {
-			c.checkCountry(path.Anchor)
+			c.checkCountry(anchor)
 		}
-		path.Revocation = c.revocation(path, o)
+		state = c.revocation(chain, anchor, o)
 	}
 	if !c.OK() {
 		return Path{}, c.Report
 	}
-	return path, c.Report
+	return newPath(chain, anchor, state), c.Report
+}
+
+// newPath keeps nothing of the chain but what was received and the key.
+func newPath(chain []*x509.Certificate, anchor *x509.Certificate, state Revocation) Path {
+	leaf := chain[0]
+	path := Path{Chain: make([][]byte, len(chain)), Anchor: anchor, Revocation: state, Signer: Signer{
+		Key: leaf.PublicKey, Country: first(leaf.Subject.Country), State: first(leaf.Subject.Province),
+		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+	}}
+	for i, cert := range chain {
+		path.Chain[i] = cert.Raw
+	}
+	return path
 }
 
 // exactSigner accepts a certificate that is trusted by itself. An expired one
@@ -162,20 +205,23 @@ func (c *checker) exactSigner(chain []*x509.Certificate, anchors *Pool, now time
 	if !c.current("signer certificate dates", chain[0], now) {
 		return Path{}, true
 	}
-	return Path{Chain: chain[:1], Anchor: anchor, Exact: true, Revocation: Undetermined}, true
+	path := newPath(chain[:1], anchor, Undetermined)
+	path.Exact = true
+	return path, true
 }
 
-// build finds the anchor, verifying every signature on the way. The Path's
-// Anchor is nil if there is none; the report then says why.
-func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time) Path {
+// build finds the anchor, verifying every signature on the way, and returns the
+// part of the chain that leads to it. The anchor is nil if there is none; the
+// report then says why.
+func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time) (_ []*x509.Certificate, anchor *x509.Certificate) {
 	for i, cert := range chain {
 		names := certNames(i)
 		if !c.current(names.dates, cert, now) {
-			return Path{}
+			return nil, nil
 		}
 		if !signatureAllowed(cert.SignatureAlgorithm) {
 			c.Fail(names.signature, clauseB11, cert.SignatureAlgorithm.String(), "sign with ECDSA and SHA-2")
-			return Path{}
+			return nil, nil
 		}
 		anchor, tried := anchors.issuerOf(cert)
 		if anchor != nil {
@@ -183,7 +229,7 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 				c.departure(form, "anchor in the chain", clauseB11, "present", "leave the root out of the chain")
 			}
 			c.Pass(names.signature, clausePath, "verifies with the anchor's key")
-			return Path{Chain: chain[:i+1], Anchor: anchor}
+			return chain[:i+1], anchor
 		}
 		if i+1 == len(chain) {
 			seen, advice := "no anchor named "+cert.Issuer.String(), "add the issuer's root to the anchors if you trust it"
@@ -191,13 +237,13 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 				seen, advice = "not signed with the key of the anchor named "+cert.Issuer.String(), "the certificate is forged, or the CA has a newer key"
 			}
 			c.Fail("trust anchor", clausePath, seen, advice)
-			return Path{}
+			return nil, nil
 		}
 		if !c.intermediate(cert, chain[i+1], i) {
-			return Path{}
+			return nil, nil
 		}
 	}
-	return Path{}
+	return nil, nil
 }
 
 // checkNames are the names of the checks on one certificate of a chain.
@@ -284,8 +330,7 @@ func (c *checker) processable(name string, ca *x509.Certificate) bool {
 
 // limits checks what the anchor itself says: that it is a CA, current, and
 // how many CAs may stand below it.
-func (c *checker) limits(path Path, now time.Time) {
-	a := path.Anchor
+func (c *checker) limits(chain []*x509.Certificate, a *x509.Certificate, now time.Time) {
 	c.current("anchor dates", a, now)
 	if !a.BasicConstraintsValid || !a.IsCA || a.KeyUsage&x509.KeyUsageCertSign == 0 {
 		c.Fail("anchor", clausePath, "not the certificate of a CA", "trust its CA, or this signer exactly")
@@ -293,10 +338,10 @@ func (c *checker) limits(path Path, now time.Time) {
 	c.processable("anchor extensions", a)
 	// below counts the CAs between a CA and the signer, self-issued ones apart (RFC 5280, 6.1.4).
 	below := 0
-	for i := 1; i <= len(path.Chain); i++ {
+	for i := 1; i <= len(chain); i++ {
 		ca := a
-		if i < len(path.Chain) {
-			ca = path.Chain[i]
+		if i < len(chain) {
+			ca = chain[i]
 		}
 		if (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen {
 			c.Fail("path length", clausePath, fmt.Sprintf("%d CAs below one that allows %d", below, ca.MaxPathLen), "an IACA issues signer certificates itself")
@@ -325,12 +370,12 @@ func (c *checker) current(name string, cert *x509.Certificate, now time.Time) bo
 
 // revocation looks every certificate of the path up in its issuer's list and
 // returns the state of the signer's.
-func (c *checker) revocation(path Path, o VerifyOptions) Revocation {
+func (c *checker) revocation(chain []*x509.Certificate, anchor *x509.Certificate, o VerifyOptions) Revocation {
 	var state Revocation
-	for i, cert := range path.Chain {
-		issuer := path.Anchor
-		if i+1 < len(path.Chain) {
-			issuer = path.Chain[i+1]
+	for i, cert := range chain {
+		issuer := anchor
+		if i+1 < len(chain) {
+			issuer = chain[i+1]
 		}
 		s, seen := lookUp(o.CRLs, cert, issuer, o.Now)
 		name := certNames(i).revocation

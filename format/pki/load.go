@@ -14,11 +14,14 @@ import (
 // ParseCertificate parses one DER certificate of at most MaxCertificateSize
 // bytes, with the result of crypto/x509. It refers to der. The error is
 // ErrMalformed.
-func ParseCertificate(der []byte) (*x509.Certificate, error) {
+func ParseCertificate(der []byte) (*x509.Certificate, error) { return new(parser).certificate(der) }
+
+// certificate is ParseCertificate with an empty parser.
+func (p *parser) certificate(der []byte) (*x509.Certificate, error) {
 	if len(der) > MaxCertificateSize {
 		return nil, fmt.Errorf("certificate of %d bytes, more than %d: %w", len(der), MaxCertificateSize, ErrMalformed)
 	}
-	if cert, ok := parseUsual(der); ok {
+	if cert, ok := p.usual(der); ok {
 		return cert, nil
 	}
 	cert, err := x509.ParseCertificate(der)
@@ -30,13 +33,19 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) {
 
 // ParseChain parses the DER certificates of an x5chain or x5c, the signer's first.
 // At most MaxChainLength are accepted.
-func ParseChain(der [][]byte) ([]*x509.Certificate, error) {
+func ParseChain(der [][]byte) ([]*x509.Certificate, error) { return new(parser).chain(der) }
+
+// chain is ParseChain with an empty parser for the signer's certificate.
+func (p *parser) chain(der [][]byte) ([]*x509.Certificate, error) {
 	if len(der) == 0 || len(der) > MaxChainLength {
 		return nil, fmt.Errorf("chain of %d certificates, not 1 to %d: %w", len(der), MaxChainLength, ErrMalformed)
 	}
 	chain := make([]*x509.Certificate, len(der))
 	for i, d := range der {
-		cert, err := ParseCertificate(d)
+		if i > 0 {
+			p = new(parser)
+		}
+		cert, err := p.certificate(d)
 		if err != nil {
 			return nil, fmt.Errorf("chain, number %d: %w", i+1, err)
 		}

@@ -70,10 +70,20 @@ func (r *reader) is(tag byte) bool { return len(r.der) > 0 && r.der[0] == tag }
 // done reports whether all went well and nothing is left.
 func (r *reader) done() bool { return r.ok && len(r.der) == 0 }
 
-// parser makes one certificate.
+// parser makes one certificate. What the usual one refers to is cut from room
+// in the parser, so that all of it is one piece of memory; append moves to
+// memory of its own what does not fit.
 type parser struct {
-	cert *x509.Certificate
-	arcs []int // room that the object identifiers are cut from
+	cert   x509.Certificate
+	serial big.Int
+	arcs   []int // that the object identifiers are cut from
+
+	arcRoom       [72]int
+	nameRoom      [2][4]pkix.AttributeTypeAndValue // issuer, subject
+	oneRoom       [2][4]string
+	extensionRoom [7]pkix.Extension
+	purposeRoom   [2]asn1.ObjectIdentifier
+	urlRoom       [1]string
 }
 
 // parseUsual parses a version 3 certificate with ECDSA or Ed25519 key and
@@ -83,8 +93,11 @@ type parser struct {
 // false for any other, which may still be valid. The result refers to der.
 //
 // ISO/IEC 18013-5 second edition (draft v4), B.1; RFC 5280, 4.1.
-func parseUsual(der []byte) (*x509.Certificate, bool) {
-	p := parser{cert: &x509.Certificate{Raw: der}, arcs: make([]int, 0, 80)}
+func parseUsual(der []byte) (*x509.Certificate, bool) { return new(parser).usual(der) }
+
+// usual is parseUsual with an empty parser.
+func (p *parser) usual(der []byte) (*x509.Certificate, bool) {
+	p.cert.Raw, p.arcs = der, p.arcRoom[:0]
 	outer := read(der)
 	r := read(outer.next(tagSequence))
 	tbs, algorithm, signature := r.whole(tagSequence), r.next(tagSequence), r.next(tagBitString)
@@ -95,7 +108,7 @@ func parseUsual(der []byte) (*x509.Certificate, bool) {
 	if p.cert.SignatureAlgorithm = algorithmOf(algorithm); p.cert.SignatureAlgorithm == x509.UnknownSignatureAlgorithm {
 		return nil, false
 	}
-	return p.cert, p.tbs(tbs.body, algorithm)
+	return &p.cert, p.tbs(tbs.body, algorithm)
 }
 
 // tbs reads the contents of the TBSCertificate. RFC 5280, 4.1.2.
@@ -108,11 +121,11 @@ func (p *parser) tbs(der, algorithm []byte) bool {
 	if !r.done() || string(version) != "\x02\x01\x02" || !bytes.Equal(inner, algorithm) || !positive(serial) {
 		return false
 	}
-	c := p.cert
+	c := &p.cert
 	c.Version = 3
-	c.SerialNumber = new(big.Int).SetBytes(serial)
+	c.SerialNumber = p.serial.SetBytes(serial)
 	c.RawIssuer, c.RawSubject, c.RawSubjectPublicKeyInfo = issuer.full, subject.full, spki.full
-	return p.name(&c.Issuer, issuer.body) && p.name(&c.Subject, subject.body) &&
+	return p.name(0, &c.Issuer, issuer.body) && p.name(1, &c.Subject, subject.body) &&
 		p.validity(validity) && p.publicKey(spki.full) && p.extensions(extensions)
 }
 
@@ -172,11 +185,11 @@ func (p *parser) publicKey(spki []byte) bool {
 }
 
 // name reads the contents of a Name whose attributes are all of 2.5.4, each in
-// an RDN of its own, and PrintableString or UTF8String.
-func (p *parser) name(n *pkix.Name, rdns []byte) bool {
-	text := string(rdns) // the strings are cut from one copy, the lists of one from another
-	n.Names = make([]pkix.AttributeTypeAndValue, 0, 4)
-	ones := make([]string, 0, 4)
+// an RDN of its own, and PrintableString or UTF8String. It is the i-th name.
+func (p *parser) name(i int, n *pkix.Name, rdns []byte) bool {
+	text := string(rdns) // the strings are cut from one copy, the lists of one from the room
+	n.Names = p.nameRoom[i][:0]
+	ones := p.oneRoom[i][:0]
 	add := func(list *[]string, s string) {
 		if *list == nil {
 			ones = append(ones, s)
@@ -290,7 +303,7 @@ func (p *parser) extensions(der []byte) bool {
 	if !outer.done() {
 		return false
 	}
-	p.cert.Extensions = make([]pkix.Extension, 0, 7)
+	p.cert.Extensions = p.extensionRoom[:0]
 	var seen [128]bool
 	for len(r.der) > 0 {
 		e := read(r.next(tagSequence))
@@ -314,7 +327,7 @@ func (p *parser) extensions(der []byte) bool {
 
 // extension interprets the value of extension 2.5.29.arc. RFC 5280, 4.2.1.
 func (p *parser) extension(arc int, critical bool, value []byte) bool {
-	c := p.cert
+	c := &p.cert
 	r := read(value)
 	switch arc {
 	case 14: // subject key identifier
@@ -355,7 +368,7 @@ func keyUsage(b []byte) (x509.KeyUsage, bool) {
 }
 
 func (p *parser) basicConstraints(der []byte) bool {
-	c, r := p.cert, read(der)
+	c, r := &p.cert, read(der)
 	c.BasicConstraintsValid, c.MaxPathLen = true, -1
 	if r.is(tagBoolean) {
 		c.IsCA = true
@@ -380,6 +393,7 @@ func (p *parser) distributionPoints(value []byte) bool {
 	if !ok || extras {
 		return false
 	}
+	p.cert.CRLDistributionPoints = p.urlRoom[:0]
 	for _, n := range names {
 		if n.tag != nameURI {
 			return false
@@ -392,7 +406,7 @@ func (p *parser) distributionPoints(value []byte) bool {
 // extendedKeyUsage takes purposes under 1.0, the arc of ISO standards, to
 // which none of those belongs that crypto/x509 has names for.
 func (p *parser) extendedKeyUsage(der []byte) bool {
-	p.cert.UnknownExtKeyUsage = make([]asn1.ObjectIdentifier, 0, 2)
+	p.cert.UnknownExtKeyUsage = p.purposeRoom[:0]
 	for r := read(der); len(r.der) > 0; {
 		id := r.next(tagOID)
 		if len(id) < 2 || id[0] != 40 || id[len(id)-1] >= 0x80 {

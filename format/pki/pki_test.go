@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -610,4 +611,49 @@ func BenchmarkVerifyChain(b *testing.B) {
 			}
 		}
 	})
+}
+
+// VerifyDER reads into memory that it uses again: what it returned must not
+// change when it does, nor what it says differ from VerifyChain.
+func TestVerifyDER(t *testing.T) {
+	root := iaca(t)
+	pool := pki.NewPool(root.cert)
+	o := pki.VerifyOptions{Now: now, Profile: pki.DocumentSigner}
+	type answer struct {
+		path   pki.Path
+		report check.Report
+	}
+	var got, want []answer
+	verify := func(der ...[]byte) {
+		path, r := pki.VerifyDER(der, pool, o)
+		got = append(got, answer{path, r})
+		chain, err := pki.ParseChain(der)
+		if err != nil {
+			if r.OK() || len(r.Checks) != 1 || r.Checks[0].Name != "certificate chain" {
+				t.Errorf("unreadable chain: %s", r)
+			}
+			want = append(want, got[len(got)-1])
+			return
+		}
+		path, r = pki.VerifyChain(chain, pool, o)
+		want = append(want, answer{path, r})
+	}
+	for range 3 {
+		ds := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, testkit.Signer(t, elliptic.P256())), root.key)
+		reader := issue(t, pki.ReaderAuth, leafTemplate(pki.ReaderAuth, root, testkit.Signer(t, elliptic.P384())), root.key)
+		verify(ds.Raw)
+		verify(ds.Raw, root.cert.Raw)
+		verify(reader.Raw)
+		verify(ds.Raw[:len(ds.Raw)-1])
+		verify(make([][]byte, pki.MaxChainLength+1)...)
+		verify()
+	}
+	for i := range got {
+		if !reflect.DeepEqual(got[i], want[i]) {
+			t.Errorf("chain %d:\n%+v\nnot\n%+v", i, got[i], want[i])
+		}
+	}
+	if first := got[0]; !first.report.OK() || first.path.Anchor != root.cert || first.path.Signer.Country != "UT" {
+		t.Errorf("%+v\n%s", first.path, first.report)
+	}
 }

@@ -129,7 +129,7 @@ func (l *List) Verify(o VerifyOptions) check.Report {
 		return r
 	}
 	if path, ok := o.chain(&r, l.token.Header.X5C, pki.TrustListSigner); ok {
-		if err := l.token.Verify(path.Signer().PublicKey); err != nil {
+		if err := l.token.Verify(path.Signer.Key); err != nil {
 			r.Fail("signature", clauseAnchors, err.Error(), "the list was changed after it was signed; fetch it again")
 		} else {
 			r.Pass("signature", clauseAnchors, l.token.Header.Alg)

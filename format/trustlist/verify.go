@@ -31,15 +31,12 @@ type VerifyOptions struct {
 
 // chain validates the signer's chain for a profile. The report is appended to r.
 func (o *VerifyOptions) chain(r *check.Report, der [][]byte, p pki.Profile) (pki.Path, bool) {
-	chain, err := pki.ParseChain(der)
-	if err != nil {
-		r.Fail("signer chain", clauseUse, err.Error(), "the list has to carry its signer's certificate")
-		return pki.Path{}, false
+	if len(der) == 1 {
+		for _, above := range o.Above {
+			der = append(der[:len(der):len(der)], above.Raw)
+		}
 	}
-	if len(chain) == 1 {
-		chain = append(chain, o.Above...)
-	}
-	path, rep := pki.VerifyChain(chain, o.Anchors, pki.VerifyOptions{Now: o.Now, Profile: p, CRLs: o.CRLs, Strict: o.Strict})
+	path, rep := pki.VerifyDER(der, o.Anchors, pki.VerifyOptions{Now: o.Now, Profile: p, CRLs: o.CRLs, Strict: o.Strict})
 	r.Add("signer chain", rep)
 	return path, rep.OK()
 }
@@ -55,7 +52,7 @@ func (v *VICAL) Verify(o VerifyOptions) check.Report {
 		return r
 	}
 	if path, ok := o.chain(&r, v.signed.X5Chain, pki.VICALSigner); ok {
-		if err := v.signed.Verify(path.Signer().PublicKey, nil, nil); err != nil {
+		if err := v.signed.Verify(path.Signer.Key, nil, nil); err != nil {
 			r.Fail("signature", clauseUse, err.Error(), "the list was changed after it was signed; fetch it again")
 		} else {
 			r.Pass("signature", clauseUse, v.signed.Alg.String())
