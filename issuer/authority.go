@@ -8,19 +8,19 @@ package issuer
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/issuer/source"
@@ -76,7 +76,7 @@ type Authority struct {
 	ring    *keyring.Ring
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
-	process string // names this process's audit chain
+	audit   *audit.Process
 	files   web.Files
 	pages   *web.Pages
 	health  *web.Health
@@ -95,7 +95,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	a := &Authority{
 		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
 		now: deps.Now, log: deps.Log,
-		tenants: map[string]*tenant{}, process: "issuer-" + rand.Text()[:10], pages: newPages(),
+		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "issuer"), pages: newPages(),
 	}
 	if a.now == nil {
 		a.now = time.Now
@@ -104,7 +104,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	if a.types, err = loadTypes(a.config.Types); err != nil {
+	if a.types, err = a.config.types(); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
 	a.ring = keyring.New(a.area, keyring.StoreIn(a.db.Records()))
@@ -117,23 +117,6 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	a.health = web.NewHealth(map[string]func(context.Context) error{"database": a.db.Ping})
 	a.handler = a.routes()
 	return a, nil
-}
-
-// loadTypes adds the types in files to those built in.
-func loadTypes(files []string) (*doctype.Catalogue, error) {
-	var types []*doctype.Type
-	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		t, err := doctype.Load(data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		types = append(types, t)
-	}
-	return doctype.Builtin().With(types...)
 }
 
 func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
@@ -193,18 +176,7 @@ const tick = 20 * time.Second
 
 // Run keeps keys, revocation lists and status lists fresh until ctx ends.
 func (a *Authority) Run(ctx context.Context) error {
-	timer := time.NewTicker(tick)
-	defer timer.Stop()
-	for {
-		if err := a.maintain(ctx); err != nil && ctx.Err() == nil {
-			a.log.Error("maintenance failed, next try soon", "role", "issuer", "error", err.Error())
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-	}
+	return upkeep.Run(ctx, upkeep.Task{Role: "issuer", Every: tick, Retry: tick, Do: a.maintain, Log: a.log})
 }
 
 // maintain does once what Run does again and again.
@@ -214,9 +186,5 @@ func (a *Authority) maintain(ctx context.Context) error {
 		_, err := t.engines(ctx)
 		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, t.board.PublishDue(ctx, a.now()))
 	}
-	problems = append(problems, a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.DeleteExpired(ctx, a.now())
-		return err
-	}))
-	return errors.Join(problems...)
+	return errors.Join(append(problems, a.db.Sweep(ctx, a.now()))...)
 }

@@ -504,7 +504,7 @@ func (t *tenant) approve(ctx context.Context, tx *db.Tx, e *engines, s session, 
 	if err != nil || reply.Refusal != nil {
 		return reply, err
 	}
-	return reply, t.authority.audit(ctx, tx, now, audit.Event{
+	return reply, t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "issuing approved by the person", Actor: subjectReference(e, s.Subject), Object: once.Hash(s.RequestURI),
 		Detail: map[string]string{"offerings": fmt.Sprint(s.Configurations)},
 	})

@@ -3,6 +3,7 @@ package issuer
 import (
 	_ "embed" // ConfigSource
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/eidos-id/eidos/format/doctype"
@@ -148,7 +149,7 @@ func (c Config) Check() error {
 	if c.BatchesPerToken < 1 || c.BatchesPerToken > 100 {
 		p.Add("batchesPerToken: wanted 1 to 100")
 	}
-	types, err := loadTypes(c.Types)
+	types, err := c.types()
 	if err != nil {
 		p.AddError("types", err)
 		types = doctype.Builtin()
@@ -212,4 +213,9 @@ func (t Tenant) offerings(types *doctype.Catalogue) (map[string]offering.Offerin
 		all[o.ID] = o
 	}
 	return all, nil
+}
+
+// types are those built in and those in files.
+func (c Config) types() (*doctype.Catalogue, error) {
+	return doctype.Builtin().WithFiles(os.ReadFile, c.Types...)
 }

@@ -108,7 +108,7 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 				return err
 			}
 			lists = append(lists, changed...)
-			if err := a.audit(ctx, tx, now, audit.Event{
+			if err := a.audit.Append(ctx, tx, now, audit.Event{
 				Tenant: t.config.ID, What: "document revoked", Object: d.ID,
 				Detail: map[string]string{"offering": d.Offering, "reason": reason},
 			}); err != nil {
@@ -134,10 +134,4 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 		}
 	}
 	return ids, nil
-}
-
-// audit writes an event into this process's chain.
-func (a *Authority) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
-	_, err := audit.Append(ctx, tx, a.process, now, e)
-	return err
 }

@@ -273,7 +273,7 @@ func (t *tenant) record(ctx context.Context, r issued) (document string, err err
 		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerToken); err != nil {
 			return err
 		}
-		return t.authority.audit(ctx, tx, r.now, audit.Event{
+		return t.authority.audit.Append(ctx, tx, r.now, audit.Event{
 			Tenant: t.config.ID, What: "document issued", Actor: r.grant, Object: document,
 			Detail: map[string]string{
 				"offering": r.offering, "batch": r.batch, "copies": strconv.Itoa(r.copies), "signer": r.signer, "level": r.level,

@@ -9,13 +9,9 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
-	"github.com/eidos-id/eidos/internal/audit"
-	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -50,44 +46,9 @@ func (t *tenant) newCA() *keyring.CA {
 			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
 		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-				return a.audit(ctx, tx, now, audit.Event{
-					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(k.Record.Purpose)},
-				})
-			})
+			return a.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
 		},
 	})
-}
-
-// serveRoot answers GET /{tenant}/iaca.cer with the root in DER.
-func (t *tenant) serveRoot(w http.ResponseWriter, r *http.Request) error {
-	_, root, err := t.ca.Root(r.Context(), t.authority.now())
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, 5*time.Minute)
-	return nil
-}
-
-// serveCRL answers GET /{tenant}/iaca.crl. RFC 5280, 4.2.1.13: DER.
-func (t *tenant) serveCRL(w http.ResponseWriter, r *http.Request) error {
-	crl, err := t.ca.CRL(r.Context(), t.authority.now())
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-crl", crl).Serve(w, r, time.Hour)
-	return nil
-}
-
-// serveCertificates answers GET /{tenant}/certificates: what is alive, for
-// those who watch.
-func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
-	list, err := t.ca.Published(r.Context(), t.authority.now())
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, list)
-	return nil
 }
 
 func serial(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }

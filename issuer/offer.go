@@ -179,7 +179,7 @@ func (t *tenant) putOffer(ctx context.Context, tx *db.Tx, e *engines, o storedOf
 	if err := st.Put(ctx, kindOffer, o.ID, value, o.Expires); err != nil {
 		return err
 	}
-	return t.authority.audit(ctx, tx, now, audit.Event{
+	return t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "offer made", Object: o.ID,
 		Detail: map[string]string{"offerings": strings.Join(o.Offerings, " "), "grant": string(o.Grant)},
 	})

@@ -21,6 +21,7 @@ import (
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/publish"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -125,14 +126,21 @@ func (a *Authority) routes() http.Handler {
 	page := func(pattern string, f func(t *tenant, w http.ResponseWriter, r *http.Request) error) {
 		mux.Handle(pattern, a.forTenant(f))
 	}
+	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
+		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, a.now()) }
+	}
 	page("GET /.well-known/openid-credential-issuer/{tenant}", (*tenant).serveMetadata)
 	page("GET /.well-known/oauth-authorization-server/{tenant}", (*tenant).serveServerMetadata)
-	page("GET /{tenant}/iaca.cer", (*tenant).serveRoot)
-	page("GET /{tenant}/iaca.crl", (*tenant).serveCRL)
-	page("GET /{tenant}/certificates", (*tenant).serveCertificates)
+	page("GET /{tenant}/iaca.cer", ca(publish.Root))
+	page("GET /{tenant}/iaca.crl", ca(publish.CRL))
+	page("GET /{tenant}/certificates", ca(publish.Certificates))
 	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
-	page("GET /{tenant}/status", (*tenant).serveLists)
-	page("GET /{tenant}/status/{list}", (*tenant).serveStatus)
+	page("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		return publish.StatusLists(w, r, t.board)
+	})
+	page("GET /{tenant}/status/{list}", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		return publish.StatusList(w, r, t.board, &a.files, a.now())
+	})
 	page("GET /{tenant}/authorize", (*tenant).serveAuthorize)
 	page("GET /{tenant}/authorize/consent", (*tenant).serveConsent)
 	page("GET /{tenant}", (*tenant).serveFront)

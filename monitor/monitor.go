@@ -20,6 +20,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 )
 
@@ -80,18 +81,7 @@ func (m *Monitor) Drain() { m.health.Drain() }
 
 // Run looks at everything again and again until ctx ends.
 func (m *Monitor) Run(ctx context.Context) error {
-	timer := time.NewTicker(m.config.Every)
-	defer timer.Stop()
-	for {
-		if err := m.Check(ctx); err != nil && ctx.Err() == nil {
-			m.log.Error("what was seen could not be recorded", "role", "monitor", "error", err.Error())
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-	}
+	return upkeep.Run(ctx, upkeep.Task{Role: "monitor", Every: m.config.Every, Retry: m.config.Every, Do: m.Check, Log: m.log})
 }
 
 // Check looks at everything once and records what it sees. That something is

@@ -111,7 +111,7 @@ func (t *tenant) install(ctx context.Context, _ string, r fetch.Request) (fetch.
 		if err := putEntry(ctx, tx, t.config.ID, e); err != nil {
 			return err
 		}
-		return t.provider.audit(ctx, tx, now, audit.Event{
+		return t.provider.audit.Append(ctx, tx, now, audit.Event{
 			Tenant: t.config.ID, What: "instance registered", Object: in.id,
 			Detail: map[string]string{"evidence": in.evidence, "level": string(in.level)},
 		})

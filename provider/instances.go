@@ -103,7 +103,7 @@ func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) 
 				return err
 			}
 			event := audit.Event{Tenant: tenant, What: "instance revoked", Object: instance, Detail: map[string]string{"reason": reason}}
-			if err := p.audit(ctx, tx, p.now(), event); err != nil {
+			if err := p.audit.Append(ctx, tx, p.now(), event); err != nil {
 				return err
 			}
 		}

@@ -4,13 +4,9 @@ import (
 	"context"
 	"crypto/hkdf"
 	"crypto/sha256"
-	"net/http"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
-	"github.com/eidos-id/eidos/internal/audit"
-	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -38,33 +34,9 @@ func (t *tenant) newCA() *keyring.CA {
 			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
 		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-				return p.audit(ctx, tx, now, audit.Event{
-					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(k.Record.Purpose)},
-				})
-			})
+			return p.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
 		},
 	})
-}
-
-// serveCA answers GET /{tenant}/ca.cer with the root in DER.
-func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
-	_, root, err := t.ca.Root(r.Context(), t.provider.now())
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, 5*time.Minute)
-	return nil
-}
-
-// serveCertificates lists what is alive, for those who watch.
-func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
-	list, err := t.ca.Published(r.Context(), t.provider.now())
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, list)
-	return nil
 }
 
 // nonceKey is the MAC key of the tenant's challenges.

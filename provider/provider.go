@@ -10,7 +10,6 @@ package provider
 
 import (
 	"context"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea"
@@ -59,7 +59,7 @@ type Provider struct {
 	ring    *keyring.Ring
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
-	process string // names this process's audit chain
+	audit   *audit.Process
 	files   web.Files
 	health  *web.Health
 	handler http.Handler
@@ -76,7 +76,7 @@ func New(cfg Config, deps Deps) (*Provider, error) {
 	}
 	p := &Provider{
 		config: cfg.complete(), db: deps.DB, area: deps.Area, now: deps.Now, log: deps.Log,
-		tenants: map[string]*tenant{}, process: "provider-" + rand.Text()[:10],
+		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "provider"),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -105,18 +105,7 @@ const tick = 20 * time.Second
 
 // Run keeps keys and status lists fresh until ctx ends.
 func (p *Provider) Run(ctx context.Context) error {
-	timer := time.NewTicker(tick)
-	defer timer.Stop()
-	for {
-		if err := p.Prepare(ctx); err != nil && ctx.Err() == nil {
-			p.log.Error("maintenance failed, next try soon", "role", "provider", "error", err.Error())
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-	}
+	return upkeep.Run(ctx, upkeep.Task{Role: "provider", Every: tick, Retry: tick, Do: p.Prepare, Log: p.log})
 }
 
 // Prepare does once what Run does again and again: it makes keys, certificates
@@ -128,11 +117,7 @@ func (p *Provider) Prepare(ctx context.Context) error {
 		_, err := t.conversation(ctx)
 		problems = append(problems, t.ca.Maintain(ctx, p.now()), err, t.board.PublishDue(ctx, p.now()))
 	}
-	problems = append(problems, p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.DeleteExpired(ctx, p.now())
-		return err
-	}))
-	return errors.Join(problems...)
+	return errors.Join(append(problems, p.db.Sweep(ctx, p.now()))...)
 }
 
 func (p *Provider) tenant(id string) (*tenant, error) {
@@ -140,9 +125,4 @@ func (p *Provider) tenant(id string) (*tenant, error) {
 		return t, nil
 	}
 	return nil, ErrUnknownTenant
-}
-
-func (p *Provider) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
-	_, err := audit.Append(ctx, tx, p.process, now, e)
-	return err
 }

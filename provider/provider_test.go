@@ -282,7 +282,7 @@ func TestLife(t *testing.T) {
 			t.Errorf("revoke elsewhere: %v", err)
 		}
 		err = p.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
-			head, err := audit.Verify(ctx, tx, p.process, audit.Head{})
+			head, err := p.audit.Verify(ctx, tx, audit.Head{})
 			if head.Seq != 6 { // three keys made, two instances registered, one revoked
 				t.Errorf("audit chain of %d events", head.Seq)
 			}

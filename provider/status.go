@@ -2,12 +2,9 @@ package provider
 
 import (
 	"context"
-	"errors"
-	"net/http"
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/statuslist"
 )
@@ -35,29 +32,4 @@ func (t *tenant) newBoard() *statuslist.Board {
 			return invalid, err
 		},
 	})
-}
-
-// serveStatus answers GET /{tenant}/status/{list}. Token Status List, 8.1.
-func (t *tenant) serveStatus(w http.ResponseWriter, r *http.Request) error {
-	now := t.provider.now()
-	list, err := t.board.Current(r.Context(), r.PathValue("list"), now)
-	if errors.Is(err, statuslist.ErrUnknown) {
-		return web.Errorf(http.StatusNotFound, "There is no such status list.")
-	}
-	if err != nil {
-		return err
-	}
-	return t.provider.files.Serve(w, r, list, min(list.TTL, list.Expires.Sub(now)))
-}
-
-// serveLists answers GET /{tenant}/status. Token Status List, 9.3.
-func (t *tenant) serveLists(w http.ResponseWriter, r *http.Request) error {
-	lists, err := t.board.Lists(r.Context())
-	if err != nil {
-		return err
-	}
-	w.Header().Set("Cache-Control", "public, max-age=60")
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-	web.JSON(w, http.StatusOK, lists)
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/publish"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -75,14 +76,21 @@ func (p *Provider) routes() http.Handler {
 			return nil
 		})
 	}
+	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
+		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, p.now()) }
+	}
 	post("POST /{tenant}/challenge", (*tenant).challenge)
 	post("POST /{tenant}/instances", (*tenant).install)
 	post("POST /{tenant}/instances/{id}/attestation", (*tenant).renew)
 	post("POST /{tenant}/instances/{id}/keys", (*tenant).attestKeys)
-	get("GET /{tenant}/status", (*tenant).serveLists)
-	get("GET /{tenant}/status/{list}", (*tenant).serveStatus)
-	get("GET /{tenant}/ca.cer", (*tenant).serveCA)
-	get("GET /{tenant}/certificates", (*tenant).serveCertificates)
+	get("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		return publish.StatusLists(w, r, t.board)
+	})
+	get("GET /{tenant}/status/{list}", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		return publish.StatusList(w, r, t.board, &p.files, p.now())
+	})
+	get("GET /{tenant}/ca.cer", ca(publish.Root))
+	get("GET /{tenant}/certificates", ca(publish.Certificates))
 	get("GET /.well-known/eidos-provider/{tenant}", (*tenant).serveMetadata)
 	pages := web.MustPages("eidos provider", nil, pageFiles, "pages/*.html")
 	get("GET /{tenant}/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })

@@ -64,7 +64,7 @@ func (t *tenant) publish(ctx context.Context, kind string) error {
 			if done, err = putPublication(ctx, tx, t.config.ID, kind, next); err != nil || !done {
 				return err
 			}
-			return s.audit(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "list published", Object: kind, Detail: map[string]string{"sequence": fmt.Sprint(next.sequence)}})
+			return s.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "list published", Object: kind, Detail: map[string]string{"sequence": fmt.Sprint(next.sequence)}})
 		})
 		if err != nil || done {
 			return err

@@ -12,6 +12,8 @@ import (
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/publish"
 )
 
 //go:embed pages/*.html
@@ -37,6 +39,9 @@ func (s *Service) routes() http.Handler {
 			return f(t, w, r)
 		}))
 	}
+	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
+		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, s.now()) }
+	}
 	list := func(kind, mediaType string) func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 		return func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 			return t.serveList(w, r, kind, mediaType)
@@ -44,9 +49,9 @@ func (s *Service) routes() http.Handler {
 	}
 	get(assure.PathVICAL, list(kindVICAL, trustlist.MediaTypeVICAL))
 	get(assure.PathAnchors, list(kindAnchors, trustlist.MediaTypeAnchors))
-	get("/ca.crl", (*tenant).serveCRL)
-	get(assure.PathCA, (*tenant).serveCA)
-	get("/certificates", (*tenant).serveCertificates)
+	get("/ca.crl", ca(publish.CRL))
+	get(assure.PathCA, ca(publish.Root))
+	get("/certificates", ca(publish.Certificates))
 	pages := web.MustPages("eidos trust", nil, pageFiles, "pages/*.html")
 	get("/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })
 	mux.Handle("GET /{$}", http.RedirectHandler("/"+s.config.Tenants[0].ID+"/", http.StatusFound))

@@ -202,7 +202,7 @@ func (t *tenant) record(ctx context.Context, source Source, cert *x509.Certifica
 			return err
 		}
 		changed := func(what string) error {
-			return t.service.audit(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: what, Object: source.Name, Detail: map[string]string{"certificate": hexSum(cert.Raw)}})
+			return t.service.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: what, Object: source.Name, Detail: map[string]string{"certificate": hexSum(cert.Raw)}})
 		}
 		switch {
 		case state == assure.PinUnknown:
@@ -284,7 +284,7 @@ func (s *Service) Accept(ctx context.Context, tenant, source, certificate string
 			}
 			f.certificate, f.pending, f.pendingSince = cert.Raw, nil, time.Time{}
 			event := audit.Event{Tenant: tenant, What: "changed anchor accepted", Object: source, Detail: map[string]string{"certificate": hexSum(cert.Raw)}}
-			return errors.Join(s.audit(ctx, tx, s.now(), event), putSource(ctx, tx, tenant, src, f))
+			return errors.Join(s.audit.Append(ctx, tx, s.now(), event), putSource(ctx, tx, tenant, src, f))
 		})
 		if err != nil {
 			return fmt.Errorf("trust: accept %s: %w", source, err)

@@ -8,7 +8,6 @@ package trust
 
 import (
 	"context"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -20,6 +19,7 @@ import (
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea"
@@ -59,7 +59,7 @@ type Service struct {
 
 	ring    *keyring.Ring
 	tenants map[string]*tenant
-	process string // names this process's audit chain
+	audit   *audit.Process
 	health  *web.Health
 	handler http.Handler
 }
@@ -86,7 +86,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 	}
 	s := &Service{
 		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, now: deps.Now, log: deps.Log,
-		tenants: map[string]*tenant{}, process: "trust-" + rand.Text()[:10],
+		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "trust"),
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -117,20 +117,7 @@ const retry = 10 * time.Second
 // Run fetches the sources and publishes the lists again and again until ctx
 // ends.
 func (s *Service) Run(ctx context.Context) error {
-	for {
-		wait := s.config.Every
-		if err := s.Refresh(ctx); err != nil && ctx.Err() == nil {
-			s.log.Warn("not all sources could be had, next try soon", "role", "trust", "error", err.Error())
-			wait = min(wait, retry)
-		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
-	}
+	return upkeep.Run(ctx, upkeep.Task{Role: "trust", Every: s.config.Every, Retry: retry, Do: s.Refresh, Log: s.log})
 }
 
 // Refresh fetches all sources now and publishes what changed. The error names
@@ -144,11 +131,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 		}
 		problems = append(problems, t.look(ctx), t.publishAll(ctx))
 	}
-	problems = append(problems, s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		_, err := tx.DeleteExpired(ctx, s.now())
-		return err
-	}))
-	return errors.Join(problems...)
+	return errors.Join(append(problems, s.db.Sweep(ctx, s.now()))...)
 }
 
 func (s *Service) tenant(id string) (*tenant, error) {
@@ -156,9 +139,4 @@ func (s *Service) tenant(id string) (*tenant, error) {
 		return t, nil
 	}
 	return nil, ErrUnknownTenant
-}
-
-func (s *Service) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
-	_, err := audit.Append(ctx, tx, s.process, now, e)
-	return err
 }

@@ -350,7 +350,7 @@ func TestChange(t *testing.T) {
 			t.Errorf("after the change went away: %v %+v", err, anchors[0])
 		}
 		if err := s.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
-			_, err := audit.Verify(ctx, tx, s.process, audit.Head{})
+			_, err := s.audit.Verify(ctx, tx, audit.Head{})
 			return err
 		}); err != nil {
 			t.Error(err)

@@ -4,6 +4,7 @@ import (
 	_ "embed" // ConfigSource
 	"net"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -161,7 +162,7 @@ func (c Config) Check() error {
 	p.Within("resultLifetime", c.ResultLifetime, 10*time.Second, 24*time.Hour)
 	p.Within("statusMaxAge", c.StatusMaxAge, time.Millisecond, 24*time.Hour)
 	p.Within("packEvery", c.PackEvery, time.Second, 24*time.Hour)
-	types, err := loadTypes(c.Types)
+	types, err := c.types()
 	if err != nil {
 		p.Add("types: %w", err)
 		types = doctype.Builtin()
@@ -201,4 +202,9 @@ func (t Tenant) check(types *doctype.Catalogue) error {
 		}
 	}
 	return p.Err()
+}
+
+// types are those built in and those in files.
+func (c Config) types() (*doctype.Catalogue, error) {
+	return doctype.Builtin().WithFiles(os.ReadFile, c.Types...)
 }

@@ -11,7 +11,9 @@ import (
 	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/publish"
 )
 
 //go:embed pages
@@ -33,13 +35,16 @@ func (v *Verifier) routes() http.Handler {
 			return public(f(t, w, r))
 		})
 	}
+	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
+		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, v.now()) }
+	}
 	mux.Handle("GET /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/response/{handle}", of((*tenant).serveResponse))
 	mux.Handle("GET /{tenant}/result/{id}", of((*tenant).serveResult))
-	mux.Handle("GET /{tenant}/reader-ca.cer", of((*tenant).serveCA))
-	mux.Handle("GET /{tenant}/reader-ca.crl", of((*tenant).serveCRL))
-	mux.Handle("GET /{tenant}/certificates", of((*tenant).serveCertificates))
+	mux.Handle("GET /{tenant}/reader-ca.cer", of(ca(publish.Root)))
+	mux.Handle("GET /{tenant}/reader-ca.crl", of(ca(publish.CRL)))
+	mux.Handle("GET /{tenant}/certificates", of(ca(publish.Certificates)))
 
 	own := http.NewCrossOriginProtection() // forms are posted by our own pages only
 	mux.Handle("GET /{$}", web.ErrFunc(v.serveRoot))
@@ -133,33 +138,6 @@ func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
 }
 
 const dayCache = 24 * time.Hour
-
-func (t *tenant) serveCA(w http.ResponseWriter, r *http.Request) error {
-	_, root, err := t.ca.Root(r.Context(), t.v.now())
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, time.Hour)
-	return nil
-}
-
-func (t *tenant) serveCRL(w http.ResponseWriter, r *http.Request) error {
-	crl, err := t.ca.CRL(r.Context(), t.v.now())
-	if err != nil {
-		return err
-	}
-	web.NewFile("application/pkix-crl", crl).Serve(w, r, time.Hour)
-	return nil
-}
-
-func (t *tenant) serveCertificates(w http.ResponseWriter, r *http.Request) error {
-	list, err := t.v.Certificates(r.Context(), t.config.ID)
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, list)
-	return nil
-}
 
 func (t *tenant) serveScript(w http.ResponseWriter, r *http.Request) error {
 	script, err := pageFiles.ReadFile("pages/wait.js")

@@ -11,7 +11,6 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
-	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/keyring"
@@ -101,11 +100,7 @@ func (t *tenant) newCA() *keyring.CA {
 			{Purpose: keyring.Reader, Profile: pki.ReaderAuth, Template: reader, Lifetime: leafLifetime, Reserve: leafReserve},
 		},
 		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-				return t.v.audit(ctx, tx, now, audit.Event{
-					Tenant: t.config.ID, What: "signing key made", Object: k.Record.ID, Detail: map[string]string{"purpose": string(k.Record.Purpose)},
-				})
-			})
+			return t.v.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
 		},
 	})
 }

@@ -165,7 +165,7 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 		if err := insertRow(ctx, tx, t.config.ID, r); err != nil {
 			return err
 		}
-		return v.audit(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation asked for", Object: r.id, Detail: map[string]string{"asked": elementNames(ask.Query)}})
+		return v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation asked for", Object: r.id, Detail: map[string]string{"asked": elementNames(ask.Query)}})
 	})
 	if err != nil {
 		return Transaction{}, fmt.Errorf("verifier: begin: %w", err)
@@ -383,7 +383,7 @@ func (t *tenant) finish(ctx context.Context, r row, end finished, code string, l
 		if err := rememberLists(ctx, tx, t.config.ID, lists, now); err != nil {
 			return err
 		}
-		return t.v.audit(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation answered", Object: r.id, Detail: detail})
+		return t.v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation answered", Object: r.id, Detail: detail})
 	})
 }
 

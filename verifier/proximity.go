@@ -365,7 +365,7 @@ func (r *Reader) record(ctx context.Context, q query.Query, result *core.Result,
 		if err := rememberLists(ctx, tx, r.t.config.ID, lists, now); err != nil {
 			return err
 		}
-		return v.audit(ctx, tx, now, audit.Event{Tenant: r.t.config.ID, What: "documents read on-site", Detail: map[string]string{
+		return v.audit.Append(ctx, tx, now, audit.Event{Tenant: r.t.config.ID, What: "documents read on-site", Detail: map[string]string{
 			"asked": elementNames(q), "verdict": string(result.Verdict),
 		}})
 	})

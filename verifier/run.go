@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/upkeep"
 )
 
 // tick is how often Run looks what there is to do.
@@ -14,18 +15,7 @@ const tick = 5 * time.Second
 // Run makes keys, keeps the offline pack of every tenant up to date and
 // deletes results at the end of their time, until ctx ends.
 func (v *Verifier) Run(ctx context.Context) error {
-	timer := time.NewTicker(tick)
-	defer timer.Stop()
-	for {
-		if err := v.maintain(ctx); err != nil && ctx.Err() == nil {
-			v.log.Warn("maintenance incomplete, next try soon", "role", "verifier", "error", err.Error())
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		}
-	}
+	return upkeep.Run(ctx, upkeep.Task{Role: "verifier", Every: tick, Retry: tick, Do: v.maintain, Log: v.log})
 }
 
 // maintain does once what Run does again and again.

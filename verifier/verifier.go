@@ -9,13 +9,11 @@ package verifier
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"os"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
@@ -68,7 +66,7 @@ type Verifier struct {
 	types   *doctype.Catalogue
 	ring    *keyring.Ring
 	tenants map[string]*tenant
-	process string // names this process's audit chain
+	audit   *audit.Process
 	pages   *web.Pages
 	health  *web.Health
 	handler http.Handler
@@ -85,7 +83,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 	}
 	v := &Verifier{
 		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, now: deps.Now, log: deps.Log,
-		tenants: map[string]*tenant{}, process: "verifier-" + rand.Text()[:10],
+		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "verifier"),
 	}
 	if v.now == nil {
 		v.now = time.Now
@@ -94,7 +92,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 		v.log = slog.New(slog.DiscardHandler)
 	}
 	var err error
-	if v.types, err = loadTypes(v.config.Types); err != nil {
+	if v.types, err = v.config.types(); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	v.ring = keyring.New(v.area, keyring.StoreIn(v.db.Records()))
@@ -107,23 +105,6 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 	v.pages = web.MustPages("", nil, pageFiles, "pages/*.html")
 	v.handler = v.routes()
 	return v, nil
-}
-
-// loadTypes adds the types in files to those built in.
-func loadTypes(files []string) (*doctype.Catalogue, error) {
-	var types []*doctype.Type
-	for _, name := range files {
-		data, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		t, err := doctype.Load(data)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-		types = append(types, t)
-	}
-	return doctype.Builtin().With(types...)
 }
 
 // Handler serves everything that is public.
@@ -140,10 +121,4 @@ func (v *Verifier) tenant(id string) (*tenant, error) {
 		return t, nil
 	}
 	return nil, ErrUnknownTenant
-}
-
-// audit writes a security decision into this process's chain.
-func (v *Verifier) audit(ctx context.Context, tx *db.Tx, now time.Time, e audit.Event) error {
-	_, err := audit.Append(ctx, tx, v.process, now, e)
-	return err
 }

@@ -21,19 +21,9 @@ type Catalogue struct {
 // builtin loads the embedded definitions once. They are part of the program,
 // so an error would be a defect of their files, which a test would show.
 var builtin = sync.OnceValue(func() *Catalogue {
-	c := &Catalogue{}
-	for _, name := range [...]string{"mdl", "pid", "photoid"} {
-		data, err := files.ReadFile("types/" + name + ".yaml")
-		if err != nil {
-			panic("doctype: internal error: " + err.Error())
-		}
-		t, err := Load(data)
-		if err != nil {
-			panic("doctype: internal error: " + name + ": " + err.Error())
-		}
-		if c, err = c.With(t); err != nil {
-			panic("doctype: internal error: " + err.Error())
-		}
+	c, err := new(Catalogue).WithFiles(files.ReadFile, "types/mdl.yaml", "types/pid.yaml", "types/photoid.yaml")
+	if err != nil {
+		panic("doctype: internal error: " + err.Error())
 	}
 	return c
 })
@@ -46,6 +36,24 @@ func All() []*Type { return Builtin().All() }
 
 // ByDocType finds a built-in type, see [Catalogue.ByDocType].
 func ByDocType(name string) (*Type, bool) { return Builtin().ByDocType(name) }
+
+// WithFiles is With for type definitions in files, each read by read. The error
+// is read's, or names the file and what is wrong in it.
+func (c *Catalogue) WithFiles(read func(name string) ([]byte, error), names ...string) (*Catalogue, error) {
+	var types []*Type
+	for _, name := range names {
+		data, err := read(name)
+		if err != nil {
+			return nil, err
+		}
+		t, err := Load(data)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		types = append(types, t)
+	}
+	return c.With(types...)
+}
 
 // With returns a catalogue that has the given types too. The error names a
 // docType, an accepted spelling or a short name that two types claim.

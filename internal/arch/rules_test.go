@@ -29,6 +29,7 @@ func floors() map[string]floor {
 		"assure":     {4, "workbench"},
 		"statuslist": {4, "workbench"},
 		"keyring":    {4, "workbench"},
+		"publish":    {4, "workbench"},
 		"issuer":     {5, "role"},
 		"wallet":     {5, "role"},
 		"verifier":   {5, "role"},

@@ -23,6 +23,14 @@ func (t *Tx) DeleteExpired(ctx context.Context, now time.Time) (int64, error) {
 	return n, nil
 }
 
+// Sweep is DeleteExpired in a transaction of its own.
+func (d *DB) Sweep(ctx context.Context, now time.Time) error {
+	return d.Tx(ctx, func(ctx context.Context, tx *Tx) error {
+		_, err := tx.DeleteExpired(ctx, now)
+		return err
+	})
+}
+
 type onceStore struct {
 	tx     *Tx
 	tenant string

@@ -1,0 +1,38 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/db"
+)
+
+// Process writes the chain of one process of a role.
+type Process struct {
+	db    *db.DB
+	chain string
+}
+
+// NewProcess begins a chain, which is named after the role.
+func NewProcess(d *db.DB, role string) *Process {
+	return &Process{d, role + "-" + rand.Text()[:10]}
+}
+
+// Append writes an event in the transaction of what was decided.
+func (p *Process) Append(ctx context.Context, tx *db.Tx, now time.Time, e Event) error {
+	_, err := Append(ctx, tx, p.chain, now, e)
+	return err
+}
+
+// KeyMade writes that a signing key was made, in a transaction of its own.
+func (p *Process) KeyMade(ctx context.Context, now time.Time, tenant, id, purpose string) error {
+	return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return p.Append(ctx, tx, now, Event{Tenant: tenant, What: "signing key made", Object: id, Detail: map[string]string{"purpose": purpose}})
+	})
+}
+
+// Verify is the function Verify for the process's chain.
+func (p *Process) Verify(ctx context.Context, tx *db.Tx, known Head) (Head, error) {
+	return Verify(ctx, tx, p.chain, known)
+}

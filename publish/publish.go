@@ -1,0 +1,70 @@
+// Package publish answers the requests for what a role shows to everyone: the
+// certificates of its authority and its status lists.
+package publish
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+// Root answers with the certificate of the authority's root, DER. RFC 2585, 4.1.
+func Root(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
+	_, root, err := ca.Root(r.Context(), now)
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/pkix-cert", root.Raw).Serve(w, r, 5*time.Minute)
+	return nil
+}
+
+// CRL answers with the revocation list of the authority's root, DER. RFC 5280,
+// 4.2.1.13; RFC 2585, 4.2.
+func CRL(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
+	crl, err := ca.CRL(r.Context(), now)
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/pkix-crl", crl).Serve(w, r, time.Hour)
+	return nil
+}
+
+// Certificates answers with the list of certificates in use, for those who watch.
+func Certificates(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
+	list, err := ca.Published(r.Context(), now)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, list)
+	return nil
+}
+
+// StatusList answers with the newest token of the list named in the path, out
+// of files if it is there. Token Status List, 8.1.
+func StatusList(w http.ResponseWriter, r *http.Request, board *statuslist.Board, files *web.Files, now time.Time) error {
+	list, err := board.Current(r.Context(), r.PathValue("list"), now)
+	if errors.Is(err, statuslist.ErrUnknown) {
+		return web.Errorf(http.StatusNotFound, "There is no such status list.")
+	}
+	if err != nil {
+		return err
+	}
+	return files.Serve(w, r, list, min(list.TTL, list.Expires.Sub(now)))
+}
+
+// StatusLists answers with the addresses of all lists, for those who keep
+// copies for offline use. Token Status List, 9.3.
+func StatusLists(w http.ResponseWriter, r *http.Request, board *statuslist.Board) error {
+	lists, err := board.Lists(r.Context())
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	web.JSON(w, http.StatusOK, lists)
+	return nil
+}
