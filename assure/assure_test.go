@@ -233,7 +233,7 @@ func (a authority) document(t testing.TB, docType string, certificate []byte) *m
 		DocType: docType, DeviceKey: testkit.Signer(t, elliptic.P256()).Public(), Chain: [][]byte{a.ds.Raw},
 		NameSpaces: []mdoc.NameSpace{{Name: "ns", Elements: []mdoc.Element{{ID: "a", Value: cbor.AppendText(nil, "x")}}}},
 		Validity:   mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * 24 * time.Hour)},
-		Status:     &mdoc.Status{List: &mdoc.StatusListRef{Index: 5, URI: listURI, Certificate: certificate}},
+		Status:     &status.Claim{List: &status.ListReference{Index: 5, URI: listURI, Certificate: certificate}},
 	}, a.dsKey)
 	if err != nil {
 		t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
@@ -100,7 +101,7 @@ func newLicence(b *testing.B) *licence {
 		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: elements()}},
 		DeviceKey: l.device.Public(), Chain: [][]byte{l.signer.Raw},
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.AddDate(0, 0, 14)},
-		Status:   &mdoc.Status{List: &mdoc.StatusListRef{Index: 4711, URI: "https://issuer.utopia.example/status/1"}},
+		Status:   &status.Claim{List: &status.ListReference{Index: 4711, URI: "https://issuer.utopia.example/status/1"}},
 	}
 	for _, id := range []string{"family_name", "given_name", "portrait", "age_over_18", "document_number", "driving_privileges"} {
 		l.six = append(l.six, mdoc.ElementRef{NameSpace: mdoc.NameSpaceMDL, ID: id})

@@ -9,7 +9,6 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
-	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/statuslist"
 )
@@ -131,7 +130,7 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 		unknown(name, clauseStatus, "no way to fetch status lists", advice)
 		return
 	}
-	q := statuslist.Question{Claim: claimOf(doc.Status), MSO: true, Issuer: doc.Signer.Path.Chain}
+	q := statuslist.Question{Claim: *doc.Status, MSO: true, Issuer: doc.Signer.Path.Chain}
 	verdict, found := p.Status.Check(ctx, q, p.Now)
 	doc.Revocation = verdict
 	if verdict.Outcome == statuslist.Unknown {
@@ -159,15 +158,4 @@ func soften(r check.Report) check.Report {
 		}
 	}
 	return soft
-}
-
-func claimOf(s *mdoc.Status) status.Claim {
-	var c status.Claim
-	if s.List != nil {
-		c.List = &status.ListReference{Index: s.List.Index, URI: s.List.URI, Certificate: s.List.Certificate}
-	}
-	if s.Identifier != nil {
-		c.Identifier = &status.IdentifierReference{ID: s.Identifier.ID, URI: s.Identifier.URI, Certificate: s.Identifier.Certificate}
-	}
-	return c
 }

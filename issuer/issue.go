@@ -17,6 +17,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -212,7 +213,7 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 	for i, pub := range r.Keys {
 		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
 			DocType: c.docType, NameSpaces: c.nameSpaces, DeviceKey: pub, Validity: c.validity,
-			Status: &mdoc.Status{List: &mdoc.StatusListRef{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}},
+			Status: &status.Claim{List: &status.ListReference{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}},
 			Chain:  signer.Record.Chain,
 		}, signer)
 		if err != nil {

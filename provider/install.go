@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -156,13 +157,22 @@ func known(ctx context.Context, tx *db.Tx, tenant, id string) (in instance, pub 
 	return in, jwk.Key, nil
 }
 
-// stillValid refuses an instance that was revoked since it was looked at.
-func stillValid(ctx context.Context, tx *db.Tx, tenant, id string) error {
-	in, ok, err := instanceByID(ctx, tx, tenant, id)
-	if err == nil && (!ok || !in.revoked.IsZero()) {
-		err = refuseRevoked()
-	}
-	return err
+// keep writes down, before it is handed out, what an instance was vouched for:
+// unless that was revoked since it was looked at.
+func (t *tenant) keep(ctx context.Context, in instance, e entry, put func(context.Context, *db.Tx, string, entry) error, now time.Time) (fetch.Response, bool, error) {
+	return t.settle(ctx, func(ctx context.Context, tx *db.Tx) error {
+		current, ok, err := instanceByID(ctx, tx, t.config.ID, in.id)
+		if err != nil {
+			return err
+		}
+		if !ok || !current.revoked.IsZero() {
+			return refuseRevoked()
+		}
+		if err := touchInstance(ctx, tx, t.config.ID, in.id, in.app, now); err != nil {
+			return err
+		}
+		return put(ctx, tx, t.config.ID, e)
+	})
 }
 
 // renew answers POST BASE/instances/ID/attestation. Every key of an instance
@@ -214,18 +224,11 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 	if err != nil {
 		return fetch.Response{}, err
 	}
-	resp, ok, err = t.settle(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := stillValid(ctx, tx, t.config.ID, id); err != nil {
-			return err
-		}
-		if err := touchInstance(ctx, tx, t.config.ID, id, in.app, now); err != nil {
-			return err
-		}
-		if found {
-			return extendEntry(ctx, tx, t.config.ID, e)
-		}
-		return putEntry(ctx, tx, t.config.ID, e)
-	})
+	put := putEntry
+	if found {
+		put = extendEntry
+	}
+	resp, ok, err = t.keep(ctx, in, e, put, now)
 	if err != nil || !ok {
 		return resp, err
 	}
@@ -259,11 +262,7 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 		return fetch.Response{}, err
 	}
 	e.keys, e.areaType = len(req.Keys), req.Area.Type
-	signer, err := t.ca.Key(ctx, keyring.Attestation, t.provider.now())
-	if err != nil {
-		return fetch.Response{}, err
-	}
-	chain, err := pki.ParseChain(signer.Record.Chain)
+	signer, chain, err := t.signer(ctx, now)
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -275,15 +274,7 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 	if err != nil {
 		return fetch.Response{}, err
 	}
-	resp, ok, err = t.settle(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := stillValid(ctx, tx, t.config.ID, id); err != nil {
-			return err
-		}
-		if err := touchInstance(ctx, tx, t.config.ID, id, in.app, now); err != nil {
-			return err
-		}
-		return putEntry(ctx, tx, t.config.ID, e)
-	})
+	resp, ok, err = t.keep(ctx, in, e, putEntry, now)
 	if err != nil || !ok {
 		return resp, err
 	}
@@ -312,13 +303,19 @@ func (t *tenant) status(e entry) attestation.Status {
 	return attestation.Status{Reference: attestation.StatusReference{Index: e.index, URI: t.board.ListURI(e.list)}, Ends: e.ends}
 }
 
+// signer is the key that signs attestations, with its certificates.
+func (t *tenant) signer(ctx context.Context, now time.Time) (keyring.Key, []*x509.Certificate, error) {
+	k, err := t.ca.Key(ctx, keyring.Attestation, now)
+	if err != nil {
+		return keyring.Key{}, nil, err
+	}
+	chain, err := pki.ParseChain(k.Record.Chain)
+	return k, chain, err
+}
+
 // vouch signs the wallet instance attestation for one of the instance's keys.
 func (t *tenant) vouch(ctx context.Context, in instance, pub crypto.PublicKey, e entry, now time.Time) (attestation.InstallResponse, error) {
-	signer, err := t.ca.Key(ctx, keyring.Attestation, t.provider.now())
-	if err != nil {
-		return attestation.InstallResponse{}, err
-	}
-	chain, err := pki.ParseChain(signer.Record.Chain)
+	signer, chain, err := t.signer(ctx, now)
 	if err != nil {
 		return attestation.InstallResponse{}, err
 	}

@@ -240,7 +240,7 @@ func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
 		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: elements}},
 		DeviceKey: h.key.Public(), Chain: [][]byte{w.ds.Raw},
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * day)},
-		Status:   &mdoc.Status{List: &mdoc.StatusListRef{Index: index, URI: issuerURL + "/status/1"}},
+		Status:   &status.Claim{List: &status.ListReference{Index: index, URI: issuerURL + "/status/1"}},
 	}, w.dsKey)
 	w.check(err)
 	return h

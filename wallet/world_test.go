@@ -330,7 +330,7 @@ func (w *world) params(pub crypto.PublicKey) mdoc.IssueParams {
 	w.next++
 	return mdoc.IssueParams{DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{ns}, DeviceKey: pub, Chain: w.ds.chain(),
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * 24 * time.Hour)},
-		Status:   &mdoc.Status{List: &mdoc.StatusListRef{Index: w.next, URI: issuerURL + "/status/1"}}}
+		Status:   &status.Claim{List: &status.ListReference{Index: w.next, URI: issuerURL + "/status/1"}}}
 }
 
 func (w *world) status(ctx context.Context) (fetch.Response, error) {

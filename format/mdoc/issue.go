@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/cose"
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/status"
 )
 
 // IssueParams is what a document is made of.
@@ -25,7 +26,7 @@ type IssueParams struct {
 	// Validity is written in UTC without fractions of a second, which are cut off.
 	Validity Validity
 	// Status is optional.
-	Status *Status
+	Status *status.Claim
 	// DigestAlgorithm is [SHA256] if empty.
 	DigestAlgorithm string
 	// KeyAuthorizations is optional.
@@ -129,7 +130,7 @@ func (p *IssueParams) check() error {
 		return fmt.Errorf("%w: not signed <= validFrom < validUntil (ISO/IEC 18013-5:2021, 9.1.2.4)", ErrSyntax)
 	case p.Decoys < 0 || p.Decoys > DefaultLimits().Elements:
 		return fmt.Errorf("%w: %d decoys", ErrLimit, p.Decoys)
-	case p.Status != nil && p.Status.List == nil && p.Status.Identifier == nil:
+	case p.Status != nil && p.Status.IsEmpty():
 		return fmt.Errorf("%w: status without a reference", ErrSyntax)
 	}
 	if dup, ok := unique(len(p.NameSpaces), func(i int) string { return p.NameSpaces[i].Name }); !ok {

@@ -34,7 +34,7 @@ func (p *IssueParams) mso(all []nameSpaceDigests) ([]byte, error) {
 	b = cbor.AppendText(cbor.AppendText(b, "docType"), p.DocType)
 	b = appendValidity(cbor.AppendText(b, "validityInfo"), &p.Validity)
 	if p.Status != nil {
-		b = appendStatus(cbor.AppendText(b, "status"), p.Status)
+		b = p.Status.AppendCBOR(cbor.AppendText(b, "status"))
 	}
 	return cbor.AppendEmbedded(make([]byte, 0, len(b)+8), b), nil
 }
@@ -104,43 +104,4 @@ func appendValidity(b []byte, v *Validity) []byte {
 		b = cbor.AppendTDate(cbor.AppendText(b, "expectedUpdate"), v.ExpectedUpdate)
 	}
 	return b
-}
-
-// appendStatus writes identifier_list before status_list, as the CDDL does.
-func appendStatus(b []byte, s *Status) []byte {
-	members := 0
-	if s.Identifier != nil {
-		members++
-	}
-	if s.List != nil {
-		members++
-	}
-	b = cbor.AppendMap(b, members)
-	if i := s.Identifier; i != nil {
-		b = cbor.AppendMap(cbor.AppendText(b, "identifier_list"), 2+present(i.Certificate))
-		b = cbor.AppendBytes(cbor.AppendText(b, "id"), i.ID)
-		b = cbor.AppendText(cbor.AppendText(b, "uri"), i.URI)
-		b = appendCertificate(b, i.Certificate)
-	}
-	if l := s.List; l != nil {
-		b = cbor.AppendMap(cbor.AppendText(b, "status_list"), 2+present(l.Certificate))
-		b = cbor.AppendUint(cbor.AppendText(b, "idx"), l.Index)
-		b = cbor.AppendText(cbor.AppendText(b, "uri"), l.URI)
-		b = appendCertificate(b, l.Certificate)
-	}
-	return b
-}
-
-func present(der []byte) int {
-	if der != nil {
-		return 1
-	}
-	return 0
-}
-
-func appendCertificate(b, der []byte) []byte {
-	if der == nil {
-		return b
-	}
-	return cbor.AppendBytes(cbor.AppendText(b, "certificate"), der)
 }

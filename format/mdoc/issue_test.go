@@ -15,6 +15,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
 
@@ -28,9 +29,9 @@ func TestIssueEverything(t *testing.T) {
 			mdoc.NameSpace{Name: "org.example.empty"})
 		p.DigestAlgorithm, p.Decoys, p.X5T = alg, 3, true
 		p.Validity.ExpectedUpdate = demoNow.AddDate(0, 0, 10)
-		p.Status = &mdoc.Status{
-			List:       &mdoc.StatusListRef{Index: 1 << 20, URI: "https://status.example/1"},
-			Identifier: &mdoc.IdentifierListRef{ID: []byte{0xcc, 0xcc}, URI: "https://status.example/2", Certificate: []byte{0x30, 0}},
+		p.Status = &status.Claim{
+			List:       &status.ListReference{Index: 1 << 20, URI: "https://status.example/1"},
+			Identifier: &status.IdentifierReference{ID: []byte{0xcc, 0xcc}, URI: "https://status.example/2", Certificate: []byte{0x30, 0}},
 		}
 		p.KeyAuthorizations = mdoc.KeyAuthorizations{NameSpaces: []string{"com.example.device"},
 			Elements: []mdoc.ElementRef{{NameSpace: "com.example.pay", ID: "payment"}, {NameSpace: "com.example.pay", ID: "docsign"}}}
@@ -153,7 +154,7 @@ func TestIssueRefuses(t *testing.T) {
 		"valid before signed": func(p *mdoc.IssueParams) { p.Validity.ValidFrom = demoNow.AddDate(0, 0, -1) },
 		"never valid":         func(p *mdoc.IssueParams) { p.Validity.ValidUntil = p.Validity.ValidFrom },
 		"no device key":       func(p *mdoc.IssueParams) { p.DeviceKey = nil },
-		"empty status":        func(p *mdoc.IssueParams) { p.Status = &mdoc.Status{} },
+		"empty status":        func(p *mdoc.IssueParams) { p.Status = &status.Claim{} },
 		"too many decoys":     func(p *mdoc.IssueParams) { p.Decoys = 1 << 20 },
 		"authorised in both": func(p *mdoc.IssueParams) {
 			p.KeyAuthorizations = mdoc.KeyAuthorizations{NameSpaces: []string{"x"}, Elements: []mdoc.ElementRef{{NameSpace: "x", ID: "y"}}}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/cose"
+	"github.com/eidos-id/eidos/format/status"
 )
 
 // The digest algorithms of a mobile security object. ISO/IEC 18013-5:2021, 9.1.2.5.
@@ -43,7 +44,9 @@ type MobileSecurityObject struct {
 	// Validity says when the document was signed and may be used.
 	Validity Validity
 	// Status says where to ask whether the document was revoked; nil if nowhere.
-	Status *Status
+	// Received without either reference it names a mechanism that is not known
+	// here. ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
+	Status *status.Claim
 
 	plainTimes bool // all times are UTC with Z and without fraction
 }
@@ -90,32 +93,6 @@ func (k KeyAuthorizations) Authorizes(ref ElementRef) bool {
 		}
 	}
 	return false
-}
-
-// Status says where the revocation of a document is published. Received
-// without either member it names a mechanism that this package does not know. ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
-type Status struct {
-	List       *StatusListRef
-	Identifier *IdentifierListRef
-}
-
-// StatusListRef is the StatusListInfo of Token Status List with the
-// certificate that ISO/IEC 18013-5 adds.
-type StatusListRef struct {
-	Index uint64
-	URI   string
-	// Certificate is the DER trust point of the list; nil means the signer of
-	// the document signer's certificate.
-	Certificate []byte
-}
-
-// IdentifierListRef is the IdentifierListInfo of ISO/IEC 18013-5 second
-// edition (draft v4), 12.3.6.3.
-type IdentifierListRef struct {
-	ID  []byte
-	URI string
-	// Certificate is as in [StatusListRef].
-	Certificate []byte
 }
 
 // ParseMSO parses MobileSecurityObjectBytes, tag 24 included. Errors:
@@ -167,7 +144,12 @@ func (p *parser) mso(m *MobileSecurityObject, data []byte) error {
 			r.In("validityInfo")
 		case "status":
 			seen.once(r, 64)
-			p.unlessSelecting(r, func() { p.inside(r, func(r *cbor.Reader) { m.Status = parseStatus(r) }) })
+			p.unlessSelecting(r, func() {
+				p.inside(r, func(r *cbor.Reader) {
+					c := status.ReadClaim(r)
+					m.Status = &c
+				})
+			})
 			r.In("status")
 		default:
 			seen.other(r, key, p.lim.NameSpaces)
@@ -324,55 +306,6 @@ func (m *MobileSecurityObject) validityInfo(r *cbor.Reader) {
 		}
 	})
 	need(r, seen, "signed", "validFrom", "validUntil")
-}
-
-func parseStatus(r *cbor.Reader) *Status {
-	s := new(Status)
-	r.Map(func() {
-		switch string(r.TextBytes()) {
-		case "status_list":
-			s.List = new(StatusListRef)
-			var seen uint
-			r.Map(func() {
-				switch string(r.TextBytes()) {
-				case "idx":
-					s.List.Index = r.Uint()
-					seen |= 1
-				case "uri":
-					s.List.URI = name(r)
-					seen |= 2
-				case "certificate":
-					s.List.Certificate = r.Bytes()
-				default:
-					r.Skip()
-				}
-			})
-			need(r, seen, "idx", "uri")
-			r.In("status_list")
-		case "identifier_list":
-			s.Identifier = new(IdentifierListRef)
-			var seen uint
-			r.Map(func() {
-				switch string(r.TextBytes()) {
-				case "id":
-					s.Identifier.ID = r.Bytes()
-					seen |= 1
-				case "uri":
-					s.Identifier.URI = name(r)
-					seen |= 2
-				case "certificate":
-					s.Identifier.Certificate = r.Bytes()
-				default:
-					r.Skip()
-				}
-			})
-			need(r, seen, "id", "uri")
-			r.In("identifier_list")
-		default:
-			r.Skip()
-		}
-	})
-	return s
 }
 
 // DevicePublicKey decodes the device key: *ecdsa.PublicKey, ed25519.PublicKey,

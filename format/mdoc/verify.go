@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/status"
 )
 
 // Issuer is what a validated chain says about the document signer.
@@ -70,7 +71,7 @@ type Result struct {
 	// Validity and Status are the mobile security object's. Asking whether
 	// the document was revoked is the caller's part.
 	Validity Validity
-	Status   *Status
+	Status   *status.Claim
 }
 
 // The clauses that the checks cite.

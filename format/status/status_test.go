@@ -483,3 +483,15 @@ func TestClaimRefuses(t *testing.T) {
 		t.Errorf("writes %s, %v", text, err)
 	}
 }
+
+// A document with an address that is no URI can still be read; it cannot be asked about.
+func TestReadClaimLeavesURIs(t *testing.T) {
+	raw := status.Claim{List: &status.ListReference{Index: 7, URI: "lists/1"}}.AppendCBOR(nil)
+	r := cbor.NewReader(raw)
+	if c := status.ReadClaim(r); r.Done() != nil || c.List == nil || c.List.URI != "lists/1" {
+		t.Errorf("ReadClaim: %v %+v", r.Err(), c)
+	}
+	if _, err := status.ParseClaim(raw); !errors.Is(err, status.ErrMalformed) {
+		t.Errorf("ParseClaim: %v, want ErrMalformed", err)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
@@ -77,7 +78,7 @@ func (a authority) issue(t testing.TB, device *testkit.Key, content []mdoc.NameS
 	t.Helper()
 	b, err := mdoc.Issue(t.Context(), mdoc.IssueParams{
 		DocType: mdoc.DocTypeMDL, NameSpaces: content, DeviceKey: device.Public(), Validity: validity(),
-		Status: &mdoc.Status{List: &mdoc.StatusListRef{Index: 412, URI: "https://issuer.example/status/1"}},
+		Status: &status.Claim{List: &status.ListReference{Index: 412, URI: "https://issuer.example/status/1"}},
 		Decoys: 3, Chain: [][]byte{a.signer.Raw}, X5T: true,
 	}, a.key)
 	if err != nil {
