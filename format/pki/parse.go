@@ -16,8 +16,8 @@ import (
 // A certificate as the profiles prescribe it can be read in a straight line, in
 // less than half the time of crypto/x509, which is a fifth of the verification
 // of a signature and spent on every document shown. So [ParseCertificate] tries
-// parseUsual first and leaves everything else, right or wrong, to crypto/x509. A
-// fuzz target holds the two together: what parseUsual returns is what
+// parser.usual first and leaves everything else, right or wrong, to crypto/x509. A
+// fuzz target holds the two together: what parser.usual returns is what
 // crypto/x509 returns, field for field.
 
 // Tags besides those that der.go looks at.
@@ -86,16 +86,13 @@ type parser struct {
 	urlRoom       [1]string
 }
 
-// parseUsual parses a version 3 certificate with ECDSA or Ed25519 key and
+// usual parses, with an empty parser, a version 3 certificate with ECDSA or Ed25519 key and
 // signature, names of ordinary attributes, and no other extensions than key
 // identifiers, key usage, issuerAltName, basic constraints, distribution
 // points and extended key usages of ISO/IEC 18013-5 and 23220. It reports
 // false for any other, which may still be valid. The result refers to der.
 //
 // ISO/IEC 18013-5 second edition (draft v4), B.1; RFC 5280, 4.1.
-func parseUsual(der []byte) (*x509.Certificate, bool) { return new(parser).usual(der) }
-
-// usual is parseUsual with an empty parser.
 func (p *parser) usual(der []byte) (*x509.Certificate, bool) {
 	p.cert.Raw, p.arcs = der, p.arcRoom[:0]
 	outer := read(der)
