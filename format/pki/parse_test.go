@@ -39,7 +39,7 @@ func isShort(t testing.TB, der []byte) bool {
 	return testing.AllocsPerRun(10, func() { _, _ = pki.ParseCertificate(der) }) < 0.7*standard
 }
 
-// plainCertificates are of the shape that parseUsual is for: every profile on
+// plainCertificates are of the shape that parser.usual is for: every profile on
 // every kind of key.
 func plainCertificates(t testing.TB) [][]byte {
 	t.Helper()
@@ -61,7 +61,7 @@ func plainCertificates(t testing.TB) [][]byte {
 	return ders
 }
 
-// otherCertificates are what parseUsual leaves alone.
+// otherCertificates are what parser.usual leaves alone.
 func otherCertificates(t testing.TB) [][]byte {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256()).Private()
