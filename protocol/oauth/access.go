@@ -27,7 +27,7 @@ type Instance struct {
 
 // Grant is what an access token stands for.
 type Grant struct {
-	ID          string              `json:"id"` // names the token in the store and the audit; not the token
+	ID          string              `json:"id"` // names the grant in the store and the audit, the same after a refresh; no token
 	Subject     string              `json:"subject"`
 	ClientID    string              `json:"client_id,omitempty"` // "" for an anonymous pre-authorized wallet
 	Credentials []GrantedCredential `json:"credentials"`
@@ -38,6 +38,8 @@ type Grant struct {
 	Data        json.RawMessage     `json:"data,omitempty"`
 	IssuedAt    time.Time           `json:"issued_at"`
 	Expires     time.Time           `json:"expires"`
+	Extended    time.Time           `json:"extended,omitzero"`   // when a lasting grant was last put off
+	Refreshed   bool                `json:"refreshed,omitempty"` // the token came by a refresh: it ends with the grant
 }
 
 // CheckAccess decides whether a request to a resource endpoint carries a valid
@@ -78,6 +80,13 @@ func (s *Server) access(ctx context.Context, st once.Store, r fetch.Request, now
 	g := &Grant{}
 	if err := read(value, g); err != nil {
 		return nil, err
+	}
+	if g.Refreshed {
+		if _, err := st.Get(ctx, kindGrant, g.ID, now); gone(err) {
+			return nil, refuse(CodeInvalidToken, "the grant of the access token has ended", err)
+		} else if err != nil {
+			return nil, fmt.Errorf("oauth: read grant: %w", err)
+		}
 	}
 	proof := r.Get("dpop")
 	if proof == "" {

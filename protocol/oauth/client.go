@@ -127,10 +127,11 @@ func (a *Authorization) Code(redirected string) (string, error) {
 
 // Token is what the server granted.
 type Token struct {
-	AccessToken string    `json:"access_token"`
-	Scope       string    `json:"scope,omitempty"`
-	Details     []Details `json:"authorization_details,omitempty"`
-	Expires     time.Time `json:"expires,omitzero"` // zero when the server does not say
+	AccessToken  string    `json:"access_token"`
+	RefreshToken string    `json:"refresh_token,omitempty"` // for the same client, instance and DPoP key; empty when none was given
+	Scope        string    `json:"scope,omitempty"`
+	Details      []Details `json:"authorization_details,omitempty"`
+	Expires      time.Time `json:"expires,omitzero"` // zero when the server does not say
 }
 
 // RedeemCode exchanges an authorisation code.
@@ -157,6 +158,20 @@ func (c *Client) RedeemPreAuthorized(ctx context.Context, code, txCode string, d
 	return c.redeem(ctx, form, now)
 }
 
+// Refresh gets another access token. The refresh token of the answer replaces
+// the one given, if there is one. RFC 6749, 6.
+func (c *Client) Refresh(ctx context.Context, refreshToken string, now time.Time) (*Token, error) {
+	form := url.Values{"grant_type": {grantRefresh}, "refresh_token": {refreshToken}}
+	if c.ID != "" {
+		form.Set("client_id", c.ID)
+	}
+	t, err := c.redeem(ctx, form, now)
+	if err == nil && t.RefreshToken == "" {
+		t.RefreshToken = refreshToken
+	}
+	return t, err
+}
+
 func (c *Client) redeem(ctx context.Context, form url.Values, now time.Time) (*Token, error) {
 	resp, err := c.post(ctx, c.Server.TokenEndpoint, form, true, now)
 	if err != nil {
@@ -166,13 +181,14 @@ func (c *Client) redeem(ctx context.Context, form url.Values, now time.Time) (*T
 	if err := decodeAnswer(resp, 200, &body); err != nil {
 		return nil, fmt.Errorf("token request: %w", err)
 	}
-	if body.AccessToken == "" || strings.ContainsFunc(body.AccessToken, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }) {
+	unusable := func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }
+	if body.AccessToken == "" || strings.ContainsFunc(body.AccessToken, unusable) || strings.ContainsFunc(body.RefreshToken, unusable) {
 		return nil, errors.New("token request (RFC 6749, 5.1): answer without a usable access_token")
 	}
 	if !strings.EqualFold(body.TokenType, "DPoP") {
 		return nil, fmt.Errorf("token request (RFC 9449, 5): token_type is %.20q, not DPoP", body.TokenType)
 	}
-	t := &Token{AccessToken: body.AccessToken, Scope: body.Scope}
+	t := &Token{AccessToken: body.AccessToken, RefreshToken: body.RefreshToken, Scope: body.Scope}
 	for _, d := range body.Details {
 		if d.Type != TypeCredential {
 			continue

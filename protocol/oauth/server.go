@@ -100,6 +100,7 @@ type ServerConfig struct {
 	ConsentLifetime time.Duration // for the person to log in and decide, once it was opened; 10 min
 	CodeLifetime    time.Duration // of an authorisation code; 60 s, and no more
 	TokenLifetime   time.Duration // of an access token; 15 min
+	RefreshLifetime time.Duration // of a refresh token that is not used; 0: none are given
 	Window          time.Duration // how far iat of DPoP proofs and PoPs may be off; 5 min
 }
 
@@ -189,6 +190,9 @@ func (s *Server) Metadata() Metadata {
 		AuthorizationResponseIssParameterSupported: true,
 		DPoPSigningAlgValuesSupported:              dpopAlgorithms(),
 		PreAuthorizedGrantAnonymousAccessSupported: c.AnonymousPreAuthorized,
+	}
+	if c.RefreshLifetime > 0 {
+		m.GrantTypesSupported = append(m.GrantTypesSupported, grantRefresh)
 	}
 	for _, conf := range c.Configurations {
 		if conf.Scope != "" && !slices.Contains(m.ScopesSupported, conf.Scope) {

@@ -109,11 +109,12 @@ func (s *Server) Token(ctx context.Context, st once.Store, r fetch.Request, now 
 
 // tokenBody is RFC 6749, 5.1 with OpenID4VCI 1.0, 6.2.
 type tokenBody struct {
-	AccessToken string    `json:"access_token"`
-	TokenType   string    `json:"token_type"`
-	ExpiresIn   int       `json:"expires_in,omitempty"`
-	Scope       string    `json:"scope,omitempty"`
-	Details     []Details `json:"authorization_details,omitempty"`
+	AccessToken  string    `json:"access_token"`
+	TokenType    string    `json:"token_type"`
+	ExpiresIn    int       `json:"expires_in,omitempty"`
+	RefreshToken string    `json:"refresh_token,omitempty"`
+	Scope        string    `json:"scope,omitempty"`
+	Details      []Details `json:"authorization_details,omitempty"`
 }
 
 func (s *Server) token(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (*tokenBody, error) {
@@ -125,10 +126,11 @@ func (s *Server) token(ctx context.Context, st once.Store, r fetch.Request, now 
 	if grant == "" {
 		return nil, refuse(CodeInvalidRequest, "grant_type is needed", nil)
 	}
-	if grant != grantCode && grant != grantPreAuthorized {
-		return nil, refuse(CodeUnsupportedGrantType, "grant_type must be authorization_code or pre-authorized_code", nil)
+	if grant != grantCode && grant != grantPreAuthorized && (grant != grantRefresh || s.config.RefreshLifetime == 0) {
+		return nil, refuse(CodeUnsupportedGrantType, "grant_type is none of those in the metadata", nil)
 	}
-	anonymous := grant == grantPreAuthorized && s.config.AnonymousPreAuthorized
+	// Whether a refresh token was given to an anonymous wallet is found out later.
+	anonymous := grant != grantCode && s.config.AnonymousPreAuthorized
 	c, err := s.identify(ctx, r, form, anonymous, true, now)
 	if err != nil {
 		return nil, err
@@ -141,6 +143,18 @@ func (s *Server) token(ctx context.Context, st once.Store, r fetch.Request, now 
 	}
 	if err := s.useUp(ctx, st, c.proofs, now); err != nil {
 		return nil, err
+	}
+	if grant == grantRefresh {
+		g, err := s.redeemRefresh(ctx, st, form, c, now)
+		if err != nil {
+			return nil, err
+		}
+		a := authorized{Credentials: g.Credentials, Details: g.Details}
+		if err := a.reduce(subset); err != nil {
+			return nil, err
+		}
+		g.Credentials, g.Details, g.Refreshed = a.Credentials, a.Details, true
+		return s.grantAccess(ctx, st, *g, newSecret(), now)
 	}
 	redeem := s.redeemCode
 	if grant == grantPreAuthorized {
@@ -273,38 +287,52 @@ func (a *authorized) reduce(subset []Details) error {
 	return nil
 }
 
-// issue makes the access token, remembers what it stands for and renders it.
-// With a code that comes again the token is to be revoked.
+// issue makes a grant with its access token, and a refresh token where such are
+// given. With a code that comes again the grant is to be revoked.
 func (s *Server) issue(ctx context.Context, st once.Store, a *authorized, c *caller, code string, now time.Time) (*tokenBody, error) {
 	token := newSecret()
 	g := Grant{
 		ID: once.Hash(token), Subject: a.Subject, ClientID: c.client.ID, Credentials: a.Credentials, Details: a.Details, Scope: a.Scope,
-		Thumbprint: c.dpop.Thumbprint, Instance: c.instance, Data: a.Data, IssuedAt: now, Expires: now.Add(s.config.TokenLifetime),
+		Thumbprint: c.dpop.Thumbprint, Instance: c.instance, Data: a.Data, IssuedAt: now,
 	}
+	if code != "" {
+		if err := st.Put(ctx, kindIssued, once.Hash(code), []byte(g.ID), now.Add(s.config.TokenLifetime)); err != nil {
+			return nil, fmt.Errorf("oauth: keep what a code was exchanged for: %w", err)
+		}
+	}
+	body, err := s.grantAccess(ctx, st, g, token, now)
+	if err == nil && s.config.RefreshLifetime > 0 {
+		body.RefreshToken, err = s.newRefresh(ctx, st, g, now)
+	}
+	return body, err
+}
+
+// grantAccess remembers what an access token stands for and renders it.
+func (s *Server) grantAccess(ctx context.Context, st once.Store, g Grant, token string, now time.Time) (*tokenBody, error) {
+	g.Expires = now.Add(s.config.TokenLifetime)
 	value, err := record(g)
 	if err == nil {
-		err = st.Put(ctx, kindAccess, g.ID, value, g.Expires)
-	}
-	if err == nil && code != "" {
-		err = st.Put(ctx, kindIssued, once.Hash(code), []byte(g.ID), g.Expires)
+		err = st.Put(ctx, kindAccess, once.Hash(token), value, g.Expires)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("oauth: keep access token: %w", err)
 	}
-	body := &tokenBody{AccessToken: token, TokenType: "DPoP", ExpiresIn: int(s.config.TokenLifetime.Seconds()), Scope: a.Scope}
-	if a.Details {
-		for _, c := range a.Credentials {
+	body := &tokenBody{AccessToken: token, TokenType: "DPoP", ExpiresIn: int(s.config.TokenLifetime.Seconds()), Scope: g.Scope}
+	if g.Details {
+		for _, c := range g.Credentials {
 			body.Details = append(body.Details, Details{Type: TypeCredential, Configuration: c.Configuration, CredentialIdentifiers: c.Identifiers})
 		}
 	}
 	return body, nil
 }
 
-// Revoke ends an access token by its Grant's ID. It is no error if it has
-// ended already.
+// Revoke ends a grant with all of its tokens. It is no error if it has ended
+// already.
 func (s *Server) Revoke(ctx context.Context, st once.Store, grantID string, now time.Time) error {
-	if _, err := st.Claim(ctx, kindAccess, grantID, now); err != nil && !gone(err) {
-		return fmt.Errorf("oauth: revoke access token: %w", err)
+	for _, kind := range []string{kindAccess, kindGrant} { // the first access token has the id of the grant
+		if _, err := st.Claim(ctx, kind, grantID, now); err != nil && !gone(err) {
+			return fmt.Errorf("oauth: revoke grant: %w", err)
+		}
 	}
 	return nil
 }
