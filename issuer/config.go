@@ -45,9 +45,17 @@ type Config struct {
 	// ask again, and so how fast a revocation is known. Optional, 5 minutes.
 	StatusTTL time.Duration `yaml:"statusTTL,omitempty"`
 
-	// BatchesPerToken is how often one access token may ask for copies of one
-	// document. Optional, 4.
-	BatchesPerToken int `yaml:"batchesPerToken,omitempty"`
+	// RefreshLifetime is for how long an app that shows no sign of life can still
+	// get new copies of a document without asking the person. Optional, 90 days.
+	RefreshLifetime time.Duration `yaml:"refreshLifetime,omitempty"`
+
+	// BatchesPerDay is how often an app may get copies of one document within
+	// 24 hours. Optional, 10.
+	BatchesPerDay int `yaml:"batchesPerDay,omitempty"`
+
+	// RequireEncryption asks apps to encrypt their requests on top of TLS, and
+	// encrypts what they are given. Apps that can do so anyway. Optional, false.
+	RequireEncryption bool `yaml:"requireEncryption,omitempty"`
 }
 
 // Tenant is one authority.
@@ -97,9 +105,8 @@ func (c Config) complete() Config {
 	conf.Default(&c.OfferLifetime, 24*time.Hour)
 	conf.Default(&c.StatusLifetime, 24*time.Hour)
 	conf.Default(&c.StatusTTL, 5*time.Minute)
-	if c.BatchesPerToken == 0 {
-		c.BatchesPerToken = 4
-	}
+	conf.Default(&c.RefreshLifetime, 90*24*time.Hour)
+	conf.Default(&c.BatchesPerDay, 10)
 	tenants := make([]Tenant, len(c.Tenants))
 	for i, t := range c.Tenants {
 		if t.Contact == "" {
@@ -146,8 +153,9 @@ func (c Config) Check() error {
 	p.Within("offerLifetime", c.OfferLifetime, time.Minute, 90*24*time.Hour)
 	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
 	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
-	if c.BatchesPerToken < 1 || c.BatchesPerToken > 100 {
-		p.Add("batchesPerToken: wanted 1 to 100")
+	p.Within("refreshLifetime", c.RefreshLifetime, time.Hour, 5*365*24*time.Hour)
+	if c.BatchesPerDay < 1 || c.BatchesPerDay > 1000 {
+		p.Add("batchesPerDay: wanted 1 to 1000")
 	}
 	types, err := c.types()
 	if err != nil {

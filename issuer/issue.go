@@ -53,9 +53,9 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 	if err != nil || grant == nil {
 		return finish(ctx, reply, err)
 	}
-	var credentials []string
+	var answer oid4vci.Answer
 	if refusal == nil {
-		credentials, refusal, err = t.issue(ctx, e, grant, request, now)
+		answer, refusal, err = t.issue(ctx, e, grant, request, now)
 	}
 	if err != nil {
 		return fetch.Response{}, err
@@ -64,7 +64,7 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
 		return refusal.Response(), nil
 	}
-	return oid4vci.CredentialReply(credentials), nil
+	return request.Reply(answer)
 }
 
 func denied(description string, err error) *oid4vci.Error {
@@ -80,36 +80,36 @@ type content struct {
 }
 
 // issue makes and records one copy of a document for each key of the request.
-func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) ([]string, *oid4vci.Error, error) {
+func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	signer, err := t.ca.Key(ctx, keyring.DocSigner, now)
 	if err != nil {
-		return nil, nil, err
+		return answer, nil, err
 	}
 	cert, err := signer.Certificate()
 	if err != nil {
-		return nil, nil, err
+		return answer, nil, err
 	}
 	o := t.offerings[request.Configuration]
 	level := levelOf(request.Attestation)
 	if !level.AtLeast(assure.Level(o.Level)) {
-		return nil, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}, nil
+		return answer, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}, nil
 	}
 	c, refusal, err := t.content(ctx, o, grant.Subject, now)
 	if refusal != nil || err != nil {
-		return nil, refusal, err
+		return answer, refusal, err
 	}
 	c.validity.ValidUntil = notPast(c.validity.ValidUntil, cert.NotAfter, instanceStatus(grant).Ends, keyStatus(request).Ends)
 	if !c.validity.ValidUntil.After(now) {
-		return nil, denied("the status of the wallet or of its keys is not published for long enough", nil), nil
+		return answer, denied("the status of the wallet or of its keys is not published for long enough", nil), nil
 	}
 	request.Keys = request.Keys[:min(len(request.Keys), o.Batch)]
 	entries, err := t.authority.indexes.Take(ctx, t.pool(), len(request.Keys))
 	if err != nil {
-		return nil, nil, fmt.Errorf("issuer: %w", err)
+		return answer, nil, fmt.Errorf("issuer: %w", err)
 	}
 	credentials, err := t.sign(ctx, c, request, entries, signer)
 	if err != nil {
-		return nil, nil, err
+		return answer, nil, err
 	}
 	r := t.batch(e, grant, request, c, cert, level, now)
 	for _, entry := range entries {
@@ -118,12 +118,12 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	document, err := t.record(ctx, r)
 	switch {
 	case errors.Is(err, errTooMany), errors.Is(err, errRevoked):
-		return nil, denied(err.Error(), nil), nil
+		return answer, denied(err.Error(), nil), nil
 	case err != nil:
-		return nil, nil, err
+		return answer, nil, err
 	}
 	web.Log(ctx).Info("document issued", "tenant", t.config.ID, "document", document, "offering", o.ID, "copies", r.copies)
-	return credentials, nil, nil
+	return oid4vci.Answer{Credentials: credentials, Notification: r.batch}, nil, nil
 }
 
 // levelOf is what the keys come to: the weakest of what the attestation states
@@ -271,7 +271,7 @@ func fingerprint(key [32]byte, spaces []mdoc.NameSpace) []byte {
 // record writes a batch and its audit event in one transaction.
 func (t *tenant) record(ctx context.Context, r issued) (document string, err error) {
 	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerToken); err != nil {
+		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerDay); err != nil {
 			return err
 		}
 		return t.authority.audit.Append(ctx, tx, r.now, audit.Event{

@@ -193,6 +193,7 @@ type app struct {
 	oauth    *oauth.Client
 	metadata *oid4vci.Metadata
 	ends     time.Time // of the status of instance and keys
+	answer   oid4vci.Answer
 }
 
 // newApp installs an app: its provider vouches for it.
@@ -255,8 +256,9 @@ func (p *app) get(token *oauth.Token, configuration string, n int) ([]string, []
 		return nil, nil, err
 	}
 	signers, attested := p.keys(n, nonce)
-	list, err := c.Request(ctx, configuration, signers, nonce, attested, p.world.now())
-	return list, signers, err
+	answer, err := c.Request(ctx, configuration, signers, nonce, attested, p.world.now())
+	p.answer = answer
+	return answer.Credentials, signers, err
 }
 
 // redeem reads an offer and gets a token for it.

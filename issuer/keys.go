@@ -11,8 +11,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
 const (
@@ -43,12 +46,31 @@ func (t *tenant) newCA() *keyring.CA {
 		Root:   keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
+			{Purpose: keyring.Metadata, Profile: pki.CredentialSigner, Template: template("metadata"), Lifetime: signerLifetime, Reserve: signerReserve},
 			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
 		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
 			return a.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
 		},
 	})
+}
+
+// encryption is the key that apps may encrypt their requests to.
+func (t *tenant) encryption(ctx context.Context) (*oid4vci.Encryption, error) {
+	a := t.authority
+	k, err := keyring.Agreement(ctx, a.area, a.db.Records(), t.config.ID, "credential requests")
+	if err != nil {
+		return nil, err
+	}
+	pub, err := key.FromECDH(k.Public())
+	if err != nil {
+		return nil, err
+	}
+	id, err := jose.ThumbprintString(pub)
+	if err != nil {
+		return nil, err
+	}
+	return &oid4vci.Encryption{Required: a.config.RequireEncryption, Keys: []oid4vci.EncryptionKey{{ID: id, Key: k}}}, nil
 }
 
 func serial(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }

@@ -192,7 +192,7 @@ func (w *world) oneBatch(t *testing.T, both []*Authority, p *app, token *oauth.T
 	}
 	signers, attested := p.keys(3, nonce)
 	var wg sync.WaitGroup
-	got := make([][]string, 2)
+	got := make([]oid4vci.Answer, 2)
 	for i, a := range both {
 		client := &oauth.Client{Server: p.oauth.Server, ID: walletID, DPoP: p.oauth.DPoP, Fetch: via(a), Attestation: p.oauth.Attestation, Instance: p.oauth.Instance}
 		wg.Go(func() {
@@ -201,8 +201,8 @@ func (w *world) oneBatch(t *testing.T, both []*Authority, p *app, token *oauth.T
 		})
 	}
 	wg.Wait()
-	if (got[0] == nil) == (got[1] == nil) {
-		t.Errorf("documents for one nonce: %d and %d", len(got[0]), len(got[1]))
+	if (got[0].Credentials == nil) == (got[1].Credentials == nil) {
+		t.Errorf("documents for one nonce: %d and %d", len(got[0].Credentials), len(got[1].Credentials))
 	}
 }
 
@@ -321,7 +321,7 @@ func TestRotation(t *testing.T) {
 
 func BenchmarkIssueBatchOf10(b *testing.B) {
 	w := newWorld(b, testkit.SQLite(b))
-	w.authority.config.BatchesPerToken = 1 << 30
+	w.authority.config.BatchesPerDay = 1 << 30
 	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
 	token, _, err := p.redeem(o, o.TxCode)
 	if err != nil {

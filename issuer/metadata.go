@@ -1,23 +1,78 @@
 package issuer
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
-// serveMetadata answers with the credential issuer metadata. OpenID4VCI 1.0, 12.2.
-func (t *tenant) serveMetadata(w http.ResponseWriter, _ *http.Request) error {
+// metadataLifetime is how long signed metadata are valid, and half of it how
+// long they are handed out.
+const metadataLifetime = 2 * time.Hour
+
+// serveMetadata answers with the credential issuer metadata, signed if the
+// wallet would rather have them so. OpenID4VCI 1.0, 12.2.2.
+func (t *tenant) serveMetadata(w http.ResponseWriter, r *http.Request) error {
+	e, err := t.engines(r.Context())
+	if err != nil {
+		return err
+	}
 	w.Header().Set("Cache-Control", "public, max-age=60")
-	web.JSON(w, http.StatusOK, t.metadata())
+	w.Header().Set("Vary", "Accept")
+	if fetch.Prefer(r.Header.Get("Accept"), "application/json", "application/jwt") == "application/jwt" {
+		token, err := t.signedMetadata(r.Context(), e)
+		if err != nil {
+			return err
+		}
+		w.Header().Set("Content-Type", "application/jwt")
+		_, err = io.WriteString(w, token)
+		return err
+	}
+	m, err := t.metadata(e)
+	if err != nil {
+		return err
+	}
+	web.JSON(w, http.StatusOK, m)
 	return nil
+}
+
+// signedMetadata signs the metadata, or returns what was signed not long ago.
+// OpenID4VCI 1.0, 12.2.3.
+func (t *tenant) signedMetadata(ctx context.Context, e *engines) (string, error) {
+	now := t.authority.now()
+	t.mu.Lock()
+	token, until := t.signed.token, t.signed.until
+	t.mu.Unlock()
+	if now.Before(until) {
+		return token, nil
+	}
+	m, err := t.metadata(e)
+	if err != nil {
+		return "", err
+	}
+	k, err := t.ca.Key(ctx, keyring.Metadata, now)
+	if err != nil {
+		return "", err
+	}
+	if token, err = oid4vci.SignMetadata(ctx, m, k, k.Record.Chain, now, now.Add(metadataLifetime)); err != nil {
+		return "", fmt.Errorf("issuer: sign metadata: %w", err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.signed.token, t.signed.until = token, now.Add(metadataLifetime/2)
+	return token, nil
 }
 
 // serveServerMetadata answers with the authorisation server metadata. RFC 8414, 3.
@@ -31,10 +86,11 @@ func (t *tenant) serveServerMetadata(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
-func (t *tenant) metadata() oid4vci.Metadata {
-	m := oid4vci.Metadata{
+func (t *tenant) metadata(e *engines) (m oid4vci.Metadata, err error) {
+	m = oid4vci.Metadata{
 		CredentialIssuer: t.base, CredentialEndpoint: t.base + "/credential", NonceEndpoint: t.base + "/nonce",
-		Display: []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
+		NotificationEndpoint: t.base + "/notification",
+		Display:              []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
 	}
 	for id, o := range t.offerings {
 		m.Configurations[id] = t.configuration(o)
@@ -42,7 +98,8 @@ func (t *tenant) metadata() oid4vci.Metadata {
 	if largest := t.batchSize(); largest > 1 { // OpenID4VCI 1.0, 12.2.4: batch_size is 2 or more
 		m.Batch = &oid4vci.Batch{Size: largest}
 	}
-	return m
+	m.RequestEncryption, m.ResponseEncryption, err = e.issuer.Encryption.Metadata()
+	return m, err
 }
 
 // batchSize is how many proofs a request may hold. There is one number for the

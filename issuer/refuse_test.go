@@ -142,13 +142,13 @@ func TestCredentialRefused(t *testing.T) {
 		t.Errorf("token with another DPoP key: %v", err)
 	}
 
-	for range w.authority.config.BatchesPerToken - 1 {
+	for range w.authority.config.BatchesPerDay - 1 {
 		if _, _, err := p.get(token, "mdl", 1); err != nil {
 			t.Fatal(err)
 		}
 	}
 	_, _, err = p.get(token, "mdl", 1)
-	wantCode(t, "more batches than a token is good for", err, oid4vci.CodeDenied)
+	wantCode(t, "more batches than a day is good for", err, oid4vci.CodeDenied)
 
 	w.pass(16 * time.Minute)
 	if _, _, err = p.get(token, "mdl", 1); err == nil {

@@ -113,18 +113,24 @@ type issued struct {
 }
 
 var (
-	errTooMany = errors.New("no more copies for this token")
+	errTooMany = errors.New("no more copies today")
 	errRevoked = errors.New("the document was revoked")
 )
+
+// batchWindow is the time in which no more than a number of batches of one
+// document are issued.
+const batchWindow = 24 * time.Hour
 
 // record writes a batch down, with a new document at the first of a grant, and
 // returns the document's id.
 func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
-	const find = `select id, batches, revoked from document where tenant = $1 and grant_id = $2 and offering = $3`
+	const find = `
+		select d.id, d.revoked, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
+		from document d where d.tenant = $1 and d.grant_id = $2 and d.offering = $3`
 	var document string
 	var batches int
 	var revoked int64
-	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering).Scan(&document, &batches, &revoked)
+	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering, db.Millis(r.now.Add(-batchWindow))).Scan(&document, &revoked, &batches)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		document = r.document
@@ -194,4 +200,26 @@ func invalidIndexes(ctx context.Context, tx *db.Tx, tenant, list string) ([]uint
 		}
 	}
 	return out, rows.Err()
+}
+
+// noteEvent keeps what an app said of a batch, and reports whether that is
+// news. A batch of another grant is errNoBatch.
+func noteEvent(ctx context.Context, tx *db.Tx, tenant, grant, batch, event string, now time.Time) (changed bool, err error) {
+	const find = `
+		select b.event from batch b join document d on d.tenant = b.tenant and d.id = b.document
+		where b.tenant = $1 and b.id = $2 and d.grant_id = $3`
+	var before string
+	err = tx.QueryRow(ctx, find, tenant, batch, grant).Scan(&before)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return false, errNoBatch
+	case err != nil:
+		return false, fmt.Errorf("issuer: find batch: %w", err)
+	case before == event:
+		return false, nil
+	}
+	if _, err := tx.Exec(ctx, `update batch set event = $3, event_time = $4 where tenant = $1 and id = $2`, tenant, batch, event, db.Millis(now)); err != nil {
+		return false, fmt.Errorf("issuer: note event: %w", err)
+	}
+	return true, nil
 }

@@ -37,6 +37,10 @@ type tenant struct {
 
 	mu     sync.Mutex
 	engine *engines // nil until first used
+	signed struct { // metadata
+		token string
+		until time.Time
+	}
 }
 
 // engines are the ends of the protocols, and the MAC keys of the tenant.
@@ -74,11 +78,16 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 	for i, c := range t.config.Clients {
 		clients[i] = c.registration()
 	}
+	encryption, err := t.encryption(ctx)
+	if err != nil {
+		return nil, err
+	}
 	config := oauth.ServerConfig{
 		Issuer: t.base, Clients: oauth.Fixed(clients...), Attesters: t.authority.attester,
 		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
 		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
 	}
+	config.RefreshLifetime = t.authority.config.RefreshLifetime
 	for _, o := range t.offerings {
 		c := oauth.Configuration{ID: o.ID}
 		if o.Authorization {
@@ -91,6 +100,7 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 	}
 	e.issuer = &oid4vci.Issuer{
 		Identifier: t.base, Nonces: nonce.New(nonces, "c_nonce "+t.base, nonceLifetime), Attesters: t.authority.attester, Policy: t.proofPolicy,
+		Encryption: encryption,
 	}
 	t.engine = e
 	return e, nil
@@ -157,6 +167,7 @@ func (a *Authority) routes() http.Handler {
 	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
 	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
 	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
+	engine("POST /{tenant}/notification", web.DefaultBodyLimit, (*tenant).notification)
 	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
 }
 

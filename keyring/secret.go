@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/record"
 	"github.com/eidos-id/eidos/securearea"
 )
@@ -16,28 +17,42 @@ const kindSecret = "agreement key"
 // same in every process, and stay the same for a tenant and name; the key is
 // made at first use. Callers derive keys from them with HKDF.
 func Secret(ctx context.Context, area securearea.Area, records record.Store, tenant, name string) ([]byte, error) {
-	id, err := secretKey(ctx, area, records, tenant, name)
+	k, err := Agreement(ctx, area, records, tenant, name)
 	if err != nil {
-		return nil, fmt.Errorf("keyring: secret %s of %s: %w", name, tenant, err)
+		return nil, err
 	}
-	k, err := securearea.Open(ctx, area, id)
-	if err != nil {
-		return nil, fmt.Errorf("keyring: secret %s of %s: %w", name, tenant, err)
-	}
-	agreer, err := k.Agreer()
-	if err != nil {
-		return nil, fmt.Errorf("keyring: secret %s of %s: %w", name, tenant, err)
-	}
-	z, err := agreer.Agree(ctx, agreer.Public())
+	z, err := k.Agree(ctx, k.Public())
 	if err != nil {
 		return nil, fmt.Errorf("keyring: secret %s of %s: %w", name, tenant, err)
 	}
 	return z, nil
 }
 
-// secretKey returns the identifier of the key in the area. Of two processes
+// Agreement returns a P-256 key that agrees on secrets, the same in every
+// process, for a tenant and name; it is made at first use. One that has a public
+// use must not be a Secret's too.
+func Agreement(ctx context.Context, area securearea.Area, records record.Store, tenant, name string) (key.Agreer, error) {
+	fail := func(err error) (key.Agreer, error) {
+		return nil, fmt.Errorf("keyring: agreement key %s of %s: %w", name, tenant, err)
+	}
+	id, err := agreementKey(ctx, area, records, tenant, name)
+	if err != nil {
+		return fail(err)
+	}
+	k, err := securearea.Open(ctx, area, id)
+	if err != nil {
+		return fail(err)
+	}
+	agreer, err := k.Agreer()
+	if err != nil {
+		return fail(err)
+	}
+	return agreer, nil
+}
+
+// agreementKey returns the identifier of the key in the area. Of two processes
 // that make one at once, the record decides.
-func secretKey(ctx context.Context, area securearea.Area, records record.Store, tenant, name string) (id string, err error) {
+func agreementKey(ctx context.Context, area securearea.Area, records record.Store, tenant, name string) (id string, err error) {
 	find := func(ctx context.Context, tx record.Tx) error {
 		value, err := tx.Get(ctx, kindSecret, name)
 		id = string(value)

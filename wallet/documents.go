@@ -22,6 +22,8 @@ type Document struct {
 	Issuer        Party     `json:"issuer"` // ID is the credential issuer identifier
 	Configuration string    `json:"configuration"`
 	Added         time.Time `json:"added"`
+	Updated       time.Time `json:"updated,omitzero"` // when new copies last replaced the old ones
+	Grant         string    `json:"grant,omitempty"`  // with which new copies come without the person
 	ValidFrom     time.Time `json:"valid_from"`
 	ValidUntil    time.Time `json:"valid_until"`
 	// Copies were issued, Unused of them never shown.
@@ -226,6 +228,13 @@ func (w *Wallet) Delete(ctx context.Context, id string) error {
 		}
 		if err := t.Delete(ctx, kindDocument, id); err != nil {
 			return err
+		}
+		dpop, err := dropGrant(ctx, t, doc.Grant)
+		if err != nil {
+			return err
+		}
+		if dpop != "" {
+			keys = append(keys, dpop)
 		}
 		entry.Outcome, entry.Party = OutcomeDone, doc.Issuer
 		entry.Documents = []LoggedDocument{{ID: id, DocType: doc.DocType, Copies: doc.Copies}}

@@ -42,8 +42,9 @@ const (
 )
 
 // Accept takes an offer up and returns the documents, which are stored by
-// then. If anything fails nothing is stored. Errors wrap ErrNotInstalled,
-// ErrTxCode, ErrOfferUsed, ErrUntrusted, or say what else to do.
+// then; those that the issuer is not ready to give are Pending. If anything
+// fails nothing is stored. Errors wrap ErrNotInstalled, ErrTxCode,
+// ErrOfferUsed, ErrUntrusted, or say what else to do.
 //
 // ISO/IEC 23220-1:2023, 8; OpenID4VCI 1.0.
 func (w *Wallet) Accept(ctx context.Context, o *Offer, opts AcceptOptions) ([]Document, error) {
@@ -95,6 +96,8 @@ type issuing struct {
 	provider *attestation.Client
 	oauth    *oauth.Client
 	oid      oid4vci.Client
+	dpop     string   // id of the key that tokens are bound to
+	grant    string   // id of the grant that outlives the access token; empty if none does
 	spare    []string // keys made that no stored document needs
 }
 
@@ -108,6 +111,9 @@ func (i *issuing) run(ctx context.Context) ([]Document, error) {
 		return nil, i.explain(err)
 	}
 	i.oid = oid4vci.Client{Metadata: i.offer.Metadata, OAuth: i.oauth, Token: token}
+	if token.RefreshToken != "" {
+		i.grant = rand.Text()
+	}
 	var got []obtained
 	for _, wanted := range i.wanted {
 		g, err := i.obtain(ctx, wanted)
@@ -117,7 +123,11 @@ func (i *issuing) run(ctx context.Context) ([]Document, error) {
 		got = append(got, g)
 	}
 	i.opts.Progress(StepStore)
-	return i.store(ctx, got)
+	docs, err := i.store(ctx, got)
+	for _, g := range got {
+		i.tell(ctx, g, err)
+	}
+	return docs, err
 }
 
 // prepare finds the authorisation server and makes the client.
@@ -141,19 +151,26 @@ func (i *issuing) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	server, err := oauth.Discover(ctx, w.deps.Fetch, issuer)
-	if err != nil {
-		return err
-	}
 	keys, err := w.makeKeys(ctx, 1) // for DPoP, used for this offer only
 	if err != nil {
 		return err
 	}
 	i.spare = append(i.spare, ids(keys)...)
-	dpop, err := keys[0].Signer()
+	return i.connect(ctx, issuer, keys[0].Info().ID)
+}
+
+// connect makes the client of an authorisation server.
+func (i *issuing) connect(ctx context.Context, issuer, key string) error {
+	w := i.w
+	server, err := oauth.Discover(ctx, w.deps.Fetch, issuer)
 	if err != nil {
 		return err
 	}
+	dpop, err := w.signer(ctx, key)
+	if err != nil {
+		return err
+	}
+	i.dpop = key
 	i.oauth = &oauth.Client{
 		Server: server, ID: i.instance.ClientID, RedirectURI: w.cfg.RedirectURI, DPoP: dpop, Fetch: w.deps.Fetch,
 		Attestation: i.instance.Attestation, Instance: i.provider.Instance,
@@ -272,20 +289,37 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 		return obtained{}, err
 	}
 	i.spare = append(i.spare, ids(keys)...)
-	credentials, err := i.request(ctx, wanted.Configuration, keys, attest)
+	answer, err := i.request(ctx, wanted.Configuration, keys, attest)
 	var refusal *oid4vci.Error
 	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeInvalidNonce {
-		credentials, err = i.request(ctx, wanted.Configuration, keys, attest) // with a fresh one, once
+		answer, err = i.request(ctx, wanted.Configuration, keys, attest) // with a fresh one, once
 	}
 	if err != nil {
 		return obtained{}, err
 	}
+	if answer.Transaction == "" {
+		return i.take(ctx, wanted, keys, answer)
+	}
+	if i.grant == "" {
+		return obtained{}, errors.New("the issuer is not ready, and gives nothing to come back with (OpenID4VCI 1.0, 9)")
+	}
+	now := w.now().UTC()
+	return obtained{pending: &Pending{
+		ID: rand.Text(), Grant: i.grant, Configuration: wanted.Configuration, DocType: wanted.DocType, Name: wanted.Name, Issuer: i.offer.Issuer.ID,
+		Transaction: answer.Transaction, Keys: ids(keys), After: now.Add(answer.Interval), Since: now,
+	}}, nil
+}
+
+// take verifies what was given for keys. If it is not in order the issuer is told.
+func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Key, answer oid4vci.Answer) (obtained, error) {
 	i.opts.Progress(StepVerify)
-	g, err := i.verify(ctx, wanted, keys, credentials)
+	g, err := i.verify(ctx, wanted, keys, answer.Credentials)
+	g.notification = answer.Notification
 	if err != nil {
+		i.tell(ctx, g, err)
 		return obtained{}, err
 	}
-	g.document.ID, g.document.Added = rand.Text(), w.now().UTC()
+	g.document.ID, g.document.Added, g.document.Grant = rand.Text(), i.w.now().UTC(), i.grant
 	g.document.Name, g.document.Configuration = wanted.Name, wanted.Configuration
 	return g, nil
 }
@@ -309,15 +343,15 @@ func proofNeeds(conf oid4vci.Configuration) (attest bool, err error) {
 }
 
 // request asks for one copy per key.
-func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, attest bool) ([]string, error) {
+func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, attest bool) (oid4vci.Answer, error) {
 	nonce, err := i.oid.Nonce(ctx)
 	if err != nil {
-		return nil, err
+		return oid4vci.Answer{}, err
 	}
 	signers := make([]key.Signer, len(keys))
 	for n, k := range keys {
 		if signers[n], err = k.Signer(); err != nil {
-			return nil, err
+			return oid4vci.Answer{}, err
 		}
 	}
 	vouched := ""
@@ -328,17 +362,17 @@ func (i *issuing) request(ctx context.Context, configuration string, keys []secu
 		}
 		resp, err := i.provider.AttestKeys(ctx, r, i.w.now())
 		if err != nil {
-			return nil, explainProvider(err)
+			return oid4vci.Answer{}, explainProvider(err)
 		}
 		vouched = resp.KeyAttestation
 	}
 	i.opts.Progress(StepRequest)
-	credentials, err := i.oid.Request(ctx, configuration, signers, nonce, vouched, i.w.now())
+	answer, err := i.oid.Request(ctx, configuration, signers, nonce, vouched, i.w.now())
 	var refusal *oid4vci.Error
 	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeDenied {
-		return nil, advise(err, "the issuer does not give out this document now; ask there")
+		return answer, advise(err, "the issuer does not give out this document now; ask there")
 	}
-	return credentials, err
+	return answer, err
 }
 
 // fail records that nothing came of an offer.

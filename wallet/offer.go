@@ -41,8 +41,7 @@ func (w *Wallet) ReadOffer(ctx context.Context, link string) (*Offer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the offer: %w", err)
 	}
-	o := &Offer{Offer: *read, Metadata: meta, Issuer: Party{Standing: assure.ReaderUnknown, ID: read.Issuer}}
-	o.Issuer.Name = oneLine(display(meta.Display, w.cfg.Language).Name, 120)
+	o := &Offer{Offer: *read, Metadata: meta, Issuer: w.issuerParty(meta)}
 	if o.PreAuthorized != nil {
 		o.TxCode = o.PreAuthorized.TxCode
 	} else {
@@ -62,6 +61,11 @@ func (w *Wallet) ReadOffer(ctx context.Context, link string) (*Offer, error) {
 		return nil, fmt.Errorf("read the offer: this app can hold none of the offered documents, only those of format %s", query.FormatMdoc)
 	}
 	return o, nil
+}
+
+// issuerParty is an issuer as it names itself.
+func (w *Wallet) issuerParty(meta *oid4vci.Metadata) Party {
+	return Party{Standing: assure.ReaderUnknown, ID: meta.CredentialIssuer, Name: oneLine(display(meta.Display, w.cfg.Language).Name, 120)}
 }
 
 // nameOf is what people call the documents of a configuration.

@@ -23,8 +23,12 @@ import (
 
 // obtained is a document on its way into the storage.
 type obtained struct {
-	document Document
-	copies   []obtainedCopy
+	document     Document
+	copies       []obtainedCopy
+	notification string // what the issuer calls it
+
+	pending *Pending // nothing was given yet
+	instead *Pending // it was waited for until now
 }
 
 type obtainedCopy struct {
@@ -226,6 +230,12 @@ func (i *issuing) store(ctx context.Context, got []obtained) ([]Document, error)
 	var used []string
 	for n := range got {
 		g := &got[n]
+		if p := g.pending; p != nil {
+			used = append(used, p.Keys...)
+			entry.Party = Party{Standing: assure.ReaderUnknown, ID: p.Issuer, Name: i.offer.Issuer.Name}
+			entry.Documents = append(entry.Documents, LoggedDocument{DocType: p.DocType})
+			continue
+		}
 		g.document.Copies, g.document.Unused = len(g.copies), len(g.copies)
 		docs = append(docs, g.document)
 		entry.Party = g.document.Issuer
@@ -234,11 +244,17 @@ func (i *issuing) store(ctx context.Context, got []obtained) ([]Document, error)
 			used = append(used, c.key)
 		}
 	}
+	if i.grant != "" {
+		used = append(used, i.dpop)
+	}
 	err := w.deps.Storage.Tx(ctx, func(t Txn) error {
 		for _, g := range got {
 			if err := g.put(ctx, t); err != nil {
 				return err
 			}
+		}
+		if err := i.keepGrant(ctx, t); err != nil {
+			return err
 		}
 		return putJSON(ctx, t, kindLog, entry.ID, entry)
 	})
@@ -251,6 +267,14 @@ func (i *issuing) store(ctx context.Context, got []obtained) ([]Document, error)
 }
 
 func (g *obtained) put(ctx context.Context, t Txn) error {
+	if g.pending != nil {
+		return g.pending.put(ctx, t)
+	}
+	if g.instead != nil {
+		if err := t.Delete(ctx, kindPending, g.instead.ID); err != nil {
+			return err
+		}
+	}
 	if err := putJSON(ctx, t, kindDocument, g.document.ID, g.document); err != nil {
 		return err
 	}

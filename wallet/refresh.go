@@ -43,6 +43,16 @@ func (w *Wallet) CheckStatus(ctx context.Context, id string) (Document, error) {
 	return doc, nil
 }
 
+// Copies are the signed copies of a document as the issuer gave them, each an
+// IssuerSigned: for the holder's own use with other software.
+func (w *Wallet) Copies(ctx context.Context, id string) ([][]byte, error) {
+	_, raws, err := w.issued(ctx, id)
+	if err != nil {
+		return nil, fmt.Errorf("copies of document %.64q: %w", id, err)
+	}
+	return raws, nil
+}
+
 // issued reads all copies of a document.
 func (w *Wallet) issued(ctx context.Context, id string) (doc Document, raws [][]byte, err error) {
 	err = w.deps.Storage.View(ctx, func(t Txn) error {

@@ -55,6 +55,8 @@ const (
 	kindDocument   = "document"   // by document id: documentRow
 	kindCredential = "credential" // by document id "/" number: credentialRow
 	kindIssued     = "issued"     // by the same id: the IssuerSigned as it came
+	kindGrant      = "grant"      // by id: grantRow
+	kindPending    = "pending"    // by id: Pending
 	kindOrphan     = "orphan"     // by key id: a key that belongs to no credential yet, or no more
 	kindLog        = "log"        // by time and number: LogEntry
 	kindOnce       = "once "      // and the kind of the single-use thing: onceRow

@@ -119,13 +119,22 @@ type world struct {
 	mangle  func(n int, p *mdoc.IssueParams) // changes copies before they are signed
 	reverse bool
 	fresh   int // attestations given
+
+	later    int               // so often the documents are not ready
+	waiting  *deferred         // what was asked for meanwhile
+	notified map[string]string // event by notification
+}
+
+type deferred struct {
+	request *oid4vci.CredentialRequest
+	grant   string
 }
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	w := &world{t: t, clock: &clock{now: now}, store: once.NewMemory(), refuse: map[string]fetch.Response{},
-		more: map[string]func(fetch.Request) (fetch.Response, error){}}
+		more: map[string]func(fetch.Request) (fetch.Response, error){}, notified: map[string]string{}}
 	w.iaca = certify(t, pki.IACARoot, now, "Utopia IACA", nil)
 	w.ds = certify(t, pki.DocumentSigner, now, "Utopia Registry", &w.iaca)
 	w.statusSigner = certify(t, pki.StatusSigner, now, "Utopia Status", &w.iaca)
@@ -137,24 +146,9 @@ func newWorld(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	believe := func(_ context.Context, chain []*x509.Certificate, _ time.Time) (attestation.Attester, error) {
-		if !chain[0].Equal(w.attester.cert) {
-			return attestation.Attester{}, errors.New("not on the list")
-		}
-		return attestation.Attester{Name: "Provider", Level: attestation.LevelLow}, nil
-	}
 	w.provider = attestation.Provider{Base: providerURL, Challenges: nonce.New([32]byte{1}, "install", 5*time.Minute)}
-	w.oauth, err = oauth.NewServer(oauth.ServerConfig{
-		Issuer: issuerURL, Clients: oauth.Fixed(oauth.Registration{ID: clientID, Name: "Wallet", RedirectURIs: []string{redirectURI}}),
-		Configurations: []oauth.Configuration{{ID: "mdl", Scope: "mdl"}, {ID: "pid"}},
-		Attesters:      believe,
-		DPoPNonces:     nonce.New([32]byte{1}, "dpop", 10*time.Minute),
-		Challenges:     nonce.New([32]byte{1}, "challenge", 10*time.Minute),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.oid = oid4vci.Issuer{Identifier: issuerURL, Nonces: nonce.New([32]byte{1}, "c_nonce", 5*time.Minute), Attesters: believe,
+	w.serve(0)
+	w.oid = oid4vci.Issuer{Identifier: issuerURL, Nonces: nonce.New([32]byte{1}, "c_nonce", 5*time.Minute), Attesters: w.believe,
 		Policy: func(id string) (oid4vci.ProofPolicy, bool) {
 			conf, ok := w.metadata().Configurations[id]
 			return oid4vci.ProofPolicy{Max: 5, Types: conf.ProofTypes}, ok
@@ -164,6 +158,32 @@ func newWorld(t testing.TB) *world {
 	}
 	w.subject = person()
 	return w
+}
+
+// believe trusts the provider's attester.
+func (w *world) believe(_ context.Context, chain []*x509.Certificate, _ time.Time) (attestation.Attester, error) {
+	if !chain[0].Equal(w.attester.cert) {
+		return attestation.Attester{}, errors.New("not on the list")
+	}
+	return attestation.Attester{Name: "Provider", Level: attestation.LevelLow}, nil
+}
+
+// serve makes the authorisation server, which gives refresh tokens that live so
+// long; 0 for none.
+func (w *world) serve(refresh time.Duration) {
+	w.t.Helper()
+	var err error
+	w.oauth, err = oauth.NewServer(oauth.ServerConfig{
+		RefreshLifetime: refresh,
+		Issuer:          issuerURL, Clients: oauth.Fixed(oauth.Registration{ID: clientID, Name: "Wallet", RedirectURIs: []string{redirectURI}}),
+		Configurations: []oauth.Configuration{{ID: "mdl", Scope: "mdl"}, {ID: "pid"}},
+		Attesters:      w.believe,
+		DPoPNonces:     nonce.New([32]byte{1}, "dpop", 10*time.Minute),
+		Challenges:     nonce.New([32]byte{1}, "challenge", 10*time.Minute),
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // person is what the registry knows, by the names of the mDL.
@@ -183,6 +203,7 @@ func (w *world) metadata() oid4vci.Metadata {
 	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{}}
 	return oid4vci.Metadata{
 		CredentialIssuer: issuerURL, CredentialEndpoint: issuerURL + "/credential", NonceEndpoint: issuerURL + "/nonce",
+		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification",
 		Batch: &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
 		Configurations: map[string]oid4vci.Configuration{
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
@@ -225,6 +246,19 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		return w.oid.Nonce(now), nil
 	case issuerURL + "/credential":
 		return w.credential(ctx, r)
+	case issuerURL + "/deferred":
+		return w.deferred(ctx, r)
+	case issuerURL + "/notification":
+		grant, reply, err := w.oauth.CheckAccess(ctx, w.store, r, now)
+		if err != nil || grant == nil {
+			return reply.Response, err
+		}
+		n, refusal := w.oid.OpenNotification(r)
+		if refusal != nil {
+			return refusal.Response(), nil
+		}
+		w.notified[n.ID] = string(n.Event)
+		return oid4vci.NotificationReply(), nil
 	case issuerURL + "/status/1":
 		return w.status(ctx)
 	}
@@ -292,6 +326,43 @@ func (w *world) credential(ctx context.Context, r fetch.Request) (fetch.Response
 	if refusal != nil {
 		return refusal.Response(), nil
 	}
+	if w.later > 0 {
+		w.waiting = &deferred{req, grant.ID}
+		return req.Reply(oid4vci.Answer{Transaction: "t1", Interval: time.Minute})
+	}
+	answer, err := w.issue(ctx, req)
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	return req.Reply(answer)
+}
+
+// deferred answers who asks again.
+func (w *world) deferred(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+	grant, reply, err := w.oauth.CheckAccess(ctx, w.store, r, w.clock.Now())
+	if err != nil || grant == nil {
+		return reply.Response, err
+	}
+	req, refusal := w.oid.OpenDeferred(ctx, r)
+	if refusal != nil {
+		return refusal.Response(), nil
+	}
+	if w.waiting == nil || w.waiting.grant != grant.ID || req.Transaction != "t1" {
+		return (&oid4vci.Error{Code: oid4vci.CodeInvalidTransaction}).Response(), nil
+	}
+	if w.later--; w.later > 0 {
+		return req.Reply(oid4vci.Answer{Transaction: "t1", Interval: time.Minute})
+	}
+	answer, err := w.issue(ctx, w.waiting.request)
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	w.waiting = nil
+	return req.Reply(answer)
+}
+
+// issue signs a copy for each key of a request.
+func (w *world) issue(ctx context.Context, req *oid4vci.CredentialRequest) (oid4vci.Answer, error) {
 	var out []string
 	for n, pub := range req.Keys {
 		p := w.params(pub)
@@ -300,14 +371,14 @@ func (w *world) credential(ctx context.Context, r fetch.Request) (fetch.Response
 		}
 		raw, err := mdoc.Issue(ctx, p, w.ds)
 		if err != nil {
-			return fetch.Response{}, err
+			return oid4vci.Answer{}, err
 		}
 		out = append(out, oid4vci.EncodeMdoc(raw))
 	}
 	if w.reverse {
 		slices.Reverse(out)
 	}
-	return oid4vci.CredentialReply(out), nil
+	return oid4vci.Answer{Credentials: out, Notification: fmt.Sprint("n", w.next)}, nil
 }
 
 // params is an mDL of the person for a key.

@@ -109,6 +109,9 @@ func (d *demo) accept(ctx context.Context, offering, link string, opts wallet.Ac
 		return "", fmt.Errorf("%d documents instead of one", len(docs))
 	}
 	d.docs[offering] = docs[0]
+	if err := d.keep.documents(ctx, d.wallet, docs[0].ID); err != nil {
+		return "", err
+	}
 	return fmt.Sprintf("%s by %s: %d copies, each with a key of its own, valid until %s",
 		docs[0].Name, docs[0].Issuer.Name, docs[0].Copies, docs[0].ValidUntil.Format("2 January 2006")), nil
 }

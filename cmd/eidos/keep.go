@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,8 +10,8 @@ import (
 	"sync"
 
 	"github.com/eidos-id/eidos/internal/fetch"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/transport"
+	"github.com/eidos-id/eidos/wallet"
 )
 
 // keeper leaves what crosses a wire in a folder, so that anyone can look at it
@@ -70,7 +69,7 @@ func (k *keeper) failed() error {
 	return k.err
 }
 
-// fetch keeps what goes through do, and the documents that come back.
+// fetch keeps what goes through do.
 func (k *keeper) fetch(who string, do fetch.Func) fetch.Func {
 	if k == nil {
 		return do
@@ -88,7 +87,6 @@ func (k *keeper) fetch(who string, do fetch.Func) fetch.Func {
 		writeHeader(&b, resp.Header)
 		b.Write(resp.Body)
 		k.write("messages", "%03d-"+who+".http", []byte(b.String()))
-		k.documents(resp.Body)
 		return resp, nil
 	}
 }
@@ -105,21 +103,17 @@ func writeHeader(b *strings.Builder, header map[string]string) {
 	b.WriteByte('\n')
 }
 
-// documents keeps the mdocs of a credential response.
-func (k *keeper) documents(body []byte) {
-	var resp struct {
-		Credentials []struct {
-			Credential string `json:"credential"`
-		} `json:"credentials"`
+// documents keeps the copies of a document as the wallet has them: on the wire
+// they are encrypted.
+func (k *keeper) documents(ctx context.Context, w *wallet.Wallet, id string) error {
+	if k == nil {
+		return nil
 	}
-	if json.Unmarshal(body, &resp) != nil {
-		return // some other answer
+	copies, err := w.Copies(ctx, id)
+	for _, raw := range copies {
+		k.write("documents", "%03d.cbor", raw)
 	}
-	for _, c := range resp.Credentials {
-		if raw, err := oid4vci.DecodeMdoc(c.Credential); err == nil {
-			k.write("documents", "%03d.cbor", raw)
-		}
-	}
+	return err
 }
 
 // conn keeps the messages of an on-site session.

@@ -2,7 +2,6 @@ package oid4vci
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -61,35 +60,25 @@ func (m *Metadata) BatchSize() int {
 // from Nonce; keyAttestation, about these keys and this nonce, is empty where
 // none is needed. With a key attestation and an authority that takes it as the
 // proof itself, no key has to sign. It returns the credentials in the order
-// given: match them with keys by what they are bound to. A refusal is *Error.
+// given: match them with keys by what they are bound to. Where the authority
+// offers encryption both directions are encrypted. A refusal is *Error.
 //
 // OpenID4VCI 1.0, 8.
-func (c *Client) Request(ctx context.Context, configuration string, keys []key.Signer, nonce, keyAttestation string, now time.Time) ([]string, error) {
+func (c *Client) Request(ctx context.Context, configuration string, keys []key.Signer, nonce, keyAttestation string, now time.Time) (Answer, error) {
 	conf, ok := c.Metadata.Configurations[configuration]
 	if !ok {
-		return nil, fmt.Errorf("configuration %.80q is not in the issuer's metadata", configuration)
+		return Answer{}, fmt.Errorf("configuration %.80q is not in the issuer's metadata", configuration)
 	}
 	body := map[string]any{}
 	c.name(body, configuration)
 	proofs, err := c.proofs(ctx, conf, keys, nonce, keyAttestation, now)
 	if err != nil {
-		return nil, err
+		return Answer{}, err
 	}
 	if proofs != nil {
 		body["proofs"] = proofs
 	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := c.OAuth.Resource(ctx, c.Token, fetch.Request{
-		Method: "POST", URL: c.Metadata.CredentialEndpoint, Body: data, MaxBytes: maxReply,
-		Header: map[string]string{"content-type": "application/json", "accept": "application/json"},
-	}, now)
-	if err != nil {
-		return nil, fmt.Errorf("ask for the document: %w", err)
-	}
-	return parseReply(resp, len(keys))
+	return c.ask(ctx, c.Metadata.CredentialEndpoint, body, max(1, len(keys)), now)
 }
 
 // name puts in what is asked for: the identifier where the token named one.
@@ -143,39 +132,6 @@ func printable(s string) string {
 		}
 		return r
 	}, s)
-}
-
-// parseReply reads the documents out of a credential response.
-func parseReply(resp fetch.Response, max int) ([]string, error) {
-	if resp.Status != 200 {
-		var e struct {
-			Error       string `json:"error"`
-			Description string `json:"error_description"`
-		}
-		if jose.Unmarshal(resp.Body, &e, jose.Limits{Token: 64 << 10}) == nil && e.Error != "" {
-			return nil, &Error{Code: printable(e.Error), Description: printable(e.Description)}
-		}
-		return nil, fmt.Errorf("ask for the document: the issuer answered %d (OpenID4VCI 1.0, 8.3)", resp.Status)
-	}
-	var body struct {
-		Credentials []struct {
-			Credential string `json:"credential"`
-		} `json:"credentials"`
-	}
-	if err := jose.Unmarshal(resp.Body, &body, jose.Limits{Token: maxReply}); err != nil {
-		return nil, fmt.Errorf("credential response: %w (OpenID4VCI 1.0, 8.3)", err)
-	}
-	if n := len(body.Credentials); n == 0 || n > max {
-		return nil, fmt.Errorf("credential response holds %d credentials for %d keys (OpenID4VCI 1.0, 8.3)", n, max)
-	}
-	var out []string
-	for _, c := range body.Credentials {
-		if c.Credential == "" {
-			return nil, errors.New("credential response holds an empty credential (OpenID4VCI 1.0, 8.3)")
-		}
-		out = append(out, c.Credential)
-	}
-	return out, nil
 }
 
 // DecodeMdoc is a credential of format mso_mdoc as an IssuerSigned.

@@ -8,11 +8,14 @@
 //	Discover ─────── metadata ──────────────▶ Metadata
 //	(protocol/oauth: authorisation, access token)
 //	Client.Nonce ─── POST nonce_endpoint ───▶ Issuer.Nonce
-//	Client.Request ─ POST credential_endpoint ▶ Issuer.Open, CredentialReply
+//	Client.Request ─ POST credential_endpoint ▶ Issuer.Open, Reply
+//	Client.Deferred ─ POST deferred_credential_endpoint ▶ Issuer.OpenDeferred, Reply
+//	Client.Notify ── POST notification_endpoint ▶ Issuer.OpenNotification
 //
 // Documents are asked for in batches: one request, one proof a key, one
 // document a key. Proofs are JWTs, with a key attestation where the authority
-// wants one, or a key attestation alone.
+// wants one, or a key attestation alone. Where the authority offers it, what is
+// asked and answered is encrypted on top of TLS.
 package oid4vci
 
 import (

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -34,6 +33,8 @@ type Issuer struct {
 	// Policy returns what proofs for a configuration have to be, false for a
 	// configuration that is not known.
 	Policy func(configuration string) (ProofPolicy, bool)
+	// Encryption is how requests and responses may be encrypted; nil: not at all.
+	Encryption *Encryption
 }
 
 // Nonce answers POST to the nonce endpoint.
@@ -45,8 +46,10 @@ func (i *Issuer) Nonce(now time.Time) fetch.Response {
 	}{i.Nonces.Issue(now)})
 }
 
-// CredentialRequest is a request that may be granted.
+// CredentialRequest is a request that may be granted; its Reply renders the
+// Answer.
 type CredentialRequest struct {
+	recipient
 	Configuration string
 	// Identifier is the credential identifier, if the token named such.
 	Identifier string
@@ -62,8 +65,9 @@ type CredentialRequest struct {
 //
 // OpenID4VCI 1.0, 8.2.
 func (i *Issuer) Open(ctx context.Context, st once.Store, grant *oauth.Grant, req fetch.Request, now time.Time) (*CredentialRequest, *Error, error) {
-	if t, _, _ := strings.Cut(req.Get("content-type"), ";"); !strings.EqualFold(strings.TrimSpace(t), "application/json") {
-		return nil, refuse(CodeInvalidRequest, "content type is not application/json (OpenID4VCI 1.0, 8.2)"), nil
+	text, encrypted, refusal := i.Encryption.open(ctx, req)
+	if refusal != nil {
+		return nil, refusal, nil
 	}
 	var body struct {
 		Configuration string          `json:"credential_configuration_id"`
@@ -71,14 +75,13 @@ func (i *Issuer) Open(ctx context.Context, st once.Store, grant *oauth.Grant, re
 		Proofs        json.RawMessage `json:"proofs"`
 		Encryption    json.RawMessage `json:"credential_response_encryption"`
 	}
-	if err := jose.Unmarshal(req.Body, &body, jose.Limits{Token: 1 << 20}); err != nil {
+	if err := jose.Unmarshal(text, &body, jose.Limits{Token: maxMessage}); err != nil {
 		return nil, &Error{Code: CodeInvalidRequest, Description: "request is not the JSON it should be (OpenID4VCI 1.0, 8.2)", Err: err}, nil
 	}
-	if body.Encryption != nil {
-		return nil, refuse(CodeInvalidEncryption, "response encryption is not offered in the metadata (OpenID4VCI 1.0, 8.2)"), nil
-	}
 	out := &CredentialRequest{Identifier: body.Identifier}
-	var refusal *Error
+	if out.recipient, refusal = i.Encryption.recipient(body.Encryption, encrypted); refusal != nil {
+		return nil, refusal, nil
+	}
 	if out.Configuration, refusal = granted(grant, body.Configuration, body.Identifier); refusal != nil {
 		return nil, refusal, nil
 	}
@@ -125,23 +128,6 @@ func granted(grant *oauth.Grant, configuration, identifier string) (string, *Err
 		}
 	}
 	return "", refuse(CodeUnknownConfiguration, "credential_configuration_id is not one of the token's")
-}
-
-// CredentialReply gives the documents out, in the order of the request's keys:
-// each is the base64url of an IssuerSigned, or an SD-JWT.
-//
-// OpenID4VCI 1.0, 8.3.
-func CredentialReply(credentials []string) fetch.Response {
-	type one struct {
-		Credential string `json:"credential"`
-	}
-	body := struct {
-		Credentials []one `json:"credentials"`
-	}{make([]one, 0, len(credentials))}
-	for _, c := range credentials {
-		body.Credentials = append(body.Credentials, one{c})
-	}
-	return jsonReply(200, body)
 }
 
 // EncodeMdoc is an IssuerSigned as a credential. OpenID4VCI 1.0, A.2.4.

@@ -27,6 +27,10 @@ type Metadata struct {
 	AuthorizationServers []string                 `json:"authorization_servers,omitempty"`
 	CredentialEndpoint   string                   `json:"credential_endpoint"`
 	NonceEndpoint        string                   `json:"nonce_endpoint,omitempty"`
+	DeferredEndpoint     string                   `json:"deferred_credential_endpoint,omitempty"`
+	NotificationEndpoint string                   `json:"notification_endpoint,omitempty"`
+	RequestEncryption    *RequestEncryption       `json:"credential_request_encryption,omitempty"`
+	ResponseEncryption   *ResponseEncryption      `json:"credential_response_encryption,omitempty"`
 	Batch                *Batch                   `json:"batch_credential_issuance,omitempty"`
 	Display              []Display                `json:"display,omitempty"`
 	Configurations       map[string]Configuration `json:"credential_configurations_supported"`
@@ -115,9 +119,14 @@ func (m *Metadata) check(issuer string) error {
 	if err := oauth.CheckURL(m.CredentialEndpoint); err != nil {
 		return fmt.Errorf("credential_endpoint: %w", err)
 	}
-	if m.NonceEndpoint != "" {
-		if err := oauth.CheckURL(m.NonceEndpoint); err != nil {
-			return fmt.Errorf("nonce_endpoint: %w", err)
+	for name, endpoint := range map[string]string{
+		"nonce_endpoint": m.NonceEndpoint, "deferred_credential_endpoint": m.DeferredEndpoint, "notification_endpoint": m.NotificationEndpoint,
+	} {
+		if endpoint == "" {
+			continue
+		}
+		if err := oauth.CheckURL(endpoint); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 	for _, as := range m.AuthorizationServers {

@@ -129,6 +129,7 @@ func TestConversation(t *testing.T) {
 		meta.Configurations[id] = oid4vci.Configuration{Format: "mso_mdoc", ProofTypes: p.Types}
 	}
 	var got *oid4vci.CredentialRequest
+	var asked fetch.Request
 	do := func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if r.URL == meta.NonceEndpoint {
 			return a.Nonce(now), nil
@@ -140,12 +141,12 @@ func TestConversation(t *testing.T) {
 		if refusal != nil {
 			return refusal.Response(), nil
 		}
-		got = req
+		got, asked = req, r
 		var out []string
 		for range req.Keys {
 			out = append(out, oid4vci.EncodeMdoc([]byte{0xa0}))
 		}
-		return oid4vci.CredentialReply(out), nil
+		return req.Reply(oid4vci.Answer{Credentials: out, Notification: "n1"})
 	}
 	client := func(configuration string) *oid4vci.Client {
 		tok := &oauth.Token{AccessToken: "t"}
@@ -156,7 +157,14 @@ func TestConversation(t *testing.T) {
 			Server: &oauth.Metadata{}, ID: "wallet", DPoP: testkit.Signer(t, elliptic.P256()), Fetch: do, Attestation: "x",
 		}}
 	}
-	for _, configuration := range []string{"mdl", "card"} {
+	for _, configuration := range []string{"mdl", "card", "card"} {
+		if got != nil && got.Configuration == "card" { // the last time encrypted
+			a.encrypt(t, false)
+			var err error
+			if meta.RequestEncryption, meta.ResponseEncryption, err = a.Encryption.Metadata(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		c := client(configuration)
 		n, err := c.Nonce(t.Context())
 		if err != nil {
@@ -167,9 +175,16 @@ func TestConversation(t *testing.T) {
 		if configuration == "mdl" {
 			ka = a.attest(t, n, attestation.ResistanceBasic, keys...)
 		}
-		creds, err := c.Request(t.Context(), configuration, keys, n, ka, now)
+		answer, err := c.Request(t.Context(), configuration, keys, n, ka, now)
 		if err != nil {
 			t.Fatalf("%s: %v", configuration, err)
+		}
+		creds := answer.Credentials
+		if answer.Notification != "n1" || answer.Transaction != "" {
+			t.Errorf("answer %+v", answer)
+		}
+		if encrypted := asked.Get("content-type") == "application/jwt"; encrypted != (meta.RequestEncryption != nil) {
+			t.Errorf("%s: request as %s", configuration, asked.Get("content-type"))
 		}
 		if len(creds) != 3 || got.Configuration != configuration || (got.Attestation != nil) != (ka != "") {
 			t.Errorf("%s: %d credentials, request opened as %+v", configuration, len(creds), got)

@@ -242,7 +242,7 @@ func (t *Transaction) decrypt(ctx context.Context, token string, resp *response)
 	if jwe.Header.KID != jwk.KID {
 		return fail(InvalidRequest, "response is encrypted to another key (OpenID4VP 1.0, 8.3)")
 	}
-	plain, err := jwe.Decrypt(ctx, agreer{priv})
+	plain, err := jwe.Decrypt(ctx, key.Ephemeral{Private: priv})
 	if err != nil {
 		return fail(InvalidRequest, "response: %w", err)
 	}
@@ -289,13 +289,4 @@ func printable(s string) string {
 		out = append(out, b)
 	}
 	return string(out)
-}
-
-// agreer lets an ephemeral private key decrypt.
-type agreer struct{ priv *ecdh.PrivateKey }
-
-func (a agreer) Public() *ecdh.PublicKey { return a.priv.PublicKey() }
-
-func (a agreer) Agree(_ context.Context, peer *ecdh.PublicKey) ([]byte, error) {
-	return a.priv.ECDH(peer)
 }
