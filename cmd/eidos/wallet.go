@@ -27,6 +27,7 @@ type walletCmd struct {
 	Show    walletShowCmd    `cmd:"" help:"Show what is in a document."`
 	Present walletPresentCmd `cmd:"" help:"Show documents to a reader nearby (--qr) or to a website (a link)."`
 	Check   walletCheckCmd   `cmd:"" help:"Ask whether a document is still valid."`
+	Reissue walletReissueCmd `cmd:"" help:"Get new copies of documents that need some, or of one."`
 	Delete  walletDeleteCmd  `cmd:"" help:"Delete a document with all its copies and keys."`
 	Log     walletLogCmd     `cmd:"" help:"List what was shared with whom, and what was issued."`
 	Status  walletStatusCmd  `cmd:"" help:"Show the installation: who vouches for the app, and for how long."`
@@ -161,6 +162,9 @@ func (c *walletAcceptCmd) Run(m *machine) error {
 		Progress: func(s wallet.Step) { fmt.Fprintf(m.err, "… %s\n", s) },
 	})
 	if err != nil {
+		return err
+	}
+	if err := printPending(m, w); err != nil || len(docs) == 0 && !c.JSON {
 		return err
 	}
 	return printDocuments(m, docs, c.JSON)
@@ -339,6 +343,52 @@ func (c *walletCheckCmd) Run(m *machine) error {
 	}
 	fmt.Fprintf(m.out, "%s: %s\n", doc.Name, doc.Status)
 	return nil
+}
+
+type walletReissueCmd struct {
+	walletFlags
+	Document string `arg:"" optional:"" help:"Id of a document, as list prints it; else all whose copies are nearly used up or over, and what issuers were not ready to give."`
+	JSON     bool   `help:"Print the documents as JSON."`
+}
+
+// Run gets new copies.
+func (c *walletReissueCmd) Run(m *machine) error {
+	w, h, err := c.open(m, false)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	var docs []wallet.Document
+	if c.Document != "" {
+		doc, err := w.Reissue(m.ctx, c.Document)
+		if err != nil {
+			return err
+		}
+		docs = append(docs, doc)
+	} else if docs, err = w.ReissueDue(m.ctx); err != nil {
+		if len(docs) > 0 { // what came is kept
+			err = errors.Join(printDocuments(m, docs, c.JSON), err)
+		}
+		return err
+	}
+	if len(docs) == 0 && !c.JSON {
+		if err := printPending(m, w); err != nil {
+			return err
+		}
+		fmt.Fprintln(m.out, "nothing needs new copies")
+		return nil
+	}
+	return printDocuments(m, docs, c.JSON)
+}
+
+// printPending tells what issuers have still to give.
+func printPending(m *machine, w *wallet.Wallet) error {
+	waiting, err := w.Pending(m.ctx)
+	for _, p := range waiting {
+		fmt.Fprintf(m.err, "%s by %s is not ready; ask again with wallet reissue after %s\n",
+			visible(p.Name), visible(p.Issuer), p.After.Format(time.RFC3339))
+	}
+	return err
 }
 
 type walletDeleteCmd struct {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/upkeep"
 	site "github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -131,10 +132,20 @@ func (a *App) Handler() http.Handler {
 // Drain makes /readyz say that the process is about to end.
 func (a *App) Drain() { a.health.Drain() }
 
-// Run lets the holder in, and forgets what is over; when ctx ends it stops
-// everything that still runs and waits for it.
+// reissueEvery is how often the app looks whether documents need new copies.
+const reissueEvery = 15 * time.Minute
+
+// Run lets the holder in, gets new copies of documents in time, and forgets
+// what is over; when ctx ends it stops everything that still runs and waits for
+// it.
 func (a *App) Run(ctx context.Context) error {
 	a.invite()
+	a.work.Go(func() {
+		_ = upkeep.Run(a.ctx, upkeep.Task{Role: "wallet", Every: reissueEvery, Retry: reissueEvery, Log: a.deps.Log, Do: func(ctx context.Context) error {
+			_, err := a.wallet.ReissueDue(ctx)
+			return err
+		}})
+	})
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
