@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -77,6 +78,7 @@ func benchmarkVerify(b *testing.B, image bool) {
 // raw are the operations that the figures are multiples of.
 type raw struct {
 	key       *ecdsa.PrivateKey
+	digest    [32]byte
 	signature []byte
 }
 
@@ -86,42 +88,37 @@ func newRaw(b *testing.B) *raw {
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := &raw{key: k}
+	r := &raw{key: k, digest: sha256.Sum256([]byte("message"))}
 	r.sign()
 	return r
 }
 
-func (r *raw) digest() []byte {
-	sum := sha256.Sum256([]byte("raw"))
-	return sum[:]
-}
-
 func (r *raw) sign() {
 	var err error
-	if r.signature, err = ecdsa.SignASN1(rand.Reader, r.key, r.digest()); err != nil {
+	if r.signature, err = ecdsa.SignASN1(rand.Reader, r.key, r.digest[:]); err != nil {
 		panic(err)
 	}
 }
 
 func (r *raw) verify() {
-	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest(), r.signature) {
+	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
 		panic("raw signature")
 	}
 }
 
-// ratio runs f and the raw operation in turns, so that both see the same
-// machine, and reports the quotient.
-func ratio(b *testing.B, operation func(), unit string, f func()) {
+// ratio runs call and unit in turn and reports the median of the ratios of the
+// pairs, so that a busy or throttled machine slows both alike.
+func ratio(b *testing.B, unit func(), name string, call func()) {
 	b.Helper()
 	b.ReportAllocs()
-	var whole, single time.Duration
+	var ratios []float64
 	for b.Loop() {
 		start := time.Now()
-		f()
+		call()
 		middle := time.Now()
-		operation()
-		whole += middle.Sub(start)
-		single += time.Since(middle)
+		unit()
+		ratios = append(ratios, float64(middle.Sub(start))/float64(time.Since(middle)))
 	}
-	b.ReportMetric(float64(whole)/float64(single), unit)
+	slices.Sort(ratios)
+	b.ReportMetric(ratios[len(ratios)/2], name)
 }

@@ -95,7 +95,20 @@ type reader struct {
 	// marked by top, may have.
 	algorithm *node
 	top       bool
+	hidden    int    // digests found
+	spare     []node // allocated together
 	err       error
+}
+
+// newNode takes a node from a block of several.
+func (r *reader) newNode(kind byte) *node {
+	if len(r.spare) == 0 {
+		r.spare = make([]node, 16)
+	}
+	n := &r.spare[0]
+	r.spare = r.spare[1:]
+	n.kind = kind
+	return n
 }
 
 // readJSON checks one JSON text and reads it. members is what is left of the
@@ -137,7 +150,7 @@ func (r *reader) next() byte {
 func (r *reader) value(inArray bool) *node {
 	c := r.next()
 	start := r.pos
-	n := &node{kind: c}
+	n := r.newNode(c)
 	switch c {
 	case '{':
 		r.object(n, inArray)
@@ -192,12 +205,17 @@ func (r *reader) object(n *node, inArray bool) {
 		name := unquote(r.skipString())
 		r.next() // the colon
 		r.pos++
+		if name == nameDigests && !r.plain {
+			n.digests, n.digested = r.digests(), true
+			if r.closes('}') {
+				return
+			}
+			continue
+		}
 		value := r.value(false)
 		switch {
 		case r.plain:
 			n.members = append(n.members, member{name, value, permanent})
-		case name == nameDigests:
-			n.digests, n.digested = r.digests(value), true
 		case name == nameElement:
 			if !inArray || value.kind != '"' {
 				r.fail(ErrSyntax, "%q that is no array element's digest (RFC 9901, 4.2.4.2)", name)
@@ -212,26 +230,42 @@ func (r *reader) object(n *node, inArray bool) {
 			n.digested = n.digested || value.digested
 			n.members = append(n.members, member{name, value, permanent})
 		}
-		end := r.next()
-		r.pos++
-		if end == '}' {
+		if r.closes('}') {
 			return
 		}
 	}
 }
 
-func (r *reader) digests(n *node) []string {
-	if n.kind != '[' {
+// closes takes the comma before another member or element, or the bracket.
+func (r *reader) closes(bracket byte) bool {
+	c := r.next()
+	r.pos++
+	return c == bracket
+}
+
+// digests reads the array of "_sd".
+func (r *reader) digests() []string {
+	if r.next() != '[' {
 		r.fail(ErrSyntax, "%q is no array (RFC 9901, 4.2.4.1)", nameDigests)
 		return nil
 	}
-	out := make([]string, len(n.elements))
-	for i := range n.elements {
-		d, ok := n.elements[i].value.text()
-		if !ok {
+	r.pos++
+	if r.next() == ']' {
+		r.pos++
+		return nil
+	}
+	out := make([]string, 0, 24)
+	for r.err == nil {
+		r.count()
+		if r.next() != '"' {
 			r.fail(ErrSyntax, "%q with an element that is no string (RFC 9901, 4.2.4.1)", nameDigests)
+			return nil
 		}
-		out[i] = d
+		out = append(out, unquote(r.skipString()))
+		r.hidden++
+		if r.closes(']') {
+			break
+		}
 	}
 	return out
 }
@@ -252,13 +286,12 @@ func (r *reader) array(n *node) {
 			}
 			e.digest, _ = hidden.value.text()
 			e.value, n.digested = nil, true
+			r.hidden++
 		} else {
 			n.digested = n.digested || e.value.digested
 		}
 		n.elements = append(n.elements, e)
-		end := r.next()
-		r.pos++
-		if end == ']' {
+		if r.closes(']') {
 			return
 		}
 	}

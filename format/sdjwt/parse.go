@@ -1,12 +1,10 @@
 package sdjwt
 
 import (
-	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
-	"hash"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -24,12 +22,15 @@ type SDJWT struct {
 	KeyBinding *jose.Token
 
 	compact   string // the whole in compact form
+	bytes     []byte // the same, for what hashes and decodes
 	end       int    // of compact before the key binding JWT: what sd_hash covers
 	jwt       int    // length of the issuer-signed JWT
 	algorithm hashAlgorithm
 	digests   int // in the payload and in what was disclosed
 	root      *node
 	fit       error // why disclosures and digests do not fit; nil if they do
+	holder    *jose.JWK
+	unbound   error // why there is no holder key though there is a "cnf"
 }
 
 // Disclosure is one disclosure.
@@ -46,6 +47,7 @@ type Disclosure struct {
 	// IsElement says that it is an array element.
 	IsElement bool
 
+	bytes []byte // Encoded
 	value *node
 }
 
@@ -53,34 +55,34 @@ type Disclosure struct {
 type hashAlgorithm struct {
 	name string
 	size int // bytes
-	new  func() hash.Hash
 }
 
 // hashNamed finds an algorithm by its name in the registry of RFC 6920, 9.4.
 func hashNamed(name string) (hashAlgorithm, error) {
 	switch name {
 	case "sha-256":
-		return hashAlgorithm{name, sha256.Size, sha256.New}, nil
+		return hashAlgorithm{name, sha256.Size}, nil
 	case "sha-384":
-		return hashAlgorithm{name, sha512.Size384, sha512.New384}, nil
+		return hashAlgorithm{name, sha512.Size384}, nil
 	case "sha-512":
-		return hashAlgorithm{name, sha512.Size, sha512.New}, nil
+		return hashAlgorithm{name, sha512.Size}, nil
 	}
 	return hashAlgorithm{}, fmt.Errorf("\"_sd_alg\" %.32q: %w (RFC 9901, 7.1)", name, ErrUnsupported)
 }
 
 // digest is the base64url text of the hash of text.
-func (a hashAlgorithm) digest(text string) string {
+func (a hashAlgorithm) digest(text []byte) string {
 	var sum [sha512.Size]byte
 	var out [86]byte // base64url of 64 bytes
 	switch a.size {
 	case sha256.Size:
-		s := sha256.Sum256([]byte(text))
+		s := sha256.Sum256(text)
+		copy(sum[:], s[:])
+	case sha512.Size384:
+		s := sha512.Sum384(text)
 		copy(sum[:], s[:])
 	default:
-		h := a.new()
-		h.Write([]byte(text))
-		h.Sum(sum[:0])
+		sum = sha512.Sum512(text)
 	}
 	enc := base64.RawURLEncoding
 	enc.Encode(out[:], sum[:a.size])
@@ -107,15 +109,16 @@ func Parse(compact string, limits Limits) (*SDJWT, error) {
 		return nil, fmt.Errorf("%w: %d disclosures, at most %d", ErrLimit, n, lim.Disclosures)
 	}
 	s := &SDJWT{compact: compact, jwt: strings.IndexByte(compact, '~'), end: strings.LastIndexByte(compact, '~') + 1}
-	s.Disclosures = make([]Disclosure, n)
+	s.bytes, s.Disclosures = []byte(compact), make([]Disclosure, n)
 	p := parser{SDJWT: s, lim: lim}
 	if err := p.token(compact[:s.jwt]); err != nil {
 		return nil, err
 	}
-	rest := compact[s.jwt+1 : s.end]
-	for i := range s.Disclosures {
+	for at, i := s.jwt+1, 0; i < n; i++ {
 		d := &s.Disclosures[i]
-		d.Encoded, rest, _ = strings.Cut(rest, "~")
+		d.Encoded, _, _ = strings.Cut(compact[at:], "~")
+		d.bytes = s.bytes[at : at+len(d.Encoded)]
+		at += len(d.Encoded) + 1
 		if err := p.disclosure(d); err != nil {
 			return nil, fmt.Errorf("disclosure %d: %w", i+1, err)
 		}
@@ -127,6 +130,7 @@ func Parse(compact string, limits Limits) (*SDJWT, error) {
 		}
 	}
 	s.fit = p.process()
+	s.holder, s.unbound = s.confirmation()
 	return s, nil
 }
 
@@ -135,9 +139,7 @@ type parser struct {
 	*SDJWT
 	lim  Limits
 	read reader
-	want map[string]int      // the disclosure of a digest
-	seen map[string]struct{} // digests in the payload and in what was disclosed
-	used int                 // disclosures found by their digests
+	refs map[string]int // by digest: the number of its disclosure, and seen for one that was met
 }
 
 func (p *parser) jose() jose.Limits {
@@ -169,7 +171,7 @@ func (p *parser) token(compact string) (err error) {
 
 // disclosure reads d.Encoded into the rest of d.
 func (p *parser) disclosure(d *Disclosure) error {
-	text, err := decode(d.Encoded)
+	text, err := decode(d.bytes)
 	if err != nil {
 		return err
 	}
@@ -217,9 +219,9 @@ func (p *parser) disclosure(d *Disclosure) error {
 
 // decode is strict base64url. Unlike jose.Decode it does not look for line
 // breaks first, which the library skips: with them the result is too short.
-func decode(s string) ([]byte, error) {
+func decode(s []byte) ([]byte, error) {
 	out := make([]byte, strictURL.DecodedLen(len(s)))
-	n, err := strictURL.Decode(out, []byte(s))
+	n, err := strictURL.Decode(out, s)
 	if err != nil || n != len(out) || n == 0 {
 		return nil, fmt.Errorf("%w: no canonical base64url", ErrSyntax)
 	}
@@ -258,31 +260,4 @@ func (s *SDJWT) Unverified() (*Payload, error) {
 		return nil, s.fit
 	}
 	return &Payload{s.root}, nil
-}
-
-// HolderKey is the key that the credential is bound to (RFC 7800, 3.2), or nil
-// if it is bound to none; not to be believed before [Verify]. The error is
-// [ErrKey] for a "cnf" without a usable "jwk".
-func (s *SDJWT) HolderKey() (crypto.PublicKey, error) {
-	k, err := s.holderJWK()
-	if k == nil {
-		return nil, err
-	}
-	return k.Key, err
-}
-
-func (s *SDJWT) holderJWK() (*jose.JWK, error) {
-	cnf := s.registered("cnf")
-	if cnf == nil {
-		return nil, nil
-	}
-	jwk := cnf.member("jwk")
-	if jwk == nil {
-		return nil, fmt.Errorf("%w: \"cnf\" without \"jwk\" (RFC 7800, 3.2)", ErrKey)
-	}
-	k, err := jose.ParseJWK([]byte(jwk.raw))
-	if err != nil {
-		return nil, fmt.Errorf("\"cnf\": %w: %w", ErrKey, err)
-	}
-	return k, nil
 }

@@ -5,7 +5,6 @@ import (
 	"crypto"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -19,7 +18,7 @@ type Presentation struct {
 	text    string // the SD-JWT, up to the last tilde
 	hash    string // sd_hash
 	bound   crypto.PublicKey
-	boundTo error // why bound is nil, if the credential names a key at all
+	unbound error // why bound is nil, if the credential names a key at all
 	input   []byte
 	kb      string
 }
@@ -68,18 +67,14 @@ func (s *SDJWT) Select(paths []Path) (*Presentation, error) {
 			return nil, fmt.Errorf("select from %.128q: %w", s.VCT(), err)
 		}
 	}
-	var b strings.Builder
-	b.Grow(s.end)
-	b.WriteString(s.compact[:s.jwt+1])
+	out := append(make([]byte, 0, s.end), s.compact[:s.jwt+1]...)
 	for i := range s.Disclosures {
 		if wanted[i] {
-			b.WriteString(s.Disclosures[i].Encoded)
-			b.WriteByte('~')
+			out = append(append(out, s.Disclosures[i].bytes...), '~')
 		}
 	}
-	p := &Presentation{text: b.String()}
-	p.hash = s.algorithm.digest(p.text)
-	p.bound, p.boundTo = s.HolderKey()
+	p := &Presentation{text: string(out), hash: s.algorithm.digest(out)}
+	p.bound, p.unbound = s.HolderKey()
 	return p, nil
 }
 
@@ -114,8 +109,8 @@ func (p *Presentation) Sign(ctx context.Context, kb KeyBinding, holder key.Signe
 // elsewhere and handed to [Presentation.Finish].
 func (p *Presentation) Prepare(kb KeyBinding) (toBeSigned []byte, err error) {
 	if p.bound == nil {
-		if p.boundTo != nil {
-			return nil, fmt.Errorf("key binding: %w", p.boundTo)
+		if p.unbound != nil {
+			return nil, fmt.Errorf("key binding: %w", p.unbound)
 		}
 		return nil, fmt.Errorf("key binding: %w: the credential is bound to none", ErrKey)
 	}

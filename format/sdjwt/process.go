@@ -7,29 +7,28 @@ import "fmt"
 //
 // RFC 9901, 7.1, steps 3 to 5.
 func (p *parser) process() error {
-	p.want = make(map[string]int, len(p.Disclosures))
+	p.refs = make(map[string]int, len(p.Disclosures)+p.read.hidden)
 	for i := range p.Disclosures {
-		digest := p.algorithm.digest(p.Disclosures[i].Encoded)
-		if first, twice := p.want[digest]; twice {
+		digest := p.algorithm.digest(p.Disclosures[i].bytes)
+		if first, twice := p.refs[digest]; twice {
 			return fmt.Errorf("%w: disclosures %d and %d are the same", ErrDisclosure, first+1, i+1)
 		}
-		p.want[digest] = i
+		p.refs[digest] = i
 	}
-	p.seen = make(map[string]struct{}, 2*len(p.Disclosures)+16)
 	if err := p.resolve(p.root, 1); err != nil {
 		return err
 	}
-	p.digests = len(p.seen)
-	if p.used == len(p.Disclosures) {
-		return nil
-	}
-	for digest, i := range p.want {
-		if _, ok := p.seen[digest]; !ok {
+	for _, i := range p.refs {
+		if i != seen {
 			return fmt.Errorf("%w: step 5: no digest refers to disclosure %d", ErrDisclosure, i+1)
 		}
 	}
+	p.digests = len(p.refs)
 	return nil
 }
+
+// seen takes the place of a disclosure's number once its digest was met.
+const seen = -1
 
 // resolve handles the digests in n and in what they bring to light.
 func (p *parser) resolve(n *node, depth int) error {
@@ -87,15 +86,14 @@ func (p *parser) resolve(n *node, depth int) error {
 
 // take finds the disclosure of a digest. Each digest may occur once.
 func (p *parser) take(digest string, element bool) (i int, ok bool, err error) {
-	if _, twice := p.seen[digest]; twice {
+	i, ok = p.refs[digest]
+	if ok && i == seen {
 		return 0, false, fmt.Errorf("%w: step 4: digest %.12q… occurs twice", ErrDisclosure, digest)
 	}
-	p.seen[digest] = struct{}{}
-	i, ok = p.want[digest]
+	p.refs[digest] = seen
 	if !ok {
 		return 0, false, nil
 	}
-	p.used++
 	if p.Disclosures[i].IsElement != element {
 		return 0, false, fmt.Errorf("%w: step 3: disclosure %d is for a member where an element belongs, or the reverse", ErrDisclosure, i+1)
 	}

@@ -305,18 +305,28 @@ func (v *verification) times() {
 	}
 }
 
-// date reads a NumericDate; the zero time if it is absent or malformed.
+// date reads a time claim; the zero time if it is absent or malformed.
 func (v *verification) date(check, claim string) time.Time {
-	n := v.s.root.member(claim)
+	t, err := v.s.root.member(claim).date()
+	if err != nil {
+		v.report.Fail(check, clauseVerify, strconv.Quote(claim)+" is no time", "the issuer must correct it")
+	}
+	return t
+}
+
+// date is a NumericDate (RFC 7519, 2); the zero time for nil.
+func (n *node) date() (time.Time, error) {
 	if n == nil {
-		return time.Time{}
+		return time.Time{}, nil
+	}
+	if len(n.raw) < 12 { // the usual form, without encoding/json
+		if s, err := strconv.ParseUint(n.raw, 10, 63); err == nil && s > 0 {
+			return time.Unix(int64(s), 0).UTC(), nil
+		}
 	}
 	var d jose.NumericDate
-	if err := d.UnmarshalJSON([]byte(n.raw)); err != nil {
-		v.report.Fail(check, clauseVerify, strconv.Quote(claim)+" is no time", "the issuer must correct it")
-		return time.Time{}
-	}
-	return d.Time()
+	err := d.UnmarshalJSON([]byte(n.raw))
+	return d.Time(), err
 }
 
 // holder looks at the key that the credential is bound to.

@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"fmt"
 	"slices"
+
+	"github.com/eidos-id/eidos/format/jose"
 )
 
 // writer turns a tree of nodes into a payload with digests, and disclosures.
@@ -104,15 +106,31 @@ func (w *writer) value(n *Node, depth int) error {
 	case n.Elements != nil:
 		return w.elements(n, depth+1)
 	}
-	d := DefaultLimits()
-	// Digests among the claims would be taken for ours.
-	r := reader{members: d.Members}
-	if v, err := r.readJSON(n.Value, d); err != nil {
-		return fmt.Errorf("%w: value of claim %.64q: %w", ErrSyntax, n.Name, err)
-	} else if v.digested || v.find(nameElement) != nil {
-		return fmt.Errorf("%w: value of claim %.64q with digests in it", ErrSyntax, n.Name)
+	if err := w.whole(n.Value); err != nil {
+		return fmt.Errorf("value of claim %.64q: %w", n.Name, err)
 	}
 	w.buf = append(w.buf, n.Value...)
+	return nil
+}
+
+// whole checks a value that is disclosed as a whole. Digests in it would be
+// taken for ours.
+func (w *writer) whole(value []byte) error {
+	d := DefaultLimits()
+	if len(value) > 0 && value[0] != '{' && value[0] != '[' {
+		if err := jose.CheckJSON(value, jose.Limits{Token: d.Bytes}); err != nil {
+			return fmt.Errorf("%w: %w", ErrSyntax, err)
+		}
+		return nil
+	}
+	r := reader{members: d.Members}
+	v, err := r.readJSON(value, d)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrSyntax, err)
+	}
+	if v.digested || v.find(nameElement) != nil {
+		return fmt.Errorf("%w: digests in it", ErrSyntax)
+	}
 	return nil
 }
 
@@ -174,11 +192,11 @@ func (w *writer) disclose(n *Node, named bool, depth int) (digest string, err er
 	at := len(w.out)
 	w.out = base64.RawURLEncoding.AppendEncode(w.out, w.buf[start:])
 	w.buf = w.buf[:start]
-	return w.hash.digest(string(w.out[at:])), nil
+	return w.hash.digest(w.out[at:]), nil
 }
 
 // decoy is the digest of nothing that exists.
-func (w *writer) decoy() string { return w.hash.digest(string(w.draw(2 * saltSize))) }
+func (w *writer) decoy() string { return w.hash.digest(w.draw(2 * saltSize)) }
 
 // distinct reports whether all names differ, and else one that does not.
 func distinct(nodes []Node) (dup string, ok bool) {
