@@ -111,16 +111,24 @@ func (a *Anchors) IssuerChain(o ChainOptions, found *Signer) mdoc.ChainValidator
 // status asks for the document's status and puts the answer in place of the
 // report's "revocation status".
 func (p *DocumentParams) status(ctx context.Context, doc *Document, report *check.Report) {
-	if doc.Status == nil || p.Status == nil && !p.RequireStatus || !doc.IssuerVerified {
+	if doc.Status == nil || !doc.IssuerVerified {
 		return // mdoc.Verify has said what there is to say
+	}
+	q := statuslist.Question{Claim: *doc.Status, MSO: true, Issuer: doc.Signer.Path.Chain}
+	doc.Revocation = p.askStatus(ctx, true, q, report)
+	if !report.OK() {
+		doc.NameSpaces, doc.DeviceSigned = nil, nil
+	}
+}
+
+// askStatus asks, if anybody wants to know, and puts the answer in place of the
+// report's "revocation status". named says whether the document names lists.
+func (p *DocumentParams) askStatus(ctx context.Context, named bool, q statuslist.Question, report *check.Report) statuslist.Verdict {
+	if !named || p.Status == nil && !p.RequireStatus {
+		return statuslist.Verdict{}
 	}
 	const name = "revocation status"
 	report.Checks = slices.DeleteFunc(report.Checks, func(c check.Check) bool { return c.Name == name })
-	defer func() {
-		if !report.OK() {
-			doc.NameSpaces, doc.DeviceSigned = nil, nil
-		}
-	}()
 	unknown := report.Warn
 	if p.RequireStatus {
 		unknown = report.Fail
@@ -128,18 +136,16 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 	const advice = "try again with a connection, or decide without"
 	if p.Status == nil {
 		unknown(name, clauseStatus, "no way to fetch status lists", advice)
-		return
+		return statuslist.Verdict{}
 	}
-	q := statuslist.Question{Claim: *doc.Status, MSO: true, Issuer: doc.Signer.Path.Chain}
 	verdict, found := p.Status.Check(ctx, q, p.Now)
-	doc.Revocation = verdict
 	if verdict.Outcome == statuslist.Unknown {
 		if !p.RequireStatus { // a list that cannot be relied on says nothing, as if it were not to be had
 			found = soften(found)
 		}
 		report.Add("status list", found)
 		unknown(name, clauseStatus, "nothing is known, see the checks of the status list", advice)
-		return
+		return verdict
 	}
 	report.Add("status list", found)
 	if verdict.Outcome == statuslist.Valid {
@@ -147,6 +153,7 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 	} else {
 		report.Fail(name, clauseStatus, string(verdict.Outcome), "the issuer has withdrawn the document; do not accept it")
 	}
+	return verdict
 }
 
 // soften makes warnings of failures that policy leaves to people.

@@ -4,6 +4,7 @@ import (
 	_ "embed" // ConfigSource
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/doctype"
@@ -163,6 +164,13 @@ func (c Config) Check() error {
 		types = doctype.Builtin()
 	}
 	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, func(t Tenant) error { return t.check(types) })
+	for i, t := range c.Tenants {
+		for _, o := range t.Offerings {
+			if o.VCT == offering.VCTHere && !strings.HasPrefix(c.URL, "https:") {
+				p.Add("tenants[%d].offerings: vct of %.64q: an address with http proves no name; wanted an https url", i, o.ID)
+			}
+		}
+	}
 	return p.Err()
 }
 

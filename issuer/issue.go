@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/audit"
@@ -74,6 +75,7 @@ func denied(description string, err error) *oid4vci.Error {
 // content is what the copies of a batch have in common.
 type content struct {
 	offering   offering.Offering
+	typ        *doctype.Type
 	docType    string
 	nameSpaces []mdoc.NameSpace
 	validity   mdoc.Validity
@@ -81,7 +83,12 @@ type content struct {
 
 // issue makes and records one copy of a document for each key of the request.
 func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
-	signer, err := t.ca.Key(ctx, keyring.DocSigner, now)
+	o := t.offerings[request.Configuration]
+	purpose, sign := keyring.DocSigner, t.sign
+	if o.Format == offering.FormatSDJWT {
+		purpose, sign = keyring.Credential, t.signSDJWT
+	}
+	signer, err := t.ca.Key(ctx, purpose, now)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -89,7 +96,6 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	if err != nil {
 		return answer, nil, err
 	}
-	o := t.offerings[request.Configuration]
 	level := levelOf(request.Attestation)
 	if !level.AtLeast(assure.Level(o.Level)) {
 		return answer, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}, nil
@@ -103,11 +109,11 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 		return answer, denied("the status of the wallet or of its keys is not published for long enough", nil), nil
 	}
 	request.Keys = request.Keys[:min(len(request.Keys), o.Batch)]
-	entries, err := t.authority.indexes.Take(ctx, t.pool(), len(request.Keys))
+	entries, err := t.authority.indexes.Take(ctx, t.pool(o.Format), len(request.Keys))
 	if err != nil {
 		return answer, nil, fmt.Errorf("issuer: %w", err)
 	}
-	credentials, err := t.sign(ctx, c, request, entries, signer)
+	credentials, err := sign(ctx, c, request, entries, signer)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -168,7 +174,7 @@ func (t *tenant) content(ctx context.Context, o offering.Offering, subject strin
 	if err != nil {
 		return nil, denied("the register does not hold what this document needs", err), nil
 	}
-	c := &content{offering: o, docType: typ.DocType, validity: mdoc.Validity{Signed: from, ValidFrom: from, ValidUntil: until}}
+	c := &content{offering: o, typ: typ, docType: typ.DocType, validity: mdoc.Validity{Signed: from, ValidFrom: from, ValidUntil: until}}
 	for _, ns := range items {
 		out := mdoc.NameSpace{Name: ns.Namespace, Elements: make([]mdoc.Element, 0, len(ns.Elements))}
 		for _, e := range ns.Elements {

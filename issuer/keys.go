@@ -14,6 +14,7 @@ import (
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
@@ -41,14 +42,22 @@ func (t *tenant) newCA() *keyring.CA {
 	}
 	root := template("IACA")
 	root.Contact = t.config.Contact
+	signers := []keyring.Certified{
+		{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
+		{Purpose: keyring.Metadata, Profile: pki.CredentialSigner, Template: template("metadata"), Lifetime: signerLifetime, Reserve: signerReserve},
+		{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+	}
+	for _, o := range t.offerings {
+		if o.Format == offering.FormatSDJWT {
+			signers = append(signers, keyring.Certified{Purpose: keyring.Credential, Profile: pki.CredentialSigner,
+				Template: template("SD-JWT VC"), Lifetime: signerLifetime, Reserve: reserve})
+			break
+		}
+	}
 	return keyring.NewCA(a.ring, a.db.Records(), keyring.CAConfig{
-		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
-		Signers: []keyring.Certified{
-			{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
-			{Purpose: keyring.Metadata, Profile: pki.CredentialSigner, Template: template("metadata"), Lifetime: signerLifetime, Reserve: signerReserve},
-			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
-		},
+		Tenant:  t.config.ID,
+		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
+		Signers: signers,
 		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
 			return a.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
 		},

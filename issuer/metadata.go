@@ -93,7 +93,9 @@ func (t *tenant) metadata(e *engines) (m oid4vci.Metadata, err error) {
 		Display:              []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
 	}
 	for id, o := range t.offerings {
-		m.Configurations[id] = t.configuration(o)
+		if m.Configurations[id], err = t.configuration(o); err != nil {
+			return m, err
+		}
 	}
 	if largest := t.batchSize(); largest > 1 { // OpenID4VCI 1.0, 12.2.4: batch_size is 2 or more
 		m.Batch = &oid4vci.Batch{Size: largest}
@@ -113,13 +115,24 @@ func (t *tenant) batchSize() int {
 	return largest
 }
 
-// configuration describes an offering to wallets. OpenID4VCI 1.0, A.2.2 and 12.2.4.
-func (t *tenant) configuration(o offering.Offering) oid4vci.Configuration {
-	policy := t.policyOf(o)
-	c := oid4vci.Configuration{
-		Format: o.Format, DocType: o.DocType, BindingMethods: []string{"cose_key"}, ProofTypes: policy.Types,
-		SigningAlgorithms:  []json.RawMessage{json.RawMessage("-7")}, // ES256 of COSE
-		CredentialMetadata: &oid4vci.CredentialMetadata{},
+// configuration describes an offering to wallets. OpenID4VCI 1.0, A.2.2, A.3.2
+// and 12.2.4.
+func (t *tenant) configuration(o offering.Offering) (oid4vci.Configuration, error) {
+	typ, ok := t.authority.types.ByDocType(o.DocType)
+	if !ok {
+		return oid4vci.Configuration{}, fmt.Errorf("issuer: offering %s without document type", o.ID)
+	}
+	c := oid4vci.Configuration{Format: o.Format, ProofTypes: t.policyOf(o).Types, CredentialMetadata: &oid4vci.CredentialMetadata{}}
+	if o.Format == offering.FormatSDJWT {
+		described, err := t.sdjwtClaims(o, typ)
+		if err != nil {
+			return c, err
+		}
+		c.VCT, c.BindingMethods, c.CredentialMetadata.Claims = t.vctOf(o, typ), []string{"jwk"}, described
+		c.SigningAlgorithms = []json.RawMessage{json.RawMessage(`"ES256"`)}
+	} else {
+		c.DocType, c.BindingMethods, c.CredentialMetadata.Claims = o.DocType, []string{"cose_key"}, claims(o, typ)
+		c.SigningAlgorithms = []json.RawMessage{json.RawMessage("-7")} // ES256 of COSE
 	}
 	if o.Authorization {
 		c.Scope = o.Scope
@@ -131,10 +144,7 @@ func (t *tenant) configuration(o offering.Offering) oid4vci.Configuration {
 		}
 		c.CredentialMetadata.Display = append(c.CredentialMetadata.Display, display)
 	}
-	if typ, ok := t.authority.types.ByDocType(o.DocType); ok {
-		c.CredentialMetadata.Claims = claims(o, typ)
-	}
-	return c
+	return c, nil
 }
 
 // claims names the elements that a document may have, in definition order.

@@ -5,13 +5,17 @@ import (
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
-// pool is where all documents of a tenant stand: mdocs are only ever valid or
-// revoked, one bit each. Fewer lists hide more.
-func (t *tenant) pool() statuslist.Pool {
+// pool is where all documents of a format stand: mdocs are only ever valid or
+// revoked, one bit each; SD-JWT VCs can be suspended too. Fewer lists hide more.
+func (t *tenant) pool(format string) statuslist.Pool {
+	if format == offering.FormatSDJWT {
+		return statuslist.Pool{Tenant: t.config.ID, Name: "sd-jwt", Bits: 2}
+	}
 	return statuslist.Pool{Tenant: t.config.ID, Name: "mdoc", Bits: 1}
 }
 

@@ -145,6 +145,7 @@ func (a *Authority) routes() http.Handler {
 	page("GET /{tenant}/iaca.crl", ca(publish.CRL))
 	page("GET /{tenant}/certificates", ca(publish.Certificates))
 	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
+	page("GET /{tenant}/types/{offering}", (*tenant).serveType)
 	page("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 		return publish.StatusLists(w, r, t.board)
 	})

@@ -21,6 +21,7 @@ type Purpose string
 const (
 	IACA        Purpose = "iaca"        // issuer: root of document signers
 	DocSigner   Purpose = "ds"          // issuer: document signer
+	Credential  Purpose = "credential"  // issuer: SD-JWT VCs
 	Status      Purpose = "status"      // issuer: status lists
 	Metadata    Purpose = "metadata"    // issuer: signed metadata and access tokens
 	Attestation Purpose = "attestation" // provider: wallet instance and key attestations

@@ -67,7 +67,8 @@ type Source struct {
 	Purpose trustlist.Purpose `yaml:"purpose" json:"purpose"`
 	// URL of the certificate of a CA, in DER or PEM.
 	URL string `yaml:"url" json:"url"`
-	// DocTypes are what an issuer's documents may be. Needed for issuers.
+	// DocTypes are what an issuer's documents may be; of SD-JWT VCs, their vct.
+	// Needed for issuers.
 	DocTypes []string `yaml:"docTypes,omitempty" json:"docTypes,omitempty"`
 	// Fingerprint is the SHA-256 of the certificate in hex, for a source whose
 	// certificate is known in advance: nothing else is pinned. Optional.
@@ -86,7 +87,7 @@ func DemoSources(issuer, provider, verifier string) []Source {
 	if issuer != "" {
 		list = append(list, Source{
 			Name: "issuing authority", Purpose: trustlist.Issuer, URL: issuer + "/default/iaca.cer",
-			DocTypes: []string{"org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1", "org.iso.23220.photoid.1"},
+			DocTypes: []string{"org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1", "urn:eudi:pid:1", "org.iso.23220.photoid.1"},
 		})
 	}
 	if provider != "" {

@@ -182,7 +182,7 @@ func TestFollow(t *testing.T) {
 				t.Errorf("%s: %d anchors, or another one", p, len(got))
 			}
 		}
-		if got := set.For(trustlist.Issuer)[0]; len(got.DocTypes) != 3 || got.Name != "issuing authority" {
+		if got := set.For(trustlist.Issuer)[0]; len(got.DocTypes) != 4 || got.Name != "issuing authority" {
 			t.Errorf("issuer: %+v", got)
 		}
 

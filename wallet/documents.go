@@ -16,10 +16,10 @@ import (
 // Document is what a person has, apart from what is in it.
 type Document struct {
 	ID            string    `json:"id"`
-	Format        string    `json:"format"` // mso_mdoc
-	DocType       string    `json:"doctype"`
-	Name          string    `json:"name"`   // as the issuer calls it in the holder's language
-	Issuer        Party     `json:"issuer"` // ID is the credential issuer identifier
+	Format        string    `json:"format"`  // mso_mdoc or dc+sd-jwt
+	DocType       string    `json:"doctype"` // of an SD-JWT VC, its vct
+	Name          string    `json:"name"`    // as the issuer calls it in the holder's language
+	Issuer        Party     `json:"issuer"`  // ID is the credential issuer identifier
 	Configuration string    `json:"configuration"`
 	Added         time.Time `json:"added"`
 	Updated       time.Time `json:"updated,omitzero"` // when new copies last replaced the old ones
@@ -167,11 +167,21 @@ func (w *Wallet) Show(ctx context.Context, id string) (Document, []Element, erro
 	if err != nil {
 		return Document{}, nil, fmt.Errorf("show document %.64q: %w", id, err)
 	}
-	signed, err := mdoc.ParseIssuerSigned(raw)
+	c, err := read(doc.Format, raw)
 	if err != nil {
 		return Document{}, nil, fmt.Errorf("show document %.64q: %w", id, err)
 	}
-	return doc, w.elements(signed), nil
+	switch c := c.(type) {
+	case *receivedSDJWT:
+		elements, err := w.claimElements(c.sdjwt())
+		if err != nil {
+			return Document{}, nil, fmt.Errorf("show document %.64q: %w", id, err)
+		}
+		return doc, elements, nil
+	case *receivedMdoc:
+		return doc, w.elements((*mdoc.IssuerSigned)(c)), nil
+	}
+	return doc, nil, nil
 }
 
 // elements are the contents of a document for people.

@@ -305,7 +305,7 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 	}
 	now := w.now().UTC()
 	return obtained{pending: &Pending{
-		ID: rand.Text(), Grant: i.grant, Configuration: wanted.Configuration, DocType: wanted.DocType, Name: wanted.Name, Issuer: i.offer.Issuer.ID,
+		ID: rand.Text(), Grant: i.grant, Configuration: wanted.Configuration, Format: wanted.Format, DocType: wanted.DocType, Name: wanted.Name, Issuer: i.offer.Issuer.ID,
 		Transaction: answer.Transaction, Keys: ids(keys), After: now.Add(answer.Interval), Since: now,
 	}}, nil
 }

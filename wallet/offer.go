@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -26,7 +27,12 @@ type Offer struct {
 }
 
 // Offered is one document of an offer.
-type Offered struct{ Configuration, DocType, Name string }
+type Offered struct {
+	Configuration string
+	Format        string
+	DocType       string // of an SD-JWT VC, its vct
+	Name          string
+}
 
 // ReadOffer reads the offer in a link and fetches what the issuer says of
 // itself.
@@ -52,13 +58,13 @@ func (w *Wallet) ReadOffer(ctx context.Context, link string) (*Offer, error) {
 		if !ok {
 			return nil, fmt.Errorf("read the offer: configuration %.80q is not in the issuer's metadata (OpenID4VCI 1.0, 4.1.1)", id)
 		}
-		if conf.Format != query.FormatMdoc {
+		if !holds(conf.Format) {
 			continue
 		}
-		o.Documents = append(o.Documents, Offered{Configuration: id, DocType: conf.DocType, Name: w.nameOf(conf)})
+		o.Documents = append(o.Documents, Offered{Configuration: id, Format: conf.Format, DocType: cmp.Or(conf.DocType, conf.VCT), Name: w.nameOf(conf)})
 	}
 	if len(o.Documents) == 0 {
-		return nil, fmt.Errorf("read the offer: this app can hold none of the offered documents, only those of format %s", query.FormatMdoc)
+		return nil, fmt.Errorf("read the offer: this app can hold none of the offered documents, only those of format %s or %s", query.FormatMdoc, query.FormatSDJWT)
 	}
 	return o, nil
 }
@@ -78,7 +84,7 @@ func (w *Wallet) nameOf(conf oid4vci.Configuration) string {
 	if t, ok := w.deps.Types.ByDocType(conf.DocType); ok {
 		return t.Names.In(w.cfg.Language)
 	}
-	return oneLine(conf.DocType, 120)
+	return oneLine(cmp.Or(conf.DocType, conf.VCT), 120)
 }
 
 // display picks the entry in a language, or in its base language, or the

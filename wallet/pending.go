@@ -17,6 +17,7 @@ type Pending struct {
 	ID            string    `json:"id"`
 	Grant         string    `json:"grant"`
 	Configuration string    `json:"configuration"`
+	Format        string    `json:"format"`
 	DocType       string    `json:"doctype"`
 	Name          string    `json:"name"`
 	Issuer        string    `json:"issuer"` // credential issuer identifier
@@ -115,7 +116,7 @@ func (w *Wallet) collectOne(ctx context.Context, p Pending) (*Document, error) {
 			return nil, err
 		}
 	}
-	g, err := i.take(ctx, Offered{Configuration: p.Configuration, DocType: p.DocType, Name: p.Name}, keys, answer)
+	g, err := i.take(ctx, Offered{Configuration: p.Configuration, Format: p.Format, DocType: p.DocType, Name: p.Name}, keys, answer)
 	if err != nil {
 		return nil, errors.Join(err, w.giveUp(ctx, p))
 	}

@@ -9,15 +9,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/key"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/once"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
-	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/securearea"
 )
 
@@ -33,7 +31,7 @@ type obtained struct {
 
 type obtainedCopy struct {
 	key string // id
-	raw []byte // IssuerSigned
+	raw []byte // as it is stored
 }
 
 // byHolder stands in Party.VouchedBy of an issuer trusted on first use.
@@ -42,56 +40,70 @@ const byHolder = "the holder"
 // verify finds for each copy its key, and verifies every copy. Copies have to
 // be of one document: which of them is shown may make no difference.
 func (i *issuing) verify(ctx context.Context, wanted Offered, keys []securearea.Key, credentials []string) (obtained, error) {
-	g := obtained{document: Document{Format: query.FormatMdoc, DocType: wanted.DocType}}
+	g := obtained{document: Document{Format: wanted.Format, DocType: wanted.DocType}}
 	var anchors *assure.Anchors
-	var first *mdoc.IssuerSigned
+	var first []string // what is in the first copy
 	left := slices.Clone(keys)
 	for n, text := range credentials {
-		raw, err := oid4vci.DecodeMdoc(text)
-		if err != nil {
-			return obtained{}, err
-		}
-		signed, err := mdoc.ParseIssuerSigned(raw)
-		if err != nil {
+		fail := func(err error) (obtained, error) {
 			return obtained{}, fmt.Errorf("copy %d of %d: %w", n+1, len(credentials), err)
 		}
-		id, err := takeKey(&left, signed)
+		raw, err := decode(wanted.Format, text)
 		if err != nil {
-			return obtained{}, fmt.Errorf("copy %d of %d: %w", n+1, len(credentials), err)
+			return fail(err)
 		}
-		if first == nil {
-			first = signed
-			if anchors, g.document.Issuer, err = i.trust(ctx, signed, wanted.DocType); err != nil {
+		c, err := read(wanted.Format, raw)
+		if err != nil {
+			return fail(err)
+		}
+		id, err := takeKey(&left, c)
+		if err != nil {
+			return fail(err)
+		}
+		if n == 0 {
+			if anchors, g.document.Issuer, err = i.trust(ctx, c, wanted.DocType); err != nil {
 				return obtained{}, err
 			}
 		}
-		_, rep := assure.VerifyIssued(ctx, signed, assure.DocumentParams{Now: i.w.now(), Anchors: anchors, DocType: wanted.DocType})
+		_, _, rep := c.verify(ctx, assure.DocumentParams{Now: i.w.now(), Anchors: anchors, DocType: wanted.DocType})
 		if err := rep.Err(); err != nil {
-			return obtained{}, fmt.Errorf("copy %d of %d is not in order: %w", n+1, len(credentials), err)
+			return fail(fmt.Errorf("not in order: %w", err))
 		}
-		if !sameElements(first, signed) {
-			return obtained{}, fmt.Errorf("copy %d of %d holds other elements than the first", n+1, len(credentials))
+		contents, err := c.contents()
+		if err != nil {
+			return fail(err)
 		}
-		g.document.span(signed.Auth.MSO.Validity, n == 0)
+		if n == 0 {
+			first = contents
+		} else if !slices.Equal(first, contents) {
+			return fail(errors.New("it holds other elements than the first"))
+		}
+		g.document.narrow(c.span())
 		g.copies = append(g.copies, obtainedCopy{id, raw})
 	}
 	return g, nil
 }
 
-// span keeps the time in which all copies are valid.
-func (d *Document) span(v mdoc.Validity, first bool) {
-	if first || v.ValidFrom.After(d.ValidFrom) {
-		d.ValidFrom = v.ValidFrom.UTC()
+// endless is how long a document without an end is taken to be valid.
+const endless = 100 * 365 * 24 * time.Hour
+
+// narrow keeps the time in which all copies are valid.
+func (d *Document) narrow(from, until time.Time) {
+	if until.IsZero() {
+		until = from.Add(endless)
 	}
-	if first || v.ValidUntil.Before(d.ValidUntil) {
-		d.ValidUntil = v.ValidUntil.UTC()
+	if d.ValidFrom.IsZero() || from.After(d.ValidFrom) {
+		d.ValidFrom = from.UTC()
+	}
+	if d.ValidUntil.IsZero() || until.Before(d.ValidUntil) {
+		d.ValidUntil = until.UTC()
 	}
 }
 
 // takeKey takes the key that a copy is bound to out of those left: copies may
 // come in any order.
-func takeKey(left *[]securearea.Key, signed *mdoc.IssuerSigned) (string, error) {
-	pub, err := signed.Auth.MSO.DevicePublicKey()
+func takeKey(left *[]securearea.Key, c received) (string, error) {
+	pub, err := c.key()
 	if err != nil {
 		return "", err
 	}
@@ -104,33 +116,16 @@ func takeKey(left *[]securearea.Key, signed *mdoc.IssuerSigned) (string, error) 
 	return id, nil
 }
 
-// sameElements reports whether two copies hold the same elements by name.
-func sameElements(a, b *mdoc.IssuerSigned) bool {
-	count := 0
-	for _, ns := range a.NameSpaces {
-		count += len(ns.Items)
-	}
-	for _, ns := range b.NameSpaces {
-		for _, item := range ns.Items {
-			if a.Item(mdoc.ElementRef{NameSpace: ns.Name, ID: item.ID}) == nil {
-				return false
-			}
-			count--
-		}
-	}
-	return count == 0
-}
-
 // trust decides whether the issuer of a document is trusted, by the anchors
 // or, if nothing else is wrong with the document, by the holder.
-func (i *issuing) trust(ctx context.Context, signed *mdoc.IssuerSigned, docType string) (*assure.Anchors, Party, error) {
+func (i *issuing) trust(ctx context.Context, c received, docType string) (*assure.Anchors, Party, error) {
 	w := i.w
-	check := func(a *assure.Anchors) (assure.Document, error) {
-		doc, rep := assure.VerifyIssued(ctx, signed, assure.DocumentParams{Now: w.now(), Anchors: a, DocType: docType})
-		return doc, rep.Err()
+	check := func(a *assure.Anchors) (assure.Signer, error) {
+		signer, _, rep := c.verify(ctx, assure.DocumentParams{Now: w.now(), Anchors: a, DocType: docType})
+		return signer, rep.Err()
 	}
 	party := Party{Standing: assure.ReaderUnknown, ID: i.offer.Issuer.ID}
-	leaf, err := leafOf(signed.Auth.Sign1.X5Chain)
+	leaf, err := leafOf(c.chain())
 	if err != nil {
 		return nil, party, fmt.Errorf("signer of the document: %w", err)
 	}
@@ -138,8 +133,8 @@ func (i *issuing) trust(ctx context.Context, signed *mdoc.IssuerSigned, docType 
 
 	for try := 1; ; try++ {
 		anchors := w.anchors(ctx)
-		if doc, err := check(anchors); err == nil {
-			party.Standing, party.VouchedBy = assure.ReaderTrusted, oneLine(doc.Signer.Organisation(), 120)
+		if signer, err := check(anchors); err == nil {
+			party.Standing, party.VouchedBy = assure.ReaderTrusted, oneLine(signer.Organisation(), 120)
 			return anchors, party, nil
 		}
 		alone, err := anchors.With(assure.Anchor{Purpose: trustlist.Issuer, Certificate: leaf, Exact: true, Name: party.Name, Origin: "accepted by the holder"})

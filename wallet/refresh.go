@@ -7,7 +7,6 @@ import (
 	"slices"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/statuslist"
@@ -44,7 +43,7 @@ func (w *Wallet) CheckStatus(ctx context.Context, id string) (Document, error) {
 }
 
 // Copies are the signed copies of a document as the issuer gave them, each an
-// IssuerSigned: for the holder's own use with other software.
+// IssuerSigned or an SD-JWT VC: for the holder's own use with other software.
 func (w *Wallet) Copies(ctx context.Context, id string) ([][]byte, error) {
 	_, raws, err := w.issued(ctx, id)
 	if err != nil {
@@ -85,12 +84,12 @@ func (w *Wallet) statusOf(ctx context.Context, doc Document, raws [][]byte) (sta
 	}
 	worst := statuslist.Valid
 	for _, raw := range raws {
-		signed, err := mdoc.ParseIssuerSigned(raw)
+		c, err := read(doc.Format, raw)
 		if err != nil {
 			return "", err
 		}
-		found, rep := assure.VerifyIssued(ctx, signed, p)
-		switch outcome := found.Revocation.Outcome; {
+		_, verdict, rep := c.verify(ctx, p)
+		switch outcome := verdict.Outcome; {
 		case outcome == "" || outcome == statuslist.Unknown:
 			if err := rep.Err(); err != nil {
 				return "", err

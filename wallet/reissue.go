@@ -87,7 +87,7 @@ func (w *Wallet) reissue(ctx context.Context, doc Document) (Document, error) {
 		return doc, err
 	}
 	defer func() { w.forget(ctx, i.spare...) }()
-	g, err := i.obtain(ctx, Offered{Configuration: doc.Configuration, DocType: doc.DocType, Name: doc.Name})
+	g, err := i.obtain(ctx, Offered{Configuration: doc.Configuration, Format: doc.Format, DocType: doc.DocType, Name: doc.Name})
 	if err != nil {
 		return doc, err
 	}

@@ -68,7 +68,7 @@ func (m *matter) load(ctx context.Context, q query.Query) (old []string, err err
 			return err
 		}
 		for _, d := range list {
-			if !asksFor(q, d.DocType) {
+			if !asksFor(q, d) {
 				continue
 			}
 			if now.Before(d.ValidFrom) || now.After(d.ValidUntil) {
@@ -103,9 +103,14 @@ func (m *matter) load(ctx context.Context, q query.Query) (old []string, err err
 	return old, nil
 }
 
-func asksFor(q query.Query, docType string) bool {
+// asksFor reports whether a document may answer. Those of other formats than
+// mdoc are shown by a later dialect.
+func asksFor(q query.Query, d Document) bool {
+	if d.Format != query.FormatMdoc {
+		return false
+	}
 	return slices.ContainsFunc(q.Credentials, func(c query.Credential) bool {
-		return c.Format == query.FormatMdoc && (len(c.Types) == 0 || slices.Contains(c.Types, docType))
+		return c.Format == query.FormatMdoc && (len(c.Types) == 0 || slices.Contains(c.Types, d.DocType))
 	})
 }
 

@@ -25,6 +25,7 @@ const (
 	maxLife       = Days(366)
 	defaultValid  = Days(5 * 365)
 	maxValid      = Days(50 * 365)
+	maxVCT        = 512
 	defaultTenant = "default"
 )
 
@@ -89,8 +90,11 @@ func (o Offering) Complete(types *doctype.Catalogue) (Offering, error) {
 		return o, fmt.Errorf("%w: docType: unknown, or not in the spelling that is issued", ErrOffering)
 	}
 	fill(&o.Tenant, defaultTenant)
-	fill(&o.ID, t.ID)
 	fill(&o.Format, FormatMdoc)
+	if o.Format == FormatSDJWT {
+		fill(&o.ID, t.ID+"-sd-jwt")
+	}
+	fill(&o.ID, t.ID)
 	fill(&o.Scope, o.ID)
 	fill(&o.Level, Low)
 	fill(&o.Batch, defaultBatch)
@@ -130,8 +134,12 @@ func (o *Offering) check(t *doctype.Type) error {
 	switch {
 	case !isName(o.Tenant), !isName(o.ID), !isName(o.Scope):
 		return errors.New("tenant, id, scope: wanted up to 64 letters, digits, \"-\", \"_\" and \".\"")
-	case o.Format != FormatMdoc:
-		return fmt.Errorf("format: wanted %s", FormatMdoc)
+	case o.Format != FormatMdoc && o.Format != FormatSDJWT:
+		return fmt.Errorf("format: wanted %s or %s", FormatMdoc, FormatSDJWT)
+	case o.Format == FormatSDJWT && !t.HasSDJWT():
+		return fmt.Errorf("format: documents of type %s have no form as %s", t.ID, FormatSDJWT)
+	case o.VCT != "" && (o.Format != FormatSDJWT || len(o.VCT) > maxVCT):
+		return fmt.Errorf("vct: only for %s, at most %d bytes", FormatSDJWT, maxVCT)
 	case o.Level != Low && o.Level != Substantial && o.Level != High:
 		return errors.New("level: wanted low, substantial or high")
 	case o.Batch < 1 || o.Batch > maxBatch:

@@ -8,8 +8,14 @@ import (
 	"time"
 )
 
-// FormatMdoc is the only format so far. OpenID4VCI 1.0, A.2.
-const FormatMdoc = "mso_mdoc"
+// The formats. OpenID4VCI 1.0, A.2 and A.3.
+const (
+	FormatMdoc  = "mso_mdoc"
+	FormatSDJWT = "dc+sd-jwt"
+)
+
+// VCTHere makes the type of SD-JWT VCs an address of the authority.
+const VCTHere = "here"
 
 // Level is a confidence level of key storage: what an attestation of a key
 // must reach before a document is signed for it.
@@ -28,12 +34,18 @@ type Offering struct {
 	// Tenant is the authority. Optional, "default".
 	Tenant string `yaml:"tenant,omitempty"`
 	// ID is the credential configuration id in metadata and offers: letters,
-	// digits, "-", "_" and ".". Optional, the short name of the type.
+	// digits, "-", "_" and ".". Optional, the short name of the type, with
+	// "-sd-jwt" behind it for that format.
 	ID string `yaml:"id,omitempty"`
 	// DocType is the document type, in the spelling that is issued.
 	DocType string `yaml:"docType"`
-	// Format of the credentials. Optional, "mso_mdoc".
+	// Format of the credentials, "mso_mdoc" or, for types that have it,
+	// "dc+sd-jwt". Optional, "mso_mdoc".
 	Format string `yaml:"format,omitempty"`
+	// VCT is the type that SD-JWT VCs state: a name, or "here" for an address of
+	// the authority at which the type metadata are served. Optional, the name in
+	// the definition of the document type.
+	VCT string `yaml:"vct,omitempty"`
 	// Scope is the OAuth scope that asks for it. Optional, the ID.
 	Scope string `yaml:"scope,omitempty"`
 	// Level that the keys must reach. Optional, "low".

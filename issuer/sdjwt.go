@@ -1,0 +1,125 @@
+package issuer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/keyring"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/statuslist"
+)
+
+// decoys are so many digests of nothing in each object, so that the number of
+// claims that a person has says less.
+const decoys = 2
+
+// vctOf is the type of an offering's SD-JWT VCs.
+func (t *tenant) vctOf(o offering.Offering, typ *doctype.Type) string {
+	switch o.VCT {
+	case "":
+		return typ.VCT
+	case offering.VCTHere:
+		return t.base + "/types/" + o.ID
+	}
+	return o.VCT
+}
+
+// typeMetadata is the document about the type of an offering, and its integrity
+// value. SD-JWT VC draft 18, 4.
+func (t *tenant) typeMetadata(o offering.Offering, typ *doctype.Type) (document []byte, integrity string, err error) {
+	m, err := typ.TypeMetadata(t.vctOf(o, typ))
+	if err != nil {
+		return nil, "", err
+	}
+	if document, err = json.Marshal(m); err != nil {
+		return nil, "", err
+	}
+	return document, sdjwt.Integrity(document), nil
+}
+
+// serveType answers GET /{tenant}/types/{offering} with the type metadata, where
+// documents refer to it. SD-JWT VC draft 18, 4.3.1.
+func (t *tenant) serveType(w http.ResponseWriter, r *http.Request) error {
+	o, ok := t.offerings[r.PathValue("offering")]
+	typ, known := t.authority.types.ByDocType(o.DocType)
+	if !ok || !known || o.VCT != offering.VCTHere {
+		return web.Errorf(http.StatusNotFound, "There is no such type here.")
+	}
+	document, _, err := t.typeMetadata(o, typ)
+	if err != nil {
+		return err
+	}
+	web.NewFile("application/json", document).Serve(w, r, time.Hour)
+	return nil
+}
+
+// signSDJWT makes the copies of a document as SD-JWT VCs, in the order of the
+// keys. The first is looked over before anything is recorded.
+func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+	elements := map[doctype.Name][]byte{}
+	for _, ns := range c.nameSpaces {
+		for _, e := range ns.Elements {
+			elements[doctype.Name{Namespace: ns.Name, ID: e.ID}] = e.Value
+		}
+	}
+	claims, err := c.typ.SDJWTClaims(elements)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: claims: %w", err)
+	}
+	p := sdjwt.IssueParams{
+		VCT: t.vctOf(c.offering, c.typ), Claims: claims, Decoys: decoys, Chain: signer.Record.Chain,
+		IssuedAt: c.validity.Signed, NotBefore: c.validity.ValidFrom, Expires: c.validity.ValidUntil,
+	}
+	if c.offering.VCT == offering.VCTHere {
+		if _, p.VCTIntegrity, err = t.typeMetadata(c.offering, c.typ); err != nil {
+			return nil, fmt.Errorf("issuer: type metadata: %w", err)
+		}
+	}
+	credentials := make([]string, len(r.Keys))
+	for i, pub := range r.Keys {
+		p.HolderKey = pub
+		p.Status = &status.Claim{List: &status.ListReference{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}}
+		if credentials[i], err = sdjwt.Issue(ctx, p, signer); err != nil {
+			return nil, fmt.Errorf("issuer: sign: %w", err)
+		}
+		if i == 0 {
+			if err := fit(credentials[0]); err != nil {
+				return nil, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
+			}
+		}
+	}
+	return credentials, nil
+}
+
+// fit reports whether an SD-JWT VC can be read, and its disclosures fit.
+func fit(credential string) error {
+	s, err := sdjwt.Parse(credential, sdjwt.Limits{})
+	if err == nil {
+		_, err = s.Unverified()
+	}
+	return err
+}
+
+// sdjwtClaims describes the claims of an SD-JWT VC to wallets. OpenID4VCI 1.0, B.2.
+func (t *tenant) sdjwtClaims(o offering.Offering, typ *doctype.Type) ([]oid4vci.Claim, error) {
+	m, err := typ.TypeMetadata(t.vctOf(o, typ))
+	if err != nil {
+		return nil, err
+	}
+	list := make([]oid4vci.Claim, len(m.Claims))
+	for i, c := range m.Claims {
+		list[i] = oid4vci.Claim{Path: c.Path, Mandatory: c.Mandatory != nil && *c.Mandatory}
+		for _, d := range c.Display {
+			list[i].Display = append(list[i].Display, oid4vci.Display{Name: d.Label, Locale: d.Locale})
+		}
+	}
+	return list, nil
+}
