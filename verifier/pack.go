@@ -207,6 +207,9 @@ func (p *packing) statusLists(ctx context.Context) {
 	for _, l := range sorted(todo) {
 		claim := status.Claim{List: &status.ListReference{URI: l.uri}}
 		verdict, rep := p.fetcher.Check(ctx, statuslist.Question{Claim: claim, MSO: true, Issuer: l.issuer}, p.now)
+		if bits, ok := rep.Find("bits"); ok && bits.Outcome == check.Fail && !slices.ContainsFunc(p.known, func(k knownList) bool { return k.uri == l.uri }) {
+			continue // a list for SD-JWT VCs, which are not shown on-site
+		}
 		if verdict.Outcome == statuslist.Unknown {
 			p.problem("status list %s: %s", l.uri, lastSeen(rep))
 		}

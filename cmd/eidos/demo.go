@@ -164,7 +164,7 @@ func (d *demo) play(ctx context.Context, cfg Config, dir string) {
 	d.step(phaseInstallation, "the provider vouches for it", func() (string, error) { return d.vouched(ctx) })
 
 	d.step(phaseIssuing, "mDL: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "mdl") })
-	d.step(phaseIssuing, "PID: the holder identifies in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid") })
+	d.step(phaseIssuing, "PID: the holder identifies in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid", "pid-sd-jwt") })
 	d.step(phaseIssuing, "Photo ID: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "photoid") })
 
 	d.step(phaseOnSite, "the reader packs lists for offline use", func() (string, error) { return d.pack(ctx) })
@@ -173,6 +173,7 @@ func (d *demo) play(ctx context.Context, cfg Config, dir string) {
 	d.step(phaseRemote, "a website asks for name and birth date", func() (string, error) { return d.showRemotely(ctx) })
 	d.step(phaseRemote, "the holder refuses another request", func() (string, error) { return d.refuseRemotely(ctx) })
 
+	d.step(phaseIssuing, "new copies of the PID, without the holder", func() (string, error) { return d.reissue(ctx, "pid") })
 	d.step(phaseIssuing, "the authority revokes the mDL", func() (string, error) { return d.revoke(ctx) })
 	d.step(phaseOnSite, "the reader, lists renewed, refuses the mDL", func() (string, error) { return d.refusedOnSite(ctx) })
 	d.step(phaseRemote, "the website refuses the mDL", func() (string, error) { return d.refusedRemotely(ctx) })

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/transport"
 	"github.com/eidos-id/eidos/transport/tcp"
 	"github.com/eidos-id/eidos/verifier"
@@ -72,15 +73,15 @@ func (d *demo) acceptWithPIN(ctx context.Context, offering string) (string, erro
 	if err != nil {
 		return "", err
 	}
-	return d.accept(ctx, offering, o.Link, wallet.AcceptOptions{TxCode: o.TxCode})
+	return d.accept(ctx, []string{offering}, o.Link, wallet.AcceptOptions{TxCode: o.TxCode})
 }
 
 // acceptInBrowser has Ada identify on the authority's page, approve, and come
 // back with an authorisation code.
-func (d *demo) acceptInBrowser(ctx context.Context, offering string) (string, error) {
+func (d *demo) acceptInBrowser(ctx context.Context, offerings ...string) (string, error) {
 	var o issuer.Offer
 	err := d.operate(ctx, func(a *issuer.Authority) (err error) {
-		o, err = a.Offer(ctx, "default", issuer.OfferParams{Offerings: []string{offering}, Subject: holder, Grant: issuer.AuthorizationCode})
+		o, err = a.Offer(ctx, "default", issuer.OfferParams{Offerings: offerings, Subject: holder, Grant: issuer.AuthorizationCode})
 		return err
 	})
 	if err != nil {
@@ -91,12 +92,12 @@ func (d *demo) acceptInBrowser(ctx context.Context, offering string) (string, er
 		return "", err
 	}
 	b := &scriptedBrowser{fetch: d.keep.fetch("browser", d.servers.house.network)}
-	return d.accept(ctx, offering, o.Link, wallet.AcceptOptions{Browser: func(ctx context.Context, page string) (string, error) {
+	return d.accept(ctx, offerings, o.Link, wallet.AcceptOptions{Browser: func(ctx context.Context, page string) (string, error) {
 		return b.identify(ctx, page, holder, code)
 	}})
 }
 
-func (d *demo) accept(ctx context.Context, offering, link string, opts wallet.AcceptOptions) (string, error) {
+func (d *demo) accept(ctx context.Context, offerings []string, link string, opts wallet.AcceptOptions) (string, error) {
 	offer, err := d.wallet.ReadOffer(ctx, link)
 	if err != nil {
 		return "", err
@@ -105,15 +106,30 @@ func (d *demo) accept(ctx context.Context, offering, link string, opts wallet.Ac
 	if err != nil {
 		return "", err
 	}
-	if len(docs) != 1 {
-		return "", fmt.Errorf("%d documents instead of one", len(docs))
+	if len(docs) != len(offerings) {
+		return "", fmt.Errorf("%d documents instead of %d", len(docs), len(offerings))
 	}
-	d.docs[offering] = docs[0]
-	if err := d.keep.documents(ctx, d.wallet, docs[0].ID); err != nil {
+	var formats []string
+	for _, doc := range docs {
+		d.docs[doc.Configuration] = doc
+		formats = append(formats, map[string]string{query.FormatMdoc: "mdoc", query.FormatSDJWT: "SD-JWT VC"}[doc.Format])
+		if err := d.keep.documents(ctx, d.wallet, doc); err != nil {
+			return "", err
+		}
+	}
+	return fmt.Sprintf("%s by %s, as %s: %d copies, each with a key of its own, valid until %s",
+		docs[0].Name, docs[0].Issuer.Name, strings.Join(formats, " and as "), docs[0].Copies, docs[0].ValidUntil.Format("2 January 2006")), nil
+}
+
+// reissue gets new copies with what the authority allowed for longer.
+func (d *demo) reissue(ctx context.Context, offering string) (string, error) {
+	before := d.docs[offering]
+	doc, err := d.wallet.Reissue(ctx, before.ID)
+	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s by %s: %d copies, each with a key of its own, valid until %s",
-		docs[0].Name, docs[0].Issuer.Name, docs[0].Copies, docs[0].ValidUntil.Format("2 January 2006")), nil
+	d.docs[offering] = doc
+	return fmt.Sprintf("%s: %d new copies take the place of those that were left", doc.Name, doc.Unused), nil
 }
 
 // pack fetches what the shop's reader needs to verify without a network.

@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/transport"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -19,7 +20,8 @@ import (
 //
 //	messages/NNN-….http   requests and answers over HTTP
 //	messages/NNN-….cbor   messages of the on-site session, encrypted as they were
-//	documents/NAME-N.cbor the issued documents (IssuerSigned)
+//	documents/NNN.cbor    the issued documents as mdoc (IssuerSigned)
+//	documents/NNN.sdjwt   the same as SD-JWT VC
 //	anchors/…             the certificates and lists that everything is verified by
 //
 // A nil keeper keeps nothing.
@@ -105,13 +107,17 @@ func writeHeader(b *strings.Builder, header map[string]string) {
 
 // documents keeps the copies of a document as the wallet has them: on the wire
 // they are encrypted.
-func (k *keeper) documents(ctx context.Context, w *wallet.Wallet, id string) error {
+func (k *keeper) documents(ctx context.Context, w *wallet.Wallet, doc wallet.Document) error {
 	if k == nil {
 		return nil
 	}
-	copies, err := w.Copies(ctx, id)
+	name := "%03d.cbor"
+	if doc.Format == query.FormatSDJWT {
+		name = "%03d.sdjwt"
+	}
+	copies, err := w.Copies(ctx, doc.ID)
 	for _, raw := range copies {
-		k.write("documents", "%03d.cbor", raw)
+		k.write("documents", name, raw)
 	}
 	return err
 }
