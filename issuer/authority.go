@@ -184,7 +184,7 @@ func (a *Authority) maintain(ctx context.Context) error {
 	var problems []error
 	for _, t := range a.tenants {
 		_, err := t.engines(ctx)
-		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, t.board.PublishDue(ctx, a.now()))
+		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, withoutRoot(t.board.PublishDue(ctx, a.now())))
 	}
 	return errors.Join(append(problems, a.db.Sweep(ctx, a.now()))...)
 }

@@ -8,10 +8,12 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -39,16 +41,39 @@ func (t *tenant) newCA() *keyring.CA {
 	root := template("IACA")
 	root.Contact = t.config.Contact
 	return keyring.NewCA(a.ring, a.db.Records(), keyring.CAConfig{
-		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
+		Tenant:  t.config.ID,
+		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
+		Offline: t.config.OfflineRoot,
+		Notify: func(_ context.Context, notice string) {
+			a.log.Warn("certificates of the authority need an operator", "role", "issuer", "tenant", t.config.ID, "notice", notice)
+		},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
 			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
-		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return a.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
+		Changed: func(ctx context.Context, c keyring.Change) error {
+			return a.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
+}
+
+// CA returns the tenant's root with its signers, for its operator. Error:
+// ErrUnknownTenant.
+func (a *Authority) CA(tenant string) (*keyring.CA, error) {
+	t, err := a.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.ca, nil
+}
+
+// withoutRoot is the error of work that waits for what a root that is kept
+// elsewhere has to sign: Notify has told the operator, so it is none.
+func withoutRoot(err error) error {
+	if errors.Is(err, keyring.ErrOffline) {
+		return nil
+	}
+	return err
 }
 
 func serial(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }

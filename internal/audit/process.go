@@ -25,11 +25,9 @@ func (p *Process) Append(ctx context.Context, tx *db.Tx, now time.Time, e Event)
 	return err
 }
 
-// KeyMade writes that a signing key was made, in a transaction of its own.
-func (p *Process) KeyMade(ctx context.Context, now time.Time, tenant, id, purpose string) error {
-	return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return p.Append(ctx, tx, now, Event{Tenant: tenant, What: "signing key made", Object: id, Detail: map[string]string{"purpose": purpose}})
-	})
+// Write writes an event in a transaction of its own.
+func (p *Process) Write(ctx context.Context, now time.Time, e Event) error {
+	return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return p.Append(ctx, tx, now, e) })
 }
 
 // Verify is the function Verify for the process's chain.
