@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -33,6 +34,9 @@ type CAConfig struct {
 	// then signs no certificate and no revocation list: requests go out
 	// (Request), what the root signed comes in (ImportRoot, Import, ImportCRL).
 	Offline bool
+	// ListLifetime is how long a revocation list holds, for those who verify
+	// without network; at most 90 days. Optional, 30 days.
+	ListLifetime time.Duration
 	// Changed is told what has happened to a key, for the audit. Optional.
 	Changed func(ctx context.Context, c Change) error
 	// Notify is told in plain words what an operator has to do, from Maintain,
@@ -69,6 +73,7 @@ const (
 
 // NewCA returns a CA. It makes no keys yet.
 func NewCA(ring *Ring, records record.Store, config CAConfig) *CA {
+	config.ListLifetime = cmp.Or(config.ListLifetime, crlLifetime)
 	return &CA{ring: ring, records: records, config: config, notified: map[string]time.Time{}}
 }
 

@@ -41,7 +41,7 @@ const (
 	kindRevocations = "revocation list"
 	leaseOfList     = "revocation list" // held while one is signed
 	crlEvery        = 12 * time.Hour
-	crlLifetime     = 30 * day // for those who verify without network
+	crlLifetime     = 30 * day
 
 	revocationList Purpose = "crl" // in Published
 )
@@ -220,7 +220,7 @@ func (ca *CA) signList(ctx context.Context, root *x509.Certificate, l *revocatio
 		return err
 	}
 	l.Number, l.Signed = max(l.Number+1, now.Unix()), len(l.Revoked)
-	l.Update, l.Next = now.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second).Add(crlLifetime)
+	l.Update, l.Next = now.UTC().Truncate(time.Second), now.UTC().Truncate(time.Second).Add(ca.config.ListLifetime)
 	t := pki.CRLTemplate{Issuer: root, Number: big.NewInt(l.Number), ThisUpdate: l.Update, NextUpdate: l.Next}
 	for _, r := range l.Revoked {
 		n, ok := new(big.Int).SetString(r.Serial, 16)

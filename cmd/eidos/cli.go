@@ -16,6 +16,6 @@ type cli struct {
 	PKI      pkiCmd      `cmd:"" name:"pki" help:"Make and check certificates and trust lists."`
 }
 
-// commandWord is the last word of the command that runs, such as "iaca": for
-// commands that share a type.
+// commandWord is the second word of the command that runs, such as "iaca" of
+// "pki iaca import": for commands that share a type.
 type commandWord string
