@@ -50,3 +50,7 @@ func (t *tenant) nonceKey(ctx context.Context) (key [32]byte, err error) {
 	copy(key[:], derived)
 	return key, err
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// provider afterwards.
+func (p *Provider) Close(ctx context.Context) error { return p.audit.Close(ctx, p.now()) }

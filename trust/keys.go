@@ -42,3 +42,7 @@ func (t *tenant) newCA() *keyring.CA {
 		},
 	})
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// service afterwards.
+func (s *Service) Close(ctx context.Context) error { return s.audit.Close(ctx, s.now()) }

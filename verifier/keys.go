@@ -162,3 +162,7 @@ func (t *tenant) params(ctx context.Context, now time.Time) (core.VerifyParams, 
 		Anchors: anchors, Now: now, Types: t.v.types, Strict: t.v.config.Strict, RequireStatus: t.v.config.RequireStatus,
 	}, nil
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// verifier afterwards.
+func (v *Verifier) Close(ctx context.Context) error { return v.audit.Close(ctx, v.now()) }

@@ -129,6 +129,17 @@ func (h *house) close() error {
 	return errors.Join(errs...)
 }
 
+// closes has a role write the end of its audit before its database closes.
+func (h *house) closes(role interface {
+	Close(ctx context.Context) error
+}) {
+	h.closers = append(h.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // the server's has ended
+		defer cancel()
+		return role.Close(ctx)
+	})
+}
+
 // open opens a role's database and secure area.
 func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *software.Area, error) {
 	dir := filepath.Join(h.dir, role)
@@ -253,7 +264,11 @@ func (h *house) issuer(ctx context.Context) (*issuer.Authority, *assure.Follower
 	}
 	f := h.follow(d)
 	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Now: h.now, Log: h.log})
-	return a, f, err
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closes(a)
+	return a, f, nil
 }
 
 // demoRegister writes the demonstration's people out if no authority is
@@ -279,7 +294,12 @@ func (h *house) verifier(ctx context.Context, do fetch.Func) (*verifier.Verifier
 	if err != nil {
 		return nil, err
 	}
-	return verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
@@ -287,7 +307,12 @@ func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+	r, err := provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) trust(ctx context.Context) (*trust.Service, error) {
@@ -295,7 +320,12 @@ func (h *house) trust(ctx context.Context) (*trust.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return trust.New(h.cfg.Trust, trust.Deps{DB: d, Area: area, Fetch: h.fetch, Now: h.now, Log: h.log})
+	r, err := trust.New(h.cfg.Trust, trust.Deps{DB: d, Area: area, Fetch: h.fetch, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) monitor(ctx context.Context) (*monitor.Monitor, error) {
