@@ -12,11 +12,13 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/monitor"
 	"github.com/eidos-id/eidos/provider"
 	"github.com/eidos-id/eidos/securearea/software"
@@ -148,7 +150,7 @@ func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *s
 		return nil, nil, err
 	}
 	dsn := h.cfg.Database
-	if dsn == "" || dsn == "sqlite" {
+	if !h.postgres() {
 		dsn = "sqlite:" + filepath.Join(dir, role+".db")
 	}
 	d, err := db.Open(ctx, dsn, role, schema)
@@ -156,7 +158,23 @@ func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *s
 		return nil, nil, err
 	}
 	h.closers = append(h.closers, d.Close)
-	return d, area, nil
+	if d.Revived() {
+		err = h.noteRestored(ctx, role, d, area)
+	}
+	return d, area, err
+}
+
+// postgres reports whether the roles share a PostgreSQL database.
+func (h *house) postgres() bool { return h.cfg.Database != "" && h.cfg.Database != "sqlite" }
+
+// noteRestored says, in the log and in the audit, that a role's database was
+// restored from a backup.
+func (h *house) noteRestored(ctx context.Context, role string, d *db.DB, area *software.Area) error {
+	h.log.Warn("the database was restored from a backup: what was open then is void, numbers and places in lists go on past it", "role", role)
+	books := audit.NewProcess(d, role)
+	books.SignWith(keyring.New(area, keyring.StoreIn(d.Records())).SignAudit)
+	err := books.Write(ctx, h.now(), audit.Event{What: "database restored from a backup", Object: role})
+	return errors.Join(err, books.Close(ctx, h.now()))
 }
 
 // follow returns a follower of the trust service that keeps its copies in a
