@@ -108,6 +108,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		return nil, fmt.Errorf("issuer: %w", err)
 	}
 	a.ring = keyring.New(a.area, keyring.StoreIn(a.db.Records()))
+	a.audit.SignWith(a.ring.SignAudit)
 	a.indexes = statuslist.NewAllocator(statuslist.Records(a.db.Records()), 0)
 	for _, t := range a.config.Tenants {
 		if a.tenants[t.ID], err = a.newTenant(t); err != nil {
@@ -184,7 +185,7 @@ func (a *Authority) maintain(ctx context.Context) error {
 	var problems []error
 	for _, t := range a.tenants {
 		_, err := t.engines(ctx)
-		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, t.board.PublishDue(ctx, a.now()))
+		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, withoutRoot(t.board.PublishDue(ctx, a.now())))
 	}
-	return errors.Join(append(problems, a.db.Sweep(ctx, a.now()))...)
+	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()))...)
 }

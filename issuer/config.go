@@ -74,6 +74,10 @@ type Tenant struct {
 	// Contact of the CA, an e-mail address or an https URL, stands in the
 	// certificates. Optional, the URL of the authority.
 	Contact string `yaml:"contact,omitempty"`
+	// OfflineRoot says that the private key of the IACA is kept elsewhere. The
+	// authority then holds no key of a root; an operator carries certificate
+	// requests out and certificates and revocation lists in (eidos pki). Optional.
+	OfflineRoot bool `yaml:"offlineRoot,omitempty"`
 	// Source is the register of persons, a CSV file; see the manual of sources.
 	Source string `yaml:"source"`
 	// Offerings are what the authority issues. Optional, the demonstration's

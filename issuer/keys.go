@@ -8,12 +8,14 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
@@ -58,8 +60,12 @@ func (t *tenant) newCA() *keyring.CA {
 		Tenant:  t.config.ID,
 		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
 		Signers: signers,
-		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return a.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
+		Offline: t.config.OfflineRoot,
+		Notify: func(_ context.Context, notice string) {
+			a.log.Warn("certificates of the authority need an operator", "role", "issuer", "tenant", t.config.ID, "notice", notice)
+		},
+		Changed: func(ctx context.Context, c keyring.Change) error {
+			return a.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
 }
@@ -80,6 +86,25 @@ func (t *tenant) encryption(ctx context.Context) (*oid4vci.Encryption, error) {
 		return nil, err
 	}
 	return &oid4vci.Encryption{Required: a.config.RequireEncryption, Keys: []oid4vci.EncryptionKey{{ID: id, Key: k}}}, nil
+}
+
+// CA returns the tenant's root with its signers, for its operator. Error:
+// ErrUnknownTenant.
+func (a *Authority) CA(tenant string) (*keyring.CA, error) {
+	t, err := a.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.ca, nil
+}
+
+// withoutRoot is the error of work that waits for what a root that is kept
+// elsewhere has to sign: Notify has told the operator, so it is none.
+func withoutRoot(err error) error {
+	if errors.Is(err, keyring.ErrOffline) {
+		return nil
+	}
+	return err
 }
 
 func serial(cert *x509.Certificate) string { return hex.EncodeToString(cert.SerialNumber.Bytes()) }
@@ -123,3 +148,7 @@ func sealer(secret string) (cipher.AEAD, error) {
 	}
 	return cipher.NewGCM(block)
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// authority afterwards.
+func (a *Authority) Close(ctx context.Context) error { return a.audit.Close(ctx, a.now()) }

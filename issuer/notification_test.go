@@ -148,7 +148,7 @@ func TestSignedMetadata(t *testing.T) {
 		t.Errorf("metadata as %s", resp.MediaType())
 	}
 	resp := get("application/jwt")
-	_, root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.now())
+	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.now())
 	if err != nil {
 		t.Fatal(err)
 	}

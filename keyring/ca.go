@@ -1,11 +1,11 @@
 package keyring
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"sync"
 	"time"
@@ -20,7 +20,8 @@ type Certified struct {
 	Profile  pki.Profile
 	Template pki.Template // all but key, issuer and dates
 	Lifetime time.Duration
-	// Reserve is how long before the end of a signer its successor is made.
+	// Reserve is how long before the end of a signer its successor is made; at
+	// most two thirds of the signer's life.
 	Reserve time.Duration
 }
 
@@ -29,8 +30,27 @@ type CAConfig struct {
 	Tenant  string
 	Root    Certified // signs its own certificate
 	Signers []Certified
-	// Made is told of each new key, for the audit. Optional.
-	Made func(ctx context.Context, k Key, now time.Time) error
+	// Offline says that the private key of the root is kept elsewhere. The CA
+	// then signs no certificate and no revocation list: requests go out
+	// (Request), what the root signed comes in (ImportRoot, Import, ImportCRL).
+	Offline bool
+	// ListLifetime is how long a revocation list holds, for those who verify
+	// without network; at most 90 days. Optional, 30 days.
+	ListLifetime time.Duration
+	// Changed is told what has happened to a key, for the audit. Optional.
+	Changed func(ctx context.Context, c Change) error
+	// Notify is told in plain words what an operator has to do, from Maintain,
+	// once a day in each process for as long as it is not done. Optional.
+	Notify func(ctx context.Context, notice string)
+}
+
+// Change is what has happened to a key.
+type Change struct {
+	What   string // in the past tense: "signing key made"
+	Tenant string
+	Key    string            // Record.ID, or the serial number of a certificate
+	Detail map[string]string // with the purpose; no secret
+	At     time.Time
 }
 
 // CA is a root and the signers that it certifies, of one tenant: it makes what
@@ -41,30 +61,25 @@ type CA struct {
 	records record.Store
 	config  CAConfig
 
-	mu     sync.Mutex
-	looked bool // Maintain has succeeded in this process
-	crl    signedCRL
-}
-
-type signedCRL struct {
-	der    []byte
-	update time.Time
-	root   string // Record.ID
+	mu       sync.Mutex
+	looked   bool                 // Maintain has succeeded in this process
+	notified map[string]time.Time // when Notify was told, by text
 }
 
 const (
 	day         = 24 * time.Hour
-	crlEvery    = 12 * time.Hour
-	crlLifetime = 30 * day // for those who verify without network
+	leaseOfKeys = "keys" // held while keys are made and certificates brought in
 )
 
 // NewCA returns a CA. It makes no keys yet.
 func NewCA(ring *Ring, records record.Store, config CAConfig) *CA {
-	return &CA{ring: ring, records: records, config: config}
+	config.ListLifetime = cmp.Or(config.ListLifetime, crlLifetime)
+	return &CA{ring: ring, records: records, config: config, notified: map[string]time.Time{}}
 }
 
 // Key returns the current key of the root's or a signer's purpose. The first
-// call of a process sees to it that all keys are there.
+// call of a process sees to it that all keys are there. Error: ErrOffline if
+// there is none because the root is kept elsewhere.
 func (ca *CA) Key(ctx context.Context, purpose Purpose, now time.Time) (Key, error) {
 	ca.mu.Lock()
 	looked := ca.looked
@@ -78,33 +93,55 @@ func (ca *CA) Key(ctx context.Context, purpose Purpose, now time.Time) (Key, err
 	if err := ca.Maintain(ctx, now); err != nil {
 		return Key{}, err
 	}
-	return ca.ring.Current(ctx, ca.config.Tenant, purpose, now)
+	k, err := ca.ring.Current(ctx, ca.config.Tenant, purpose, now)
+	if ca.config.Offline && errors.Is(err, ErrNoKey) {
+		err = ca.noSigner(ctx, purpose, now)
+	}
+	return k, err
 }
 
-// Root returns the current root and its certificate.
-func (ca *CA) Root(ctx context.Context, now time.Time) (Key, *x509.Certificate, error) {
-	k, err := ca.Key(ctx, ca.config.Root.Purpose, now)
-	if err != nil {
-		return Key{}, nil, err
+// Root returns the certificate of the current root. Error: ErrOffline if it is
+// kept elsewhere and its certificate was not brought in.
+func (ca *CA) Root(ctx context.Context, now time.Time) (*x509.Certificate, error) {
+	if !ca.config.Offline {
+		k, err := ca.Key(ctx, ca.config.Root.Purpose, now)
+		if err != nil {
+			return nil, err
+		}
+		return k.Record.Certificate()
 	}
-	cert, err := k.Certificate()
-	return k, cert, err
+	roots, err := ca.roots(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	if len(roots) == 0 {
+		return nil, ca.noRoot()
+	}
+	return roots[0].Certificate()
 }
 
 // Certificate is the certificate of a key that has one.
-func (k Key) Certificate() (*x509.Certificate, error) {
-	if len(k.Record.Chain) == 0 {
-		return nil, fmt.Errorf("keyring: %s key without certificate", k.Record.Purpose)
+func (k Key) Certificate() (*x509.Certificate, error) { return k.Record.Certificate() }
+
+// Certificate is the certificate of a key that has one.
+func (rec Record) Certificate() (*x509.Certificate, error) {
+	if len(rec.Chain) == 0 {
+		return nil, fmt.Errorf("keyring: %s key without certificate", rec.Purpose)
 	}
-	return pki.ParseCertificate(k.Record.Chain[0])
+	return pki.ParseCertificate(rec.Chain[0])
 }
 
 // Maintain makes the keys that are missing and those that are due. A role
-// calls it now and then.
+// calls it now and then. Where the root is kept elsewhere it makes nothing and
+// tells Notify what is due.
 func (ca *CA) Maintain(ctx context.Context, now time.Time) error {
-	_, due, err := ca.due(ctx, now)
-	if err == nil && due {
-		err = ca.records.Alone(ctx, ca.config.Tenant, "keys", func(ctx context.Context) error { return ca.make(ctx, now) })
+	signers, due, err := ca.due(ctx, now)
+	switch {
+	case err != nil:
+	case ca.config.Offline:
+		err = ca.notify(ctx, signers, now)
+	case due:
+		err = ca.alone(ctx, func(ctx context.Context) error { return ca.make(ctx, now) })
 	}
 	if err != nil {
 		return fmt.Errorf("keyring: keys of %s: %w", ca.config.Tenant, err)
@@ -115,10 +152,20 @@ func (ca *CA) Maintain(ctx context.Context, now time.Time) error {
 	return nil
 }
 
+// alone runs f while no other process works on the keys of the tenant.
+func (ca *CA) alone(ctx context.Context, f func(ctx context.Context) error) error {
+	return ca.records.Alone(ctx, ca.config.Tenant, leaseOfKeys, f)
+}
+
+// roots returns the roots that may sign now or later, the current one first.
+func (ca *CA) roots(ctx context.Context, now time.Time) ([]Record, error) {
+	return ca.ring.active(ctx, ca.config.Tenant, ca.config.Root.Purpose, now)
+}
+
 // due returns the signers that need a new key, and whether there is anything
 // to make.
 func (ca *CA) due(ctx context.Context, now time.Time) (signers []Certified, any bool, err error) {
-	root, err := ca.ring.active(ctx, ca.config.Tenant, ca.config.Root.Purpose, now)
+	roots, err := ca.roots(ctx, now)
 	if err != nil {
 		return nil, false, err
 	}
@@ -127,17 +174,22 @@ func (ca *CA) due(ctx context.Context, now time.Time) (signers []Certified, any 
 		if err != nil {
 			return nil, false, err
 		}
-		if len(root) == 0 || !slices.ContainsFunc(keys, func(r Record) bool { return s.lasts(r, root[0], now) && s.fits(r) }) {
+		if len(roots) == 0 || !slices.ContainsFunc(keys, func(r Record) bool { return s.lasts(r, roots[0], now) && s.fits(r) }) {
 			signers = append(signers, s)
 		}
 	}
-	return signers, len(root) == 0 || len(signers) > 0, nil
+	return signers, len(roots) == 0 || len(signers) > 0, nil
+}
+
+// successor is when a key needs a successor.
+func (c Certified) successor(r Record) time.Time {
+	return r.NotAfter.Add(-min(c.Reserve, r.NotAfter.Sub(r.NotBefore)*2/3))
 }
 
 // lasts reports whether a key needs no successor yet, or a successor would end
 // with the root too.
 func (c Certified) lasts(r, root Record, now time.Time) bool {
-	return r.NotAfter.Sub(now) >= c.Reserve || !r.NotAfter.Before(root.NotAfter)
+	return !now.After(c.successor(r)) || !r.NotAfter.Before(root.NotAfter)
 }
 
 // fits reports whether the certificate of a key is for the names of today.
@@ -145,7 +197,7 @@ func (c Certified) fits(r Record) bool {
 	if len(c.Template.DNS) == 0 {
 		return true
 	}
-	cert, err := Key{Record: r}.Certificate()
+	cert, err := r.Certificate()
 	return err == nil && !slices.ContainsFunc(c.Template.DNS, func(name string) bool { return cert.VerifyHostname(name) != nil })
 }
 
@@ -192,13 +244,30 @@ func (ca *CA) certified(ctx context.Context, c Certified, root *Key, now time.Ti
 		der, err := pki.Issue(ctx, c.Profile, t, signer)
 		return [][]byte{der}, err
 	})
-	if err == nil && ca.config.Made != nil {
-		err = ca.config.Made(ctx, k, now)
+	if err != nil {
+		return Key{}, err
 	}
-	return k, err
+	return k, ca.changed(ctx, "signing key made", k.Record, now)
 }
 
-// Published is a certificate as a role lists it for those who watch.
+// changed tells Changed.
+func (ca *CA) changed(ctx context.Context, what string, r Record, now time.Time) error {
+	detail := map[string]string{"purpose": string(r.Purpose)}
+	if cert, err := r.Certificate(); err == nil {
+		detail["serial"], detail["until"] = serial(cert), cert.NotAfter.UTC().Format(time.DateOnly)
+	}
+	return ca.tell(ctx, what, r.ID, detail, now)
+}
+
+func (ca *CA) tell(ctx context.Context, what, id string, detail map[string]string, now time.Time) error {
+	if ca.config.Changed == nil {
+		return nil
+	}
+	return ca.config.Changed(ctx, Change{What: what, Tenant: ca.config.Tenant, Key: id, Detail: detail, At: now})
+}
+
+// Published is a certificate, or a revocation list made elsewhere, as a role
+// lists it for those who watch when it ends.
 type Published struct {
 	Name      string    `json:"name"`
 	Purpose   Purpose   `json:"purpose"`
@@ -207,48 +276,38 @@ type Published struct {
 }
 
 // Published lists the certificates whose keys' signatures count, the root's
-// first.
+// first, and the revocation list of a root that is kept elsewhere.
 func (ca *CA) Published(ctx context.Context, now time.Time) ([]Published, error) {
 	if err := ca.Maintain(ctx, now); err != nil {
 		return nil, err
 	}
-	var list []Published
+	list := []Published{}
 	for _, c := range append([]Certified{ca.config.Root}, ca.config.Signers...) {
-		keys, err := ca.ring.Alive(ctx, ca.config.Tenant, c.Purpose, now)
+		records, err := ca.ring.records(ctx, ca.config.Tenant, c.Purpose, func(r Record) bool { return r.alive(now) })
 		if err != nil {
 			return nil, err
 		}
-		for _, k := range keys {
-			cert, err := k.Certificate()
+		for _, r := range records {
+			cert, err := r.Certificate()
 			if err != nil {
 				return nil, err
 			}
 			list = append(list, Published{cert.Subject.CommonName, c.Purpose, cert.NotBefore.UTC(), cert.NotAfter.UTC()})
 		}
 	}
-	return list, nil
-}
-
-// CRL returns the root's revocation list, DER, signed anew twice a day. No
-// certificate has been revoked so far: the list says so. Its number is its
-// time, so that all processes publish the same.
-func (ca *CA) CRL(ctx context.Context, now time.Time) ([]byte, error) {
-	root, cert, err := ca.Root(ctx, now)
+	if !ca.config.Offline {
+		return list, nil
+	}
+	root, err := ca.Root(ctx, now)
+	if errors.Is(err, ErrOffline) {
+		return list, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	update := now.UTC().Truncate(crlEvery)
-	ca.mu.Lock()
-	defer ca.mu.Unlock()
-	if ca.crl.root == root.Record.ID && ca.crl.update.Equal(update) {
-		return ca.crl.der, nil
+	crl, err := ca.revocations(ctx, root)
+	if err == nil && len(crl.DER) > 0 {
+		list = append(list, Published{root.Subject.CommonName, revocationList, crl.Update.UTC(), crl.Next.UTC()})
 	}
-	der, err := pki.IssueCRL(ctx, pki.CRLTemplate{
-		Issuer: cert, Number: big.NewInt(update.Unix()), ThisUpdate: update, NextUpdate: update.Add(crlLifetime),
-	}, root)
-	if err != nil {
-		return nil, err
-	}
-	ca.crl = signedCRL{der, update, root.Record.ID}
-	return der, nil
+	return list, err
 }

@@ -35,7 +35,7 @@ func area(t *testing.T) *software.Area {
 	return a
 }
 
-func configOf(host string, made func(context.Context, keyring.Key, time.Time) error) keyring.CAConfig {
+func configOf(host string, changed func(context.Context, keyring.Change) error) keyring.CAConfig {
 	name := func(cn string) pki.Name { return pki.Name{Organization: "Test", CommonName: cn} }
 	return keyring.CAConfig{
 		Tenant: "default",
@@ -43,7 +43,7 @@ func configOf(host string, made func(context.Context, keyring.Key, time.Time) er
 			Template: pki.Template{Subject: name("root"), Contact: "https://ca.example", CRLURL: "https://ca.example/crl"}},
 		Signers: []keyring.Certified{{Purpose: keyring.Reader, Profile: pki.ReaderAuth, Lifetime: 397 * day, Reserve: 60 * day,
 			Template: pki.Template{Subject: name("reader"), DNS: []string{host}, CRLURL: "https://ca.example/crl"}}},
-		Made: made,
+		Changed: changed,
 	}
 }
 
@@ -54,11 +54,11 @@ func TestCA(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		ctx, area, store := t.Context(), area(t), records(t, dsn)
 		var mu sync.Mutex
-		made := map[keyring.Purpose]int{}
-		config := configOf("reader.example", func(_ context.Context, k keyring.Key, _ time.Time) error {
+		made := map[string]int{}
+		config := configOf("reader.example", func(_ context.Context, c keyring.Change) error {
 			mu.Lock()
 			defer mu.Unlock()
-			made[k.Record.Purpose]++
+			made[c.Detail["purpose"]]++
 			return nil
 		})
 		process := func(c keyring.CAConfig) *keyring.CA {
@@ -74,7 +74,7 @@ func TestCA(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if made[keyring.ReaderCA] != 1 || made[keyring.Reader] != 1 {
+		if made[string(keyring.ReaderCA)] != 1 || made[string(keyring.Reader)] != 1 {
 			t.Fatalf("made %v", made)
 		}
 		ca := process(config)
@@ -87,7 +87,7 @@ func TestCA(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, root, err := ca.Root(ctx, at)
+			root, err := ca.Root(ctx, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,16 +105,16 @@ func TestCA(t *testing.T) {
 			t.Errorf("not renewed in time")
 		}
 		end(now.Add(700 * day))
-		_, root, err := ca.Root(ctx, now)
+		root, err := ca.Root(ctx, now)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := end(root.NotAfter.Add(-50 * day)); !got.Equal(root.NotAfter) {
 			t.Errorf("the last signer ends %s, the root %s", got, root.NotAfter)
 		}
-		before := made[keyring.Reader]
+		before := made[string(keyring.Reader)]
 		end(root.NotAfter.Add(-5 * day))
-		if made[keyring.Reader] != before {
+		if made[string(keyring.Reader)] != before {
 			t.Error("renewed although the root ends")
 		}
 
@@ -153,7 +153,7 @@ func TestCRLIsTheSameInEveryProcess(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, root, err := ca.Root(ctx, at)
+		root, err := ca.Root(ctx, at)
 		if err != nil {
 			t.Fatal(err)
 		}

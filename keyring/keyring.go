@@ -49,7 +49,8 @@ type Record struct {
 	Tenant  string
 	Purpose Purpose
 	// ID names the record, unique in the store; KeyID the key in the area. We
-	// make them the same.
+	// make them the same. An empty KeyID is a root whose private key is kept
+	// elsewhere: the record has its certificate alone.
 	ID, KeyID string
 	State     State
 	// Created orders the keys: the newest that may sign is current. Stores keep

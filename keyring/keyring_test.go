@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -20,9 +21,10 @@ import (
 )
 
 var (
-	_   key.Signer = keyring.Key{}
-	now            = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	day            = 24 * time.Hour
+	_    key.Signer = keyring.Key{}
+	now             = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	p256            = elliptic.P256()
+	day             = 24 * time.Hour
 )
 
 // counting counts what the ring asks of its store.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -163,7 +164,7 @@ func (r *Ring) Current(ctx context.Context, tenant string, purpose Purpose, now 
 	if age := now.Sub(known.checked); ok && age >= 0 && age < refresh && known.key.Record.usable(now) {
 		return known.key, nil
 	}
-	records, err := r.records(ctx, tenant, purpose, func(rec Record) bool { return rec.State == Active && rec.usable(now) })
+	records, err := r.records(ctx, tenant, purpose, func(rec Record) bool { return rec.State == Active && rec.KeyID != "" && rec.usable(now) })
 	if err != nil {
 		return Key{}, err
 	}
@@ -190,7 +191,7 @@ func (r *Ring) Current(ctx context.Context, tenant string, purpose Purpose, now 
 // and certificates publishes these.
 func (r *Ring) Alive(ctx context.Context, tenant string, purpose Purpose, now time.Time) ([]Key, error) {
 	return r.openAll(ctx, tenant, purpose, func(rec Record) bool {
-		return (rec.State == Active || rec.State == Retired) && !rec.expired(now)
+		return rec.alive(now) && rec.KeyID != ""
 	})
 }
 
@@ -231,6 +232,21 @@ func (r *Ring) Ensure(ctx context.Context, spec Spec, now time.Time, certify fun
 		return r.Rotate(ctx, spec, now, certify)
 	}
 	return k, err
+}
+
+// keep stores a certificate whose private key is kept elsewhere.
+func (r *Ring) keep(ctx context.Context, tenant string, purpose Purpose, cert *x509.Certificate, now time.Time) (Record, error) {
+	sum := pki.Fingerprint(cert)
+	rec := Record{
+		Tenant: tenant, Purpose: purpose, ID: "certificate-" + hex.EncodeToString(sum[:]), State: Active, Created: now.UTC(),
+		NotBefore: cert.NotBefore, NotAfter: cert.NotAfter, Chain: [][]byte{bytes.Clone(cert.Raw)},
+	}
+	return rec, r.put(ctx, rec)
+}
+
+// alive reports whether signatures of the key still count.
+func (rec Record) alive(now time.Time) bool {
+	return (rec.State == Active || rec.State == Retired) && !rec.expired(now)
 }
 
 func (rec Record) expired(now time.Time) bool {

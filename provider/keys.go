@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -33,8 +34,8 @@ func (t *tenant) newCA() *keyring.CA {
 			{Purpose: keyring.Attestation, Profile: pki.WalletProvider, Template: subject("attestations"), Lifetime: signerLifetime, Reserve: signerReserve},
 			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
-		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return p.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
+		Changed: func(ctx context.Context, c keyring.Change) error {
+			return p.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
 }
@@ -49,3 +50,7 @@ func (t *tenant) nonceKey(ctx context.Context) (key [32]byte, err error) {
 	copy(key[:], derived)
 	return key, err
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// provider afterwards.
+func (p *Provider) Close(ctx context.Context) error { return p.audit.Close(ctx, p.now()) }

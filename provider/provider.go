@@ -85,6 +85,7 @@ func New(cfg Config, deps Deps) (*Provider, error) {
 		p.log = slog.New(slog.DiscardHandler)
 	}
 	p.ring = keyring.New(p.area, keyring.StoreIn(p.db.Records()))
+	p.audit.SignWith(p.ring.SignAudit)
 	p.indexes = statuslist.NewAllocator(statuslist.Records(p.db.Records()), 0)
 	for _, t := range p.config.Tenants {
 		p.tenants[t.ID] = p.newTenant(t)
@@ -117,7 +118,7 @@ func (p *Provider) Prepare(ctx context.Context) error {
 		_, err := t.conversation(ctx)
 		problems = append(problems, t.ca.Maintain(ctx, p.now()), err, t.board.PublishDue(ctx, p.now()))
 	}
-	return errors.Join(append(problems, p.db.Sweep(ctx, p.now()))...)
+	return errors.Join(append(problems, p.audit.Checkpoint(ctx, p.now()), p.db.Sweep(ctx, p.now()))...)
 }
 
 func (p *Provider) tenant(id string) (*tenant, error) {

@@ -283,7 +283,7 @@ func TestLife(t *testing.T) {
 		}
 		err = p.db.View(ctx, func(ctx context.Context, tx *db.Tx) error {
 			head, err := p.audit.Verify(ctx, tx, audit.Head{})
-			if head.Seq != 6 { // three keys made, two instances registered, one revoked
+			if head.Seq != 7 { // three keys made, two instances registered, one revoked, a checkpoint
 				t.Errorf("audit chain of %d events", head.Seq)
 			}
 			return err

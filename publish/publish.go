@@ -14,7 +14,10 @@ import (
 
 // Root answers with the certificate of the authority's root, DER. RFC 2585, 4.1.
 func Root(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
-	_, root, err := ca.Root(r.Context(), now)
+	root, err := ca.Root(r.Context(), now)
+	if errors.Is(err, keyring.ErrOffline) {
+		return web.Errorf(http.StatusNotFound, "The certificate of this authority has not been brought in yet.")
+	}
 	if err != nil {
 		return err
 	}
@@ -26,6 +29,9 @@ func Root(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time)
 // 4.2.1.13; RFC 2585, 4.2.
 func CRL(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
 	crl, err := ca.CRL(r.Context(), now)
+	if errors.Is(err, keyring.ErrOffline) {
+		return web.Errorf(http.StatusNotFound, "No revocation list of this authority has been brought in yet.")
+	}
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,21 @@ const (
 type state struct {
 	List
 	Mark    int   // positions handed out
+	Epoch   int64 // of the storage when it was made
 	Version int64 // grows with each change of an entry
 
 	// Of the newest edition; Signed is 0 if there is none.
 	Signed          int64 // version that it shows
 	Issued, Expires time.Time
+}
+
+// take is how many of n positions the list has left. One from before the
+// storage was restored has none: its mark may have moved on after the backup.
+func (s state) take(tx record.Tx, n int) int {
+	if s.Epoch != tx.Epoch() {
+		return 0
+	}
+	return min(n, s.Size-s.Mark)
 }
 
 // stale reports whether the list has to be signed before it is served.
@@ -59,7 +69,7 @@ func (s recordStore) TakePositions(ctx context.Context, pool Pool, n int) (list 
 		if err != nil {
 			return err
 		}
-		if list, first, count = open.List, open.Mark, min(n, open.Size-open.Mark); count <= 0 {
+		if list, first, count = open.List, open.Mark, open.take(tx, n); count <= 0 {
 			return ErrFull
 		}
 		open.Mark += count
@@ -71,7 +81,7 @@ func (s recordStore) TakePositions(ctx context.Context, pool Pool, n int) (list 
 func (s recordStore) CreateList(ctx context.Context, pool Pool, list List) error {
 	return s.records.Update(ctx, pool.Tenant, func(ctx context.Context, tx record.Tx) error {
 		open, err := openList(ctx, tx, pool)
-		if err == nil && open.Mark < open.Size {
+		if err == nil && open.take(tx, 1) > 0 {
 			return nil
 		}
 		if err != nil && !errors.Is(err, ErrFull) {
@@ -80,7 +90,7 @@ func (s recordStore) CreateList(ctx context.Context, pool Pool, list List) error
 		if err := tx.Put(ctx, kindPool, pool.Name, []byte(list.ID)); err != nil {
 			return err
 		}
-		return record.Put(ctx, tx, kindList, list.ID, state{List: list, Version: 1})
+		return record.Put(ctx, tx, kindList, list.ID, state{List: list, Version: 1, Epoch: tx.Epoch()})
 	})
 }
 

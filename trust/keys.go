@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -36,8 +37,12 @@ func (t *tenant) newCA() *keyring.CA {
 			{Purpose: keyring.VICAL, Profile: pki.VICALSigner, Template: template("VICAL"), Lifetime: signerLifetime, Reserve: signerReserve},
 			{Purpose: keyring.TrustList, Profile: pki.TrustListSigner, Template: template("anchors"), Lifetime: signerLifetime, Reserve: signerReserve},
 		},
-		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return s.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
+		Changed: func(ctx context.Context, c keyring.Change) error {
+			return s.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// service afterwards.
+func (s *Service) Close(ctx context.Context) error { return s.audit.Close(ctx, s.now()) }

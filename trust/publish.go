@@ -55,13 +55,15 @@ func (t *tenant) publish(ctx context.Context, kind string) error {
 		if last.sequence != 0 && bytes.Equal(last.digest, digest) && now.Before(last.issued.Add(last.expires.Sub(last.issued)/2)) {
 			return nil
 		}
-		next := publication{sequence: last.sequence + 1, digest: digest, issued: now.UTC().Truncate(time.Second)}
+		// After a restore numbers may have been used that the backup does not know.
+		number := max(last.sequence+1, s.db.Restored().Unix())
+		next := publication{sequence: number, digest: digest, issued: now.UTC().Truncate(time.Second)}
 		if next.body, next.expires, err = t.sign(ctx, kind, content, next.sequence, next.issued); err != nil {
 			return fmt.Errorf("trust: publish %s: %w", kind, err)
 		}
 		var done bool
 		err = s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-			if done, err = putPublication(ctx, tx, t.config.ID, kind, next); err != nil || !done {
+			if done, err = putPublication(ctx, tx, t.config.ID, kind, last.sequence, next); err != nil || !done {
 				return err
 			}
 			return s.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "list published", Object: kind, Detail: map[string]string{"sequence": fmt.Sprint(next.sequence)}})

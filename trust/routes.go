@@ -117,7 +117,7 @@ func (t *tenant) servePage(pages *web.Pages, w http.ResponseWriter, r *http.Requ
 	if err != nil {
 		return err
 	}
-	_, root, err := t.ca.Root(r.Context(), t.service.now())
+	root, err := t.ca.Root(r.Context(), t.service.now())
 	if err != nil {
 		return err
 	}

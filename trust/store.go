@@ -79,15 +79,15 @@ func newest(ctx context.Context, tx *db.Tx, tenant, kind string) (publication, e
 	return p, err
 }
 
-// putPublication stores a list in place of the one whose number is one less,
-// and reports whether that was still the newest.
-func putPublication(ctx context.Context, tx *db.Tx, tenant, kind string, p publication) (bool, error) {
+// putPublication stores a list in place of the one with the number before, 0 if
+// there was none, and reports whether that was still the newest.
+func putPublication(ctx context.Context, tx *db.Tx, tenant, kind string, before int64, p publication) (bool, error) {
 	const q = `
 		insert into publication (tenant, kind, sequence, digest, issued, expires, body)
 		values ($1, $2, $3, $4, $5, $6, $7)
 		on conflict (tenant, kind) do update
 		set sequence = excluded.sequence, digest = excluded.digest, issued = excluded.issued, expires = excluded.expires, body = excluded.body
-		where publication.sequence = excluded.sequence - 1`
-	n, err := tx.Exec(ctx, q, tenant, kind, p.sequence, notNil(p.digest), db.Millis(p.issued), db.Millis(p.expires), p.body)
+		where publication.sequence = $8`
+	n, err := tx.Exec(ctx, q, tenant, kind, p.sequence, notNil(p.digest), db.Millis(p.issued), db.Millis(p.expires), p.body, before)
 	return n == 1, err
 }

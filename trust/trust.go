@@ -95,6 +95,7 @@ func New(cfg Config, deps Deps) (*Service, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.ring = keyring.New(s.area, keyring.StoreIn(s.db.Records()))
+	s.audit.SignWith(s.ring.SignAudit)
 	for _, t := range s.config.Tenants {
 		t := &tenant{service: s, config: t, base: s.config.URL + "/" + t.ID, files: map[string]servedFile{}}
 		t.ca = t.newCA()
@@ -131,7 +132,7 @@ func (s *Service) Refresh(ctx context.Context) error {
 		}
 		problems = append(problems, t.look(ctx), t.publishAll(ctx))
 	}
-	return errors.Join(append(problems, s.db.Sweep(ctx, s.now()))...)
+	return errors.Join(append(problems, s.audit.Checkpoint(ctx, s.now()), s.db.Sweep(ctx, s.now()))...)
 }
 
 func (s *Service) tenant(id string) (*tenant, error) {

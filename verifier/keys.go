@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/keyring"
@@ -99,8 +100,8 @@ func (t *tenant) newCA() *keyring.CA {
 		Signers: []keyring.Certified{
 			{Purpose: keyring.Reader, Profile: pki.ReaderAuth, Template: reader, Lifetime: leafLifetime, Reserve: leafReserve},
 		},
-		Made: func(ctx context.Context, k keyring.Key, now time.Time) error {
-			return t.v.audit.KeyMade(ctx, now, t.config.ID, k.Record.ID, string(k.Record.Purpose))
+		Changed: func(ctx context.Context, c keyring.Change) error {
+			return t.v.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
 }
@@ -139,8 +140,16 @@ func (v *Verifier) ReaderCA(ctx context.Context, tenant string) (*x509.Certifica
 	if err != nil {
 		return nil, err
 	}
-	_, root, err := t.ca.Root(ctx, v.now())
-	return root, err
+	return t.ca.Root(ctx, v.now())
+}
+
+// CA returns the tenant's reader CA, for its operator. Error: ErrUnknownTenant.
+func (v *Verifier) CA(tenant string) (*keyring.CA, error) {
+	t, err := v.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.ca, nil
 }
 
 // params are what the tenant verifies answers with.
@@ -153,3 +162,7 @@ func (t *tenant) params(ctx context.Context, now time.Time) (core.VerifyParams, 
 		Anchors: anchors, Now: now, Types: t.v.types, Strict: t.v.config.Strict, RequireStatus: t.v.config.RequireStatus,
 	}, nil
 }
+
+// Close writes the last checkpoint of the audit. Nothing may be asked of the
+// verifier afterwards.
+func (v *Verifier) Close(ctx context.Context) error { return v.audit.Close(ctx, v.now()) }

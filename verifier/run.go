@@ -20,7 +20,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 
 // maintain does once what Run does again and again.
 func (v *Verifier) maintain(ctx context.Context) error {
-	problems := []error{v.Sweep(ctx)}
+	problems := []error{v.Sweep(ctx), v.audit.Checkpoint(ctx, v.now())}
 	for _, t := range v.tenants {
 		problems = append(problems, t.ca.Maintain(ctx, v.now()))
 		if v.fetch != nil && t.packDue() {

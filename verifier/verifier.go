@@ -96,6 +96,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 		return nil, fmt.Errorf("verifier: %w", err)
 	}
 	v.ring = keyring.New(v.area, keyring.StoreIn(v.db.Records()))
+	v.audit.SignWith(v.ring.SignAudit)
 	for _, c := range v.config.Tenants {
 		if v.tenants[c.ID], err = v.newTenant(c, deps.Anchors); err != nil {
 			return nil, fmt.Errorf("verifier: tenant %s: %w", c.ID, err)

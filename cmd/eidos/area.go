@@ -3,15 +3,12 @@ package main
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sync"
 
-	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea/software"
 )
 
@@ -64,63 +61,6 @@ func deviceSecret(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s holds %d bytes, not 32", name, len(secret))
 	}
 	return secret, nil
-}
-
-// fileKeys keeps the records of a keyring in one JSON file, for the keys that
-// the pki commands make. One process at a time.
-type fileKeys struct {
-	mu   sync.Mutex
-	path string
-}
-
-func (f *fileKeys) load() ([]keyring.Record, error) {
-	data, err := os.ReadFile(f.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var all []keyring.Record
-	return all, json.Unmarshal(data, &all)
-}
-
-// PutKey implements keyring.Store.
-func (f *fileKeys) PutKey(_ context.Context, record keyring.Record) error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all, err := f.load()
-	if err != nil {
-		return err
-	}
-	kept := all[:0]
-	for _, r := range all {
-		if r.Tenant != record.Tenant || r.ID != record.ID {
-			kept = append(kept, r)
-		}
-	}
-	data, err := json.MarshalIndent(append(kept, record), "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(f.path, data, 0o600)
-}
-
-// Keys implements keyring.Store.
-func (f *fileKeys) Keys(_ context.Context, tenant string, purpose keyring.Purpose) ([]keyring.Record, error) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	all, err := f.load()
-	if err != nil {
-		return nil, err
-	}
-	var out []keyring.Record
-	for _, r := range all {
-		if r.Tenant == tenant && r.Purpose == purpose {
-			out = append(out, r)
-		}
-	}
-	return out, nil
 }
 
 // writeFile replaces a file at once: readers see the old or the new one.

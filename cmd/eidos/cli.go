@@ -14,8 +14,10 @@ type cli struct {
 	Inspect  inspectCmd  `cmd:"" help:"Decode anything the system speaks and name its fields by their specification."`
 	Verify   verifyCmd   `cmd:"" help:"Verify a document or a response against trust anchors, and say why."`
 	PKI      pkiCmd      `cmd:"" name:"pki" help:"Make and check certificates and trust lists."`
+	DB       dbCmd       `cmd:"" name:"db" help:"Back up the databases of the roles; say that they were restored."`
+	Audit    auditCmd    `cmd:"" help:"What roles have decided, and whether the books were changed since."`
 }
 
-// commandWord is the last word of the command that runs, such as "iaca": for
-// commands that share a type.
+// commandWord is the second word of the command that runs, such as "iaca" of
+// "pki iaca import": for commands that share a type.
 type commandWord string

@@ -12,11 +12,13 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/monitor"
 	"github.com/eidos-id/eidos/provider"
 	"github.com/eidos-id/eidos/securearea/software"
@@ -129,6 +131,17 @@ func (h *house) close() error {
 	return errors.Join(errs...)
 }
 
+// closes has a role write the end of its audit before its database closes.
+func (h *house) closes(role interface {
+	Close(ctx context.Context) error
+}) {
+	h.closers = append(h.closers, func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second) // the server's has ended
+		defer cancel()
+		return role.Close(ctx)
+	})
+}
+
 // open opens a role's database and secure area.
 func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *software.Area, error) {
 	dir := filepath.Join(h.dir, role)
@@ -137,7 +150,7 @@ func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *s
 		return nil, nil, err
 	}
 	dsn := h.cfg.Database
-	if dsn == "" || dsn == "sqlite" {
+	if !h.postgres() {
 		dsn = "sqlite:" + filepath.Join(dir, role+".db")
 	}
 	d, err := db.Open(ctx, dsn, role, schema)
@@ -145,7 +158,23 @@ func (h *house) open(ctx context.Context, role string, schema fs.FS) (*db.DB, *s
 		return nil, nil, err
 	}
 	h.closers = append(h.closers, d.Close)
-	return d, area, nil
+	if d.Revived() {
+		err = h.noteRestored(ctx, role, d, area)
+	}
+	return d, area, err
+}
+
+// postgres reports whether the roles share a PostgreSQL database.
+func (h *house) postgres() bool { return h.cfg.Database != "" && h.cfg.Database != "sqlite" }
+
+// noteRestored says, in the log and in the audit, that a role's database was
+// restored from a backup.
+func (h *house) noteRestored(ctx context.Context, role string, d *db.DB, area *software.Area) error {
+	h.log.Warn("the database was restored from a backup: what was open then is void, numbers and places in lists go on past it", "role", role)
+	books := audit.NewProcess(d, role)
+	books.SignWith(keyring.New(area, keyring.StoreIn(d.Records())).SignAudit)
+	err := books.Write(ctx, h.now(), audit.Event{What: "database restored from a backup", Object: role})
+	return errors.Join(err, books.Close(ctx, h.now()))
 }
 
 // follow returns a follower of the trust service that keeps its copies in a
@@ -253,7 +282,11 @@ func (h *house) issuer(ctx context.Context) (*issuer.Authority, *assure.Follower
 	}
 	f := h.follow(d)
 	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Now: h.now, Log: h.log})
-	return a, f, err
+	if err != nil {
+		return nil, nil, err
+	}
+	h.closes(a)
+	return a, f, nil
 }
 
 // demoRegister writes the demonstration's people out if no authority is
@@ -279,7 +312,12 @@ func (h *house) verifier(ctx context.Context, do fetch.Func) (*verifier.Verifier
 	if err != nil {
 		return nil, err
 	}
-	return verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
@@ -287,7 +325,12 @@ func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+	r, err := provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) trust(ctx context.Context) (*trust.Service, error) {
@@ -295,7 +338,12 @@ func (h *house) trust(ctx context.Context) (*trust.Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return trust.New(h.cfg.Trust, trust.Deps{DB: d, Area: area, Fetch: h.fetch, Now: h.now, Log: h.log})
+	r, err := trust.New(h.cfg.Trust, trust.Deps{DB: d, Area: area, Fetch: h.fetch, Now: h.now, Log: h.log})
+	if err != nil {
+		return nil, err
+	}
+	h.closes(r)
+	return r, nil
 }
 
 func (h *house) monitor(ctx context.Context) (*monitor.Monitor, error) {

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return cond == "vectors" && vectorsDir() != "", nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part, "until": until,
+			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part, "until": until, "tamper": tamper,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EIDOS_DATA", filepath.Join(env.WorkDir, "data"))

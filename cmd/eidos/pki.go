@@ -15,15 +15,48 @@ import (
 	"github.com/eidos-id/eidos/keyring"
 )
 
-// pkiCmd makes and checks the certificates of a system by hand. The roles make
-// their own; these are for test set-ups and for roots that stay offline.
+// pkiCmd makes and checks certificates. Roles make their own keys; with these
+// commands their operators look after them (pkirole.go), and by hand one makes
+// test set-ups and keeps roots that stay offline (with --keys).
 type pkiCmd struct {
-	IACA     pkiRootCmd  `cmd:"" name:"iaca" help:"Make an issuing authority root (ISO/IEC 18013-5, B.1.2)."`
-	DS       pkiLeafCmd  `cmd:"" name:"ds" help:"Make a document signer under a root (B.1.4)."`
-	ReaderCA pkiRootCmd  `cmd:"" name:"reader-ca" help:"Make a root for reader certificates."`
-	Reader   pkiLeafCmd  `cmd:"" name:"reader" help:"Make a reader certificate under a reader root (B.1.5)."`
-	VICAL    pkiVICALCmd `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
-	Check    pkiCheckCmd `cmd:"" name:"check" help:"Check certificates against a profile, clause by clause."`
+	IACA     pkiIACACmd     `cmd:"" name:"iaca" help:"Issuing authority roots (ISO/IEC 18013-5, B.1.2)."`
+	DS       pkiSignerCmd   `cmd:"" name:"ds" help:"Document signers (B.1.4)."`
+	Status   pkiSignerCmd   `cmd:"" name:"status" help:"Signers of an authority's status lists (B.1.7)."`
+	ReaderCA pkiReaderCACmd `cmd:"" name:"reader-ca" help:"Roots for reader certificates."`
+	Reader   pkiReaderCmd   `cmd:"" name:"reader" help:"Reader certificates (B.1.5)."`
+	Revoke   pkiRevokeCmd   `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
+	CRL      pkiCRLCmd      `cmd:"" name:"crl" help:"Revocation lists (B.2)."`
+	VICAL    pkiVICALCmd    `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
+	Check    pkiCheckCmd    `cmd:"" name:"check" help:"Check certificates against a profile, clause by clause."`
+}
+
+// The verbs of each noun. Without a verb, one is made by hand.
+type pkiIACACmd struct {
+	Make   pkiRootCmd       `cmd:"" default:"withargs" help:"Make a root by hand, in a folder of its own."`
+	List   pkiListCmd       `cmd:"" help:"List the roots of an authority."`
+	Import pkiImportRootCmd `cmd:"" help:"Bring in the certificate of a root that is kept elsewhere."`
+}
+
+type pkiReaderCACmd struct {
+	Make pkiRootCmd `cmd:"" default:"withargs" help:"Make a root by hand, in a folder of its own."`
+	List pkiListCmd `cmd:"" help:"List the roots of a verifier."`
+}
+
+type pkiReaderCmd struct {
+	Make   pkiLeafCmd   `cmd:"" default:"withargs" help:"Make a key and its certificate by hand, under the root in the same folder."`
+	List   pkiListCmd   `cmd:"" help:"List the keys of a verifier, with their states and dates."`
+	Rotate pkiRotateCmd `cmd:"" help:"Make a new key now; the former ones sign no more."`
+	Retire pkiRetireCmd `cmd:"" help:"Take a key out of use; what it has signed counts until its end."`
+}
+
+type pkiSignerCmd struct {
+	Make   pkiLeafCmd   `cmd:"" default:"withargs" help:"Make a signer by hand, under the root in the same folder."`
+	List   pkiListCmd   `cmd:"" help:"List an authority's signers, with their states and dates."`
+	Rotate pkiRotateCmd `cmd:"" help:"Make a new signer now; the former ones sign no more."`
+	Retire pkiRetireCmd `cmd:"" help:"Take a signer out of use; what it has signed counts until its end."`
+	CSR    pkiCSRCmd    `cmd:"" name:"csr" help:"Write the certificate request of a signer that is due, for a root that is kept elsewhere."`
+	Issue  pkiIssueCmd  `cmd:"" help:"Where the root is: turn a certificate request into a certificate."`
+	Import pkiImportCmd `cmd:"" help:"Bring in the certificate of a signer, which then signs."`
 }
 
 // pkiKeys is where the commands keep keys and certificates.
@@ -32,11 +65,18 @@ type pkiKeys struct {
 }
 
 func (k pkiKeys) ring(ctx context.Context) (*keyring.Ring, error) {
+	ring, _, err := k.open(ctx)
+	return ring, err
+}
+
+// open opens the secure area and the records of the folder.
+func (k pkiKeys) open(ctx context.Context) (*keyring.Ring, *fileRecords, error) {
 	area, err := openArea(ctx, k.Keys, "pki")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return keyring.New(area, &fileKeys{path: filepath.Join(k.Keys, "records.json")}), nil
+	records := &fileRecords{path: filepath.Join(k.Keys, "records.json")}
+	return keyring.New(area, keyring.StoreIn(records)), records, nil
 }
 
 // kinds says what the command words stand for.
@@ -56,6 +96,8 @@ func pkiKind(word string) kind {
 		return kind{pki.ReaderCA, keyring.ReaderCA, "", 9 * 365 * day}
 	case "ds":
 		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
+	case "status":
+		return kind{pki.StatusSigner, keyring.Status, keyring.IACA, 450 * day}
 	case "reader":
 		return kind{pki.ReaderAuth, keyring.Reader, keyring.ReaderCA, 1180 * day}
 	}
@@ -68,6 +110,7 @@ type pkiRootCmd struct {
 	Country string `help:"ISO 3166-1 alpha-2; an issuing authority needs one."`
 	State   string `help:"State or province, where a part of a country issues."`
 	Contact string `required:"" help:"E-mail address or https URL of the authority."`
+	CRL     string `name:"crl" placeholder:"URL" help:"Where the root's revocation list will be published; verifiers that prepare for offline use look there."`
 	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the certificate (DER) here; default KEYS/NAME.cer."`
 }
 
@@ -84,7 +127,7 @@ func (c *pkiRootCmd) Run(m *machine, word commandWord) error {
 		func(ctx context.Context, key keyring.Key) ([][]byte, error) {
 			der, err := pki.Issue(ctx, k.profile, pki.Template{
 				Subject:   pki.Name{Country: c.Country, State: c.State, CommonName: c.Name},
-				PublicKey: key.Public(), NotBefore: from, NotAfter: to, Contact: c.Contact,
+				PublicKey: key.Public(), NotBefore: from, NotAfter: to, Contact: c.Contact, CRLURL: c.CRL,
 			}, key)
 			return [][]byte{der}, err
 		})
@@ -122,11 +165,7 @@ func (c *pkiLeafCmd) Run(m *machine, word commandWord) error {
 	}
 	k := pkiKind(string(word))
 	now := m.now()
-	ca, err := ring.Current(m.ctx, "default", k.ca, now)
-	if err != nil {
-		return hint(fmt.Errorf("no root in %s: %w", c.Keys, err), "make one with eidos pki %s", k.ca)
-	}
-	root, err := pki.ParseCertificate(ca.Record.Chain[0])
+	ca, root, err := c.root(m.ctx, ring, k.ca, now)
 	if err != nil {
 		return err
 	}
@@ -135,6 +174,16 @@ func (c *pkiLeafCmd) Run(m *machine, word commandWord) error {
 		return err
 	}
 	return c.write(m, c.Out, string(word), key)
+}
+
+// root returns the root that was made last in the folder.
+func (k pkiKeys) root(ctx context.Context, ring *keyring.Ring, purpose keyring.Purpose, now time.Time) (keyring.Key, *x509.Certificate, error) {
+	ca, err := ring.Current(ctx, "default", purpose, now)
+	if err != nil {
+		return ca, nil, hint(fmt.Errorf("no root in %s: %w", k.Keys, err), "make one with eidos pki %s", purpose)
+	}
+	cert, err := ca.Certificate()
+	return ca, cert, err
 }
 
 // underRoot is a subject with the root's country and state.
@@ -146,12 +195,21 @@ func underRoot(root *x509.Certificate, name string) pki.Name {
 	return n
 }
 
-func issueUnder(ctx context.Context, ring *keyring.Ring, k kind, root *x509.Certificate, ca keyring.Key, t pki.Template, now time.Time) (keyring.Key, error) {
+// under completes a template with the root and dates within those of the root.
+func (k kind) under(root *x509.Certificate, t pki.Template, now time.Time) pki.Template {
+	t.Issuer = root
 	t.NotBefore, t.NotAfter = pki.Validity(now, k.lifetime)
+	if t.NotBefore.Before(root.NotBefore) {
+		t.NotBefore = root.NotBefore
+	}
 	if t.NotAfter.After(root.NotAfter) {
 		t.NotAfter = root.NotAfter
 	}
-	t.Issuer = root
+	return t
+}
+
+func issueUnder(ctx context.Context, ring *keyring.Ring, k kind, root *x509.Certificate, ca keyring.Key, t pki.Template, now time.Time) (keyring.Key, error) {
+	t = k.under(root, t, now)
 	return ring.Rotate(ctx, keyring.Spec{Tenant: "default", Purpose: k.purpose}, now,
 		func(ctx context.Context, key keyring.Key) ([][]byte, error) {
 			t.PublicKey = key.Public()

@@ -47,7 +47,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		kong.Writers(printed, errw),
 		kong.Exit(func(code int) { exited = code }),
 		kong.Bind(m),
-		kong.Vars{"data": dataDir(getenv), "profiles": profileNames()},
+		kong.Vars{"data": dataDir(getenv), "profiles": profileNames(), "reasons": reasonNames()},
 	)
 	if err != nil {
 		fmt.Fprintln(errw, "eidos: internal error:", err)
@@ -71,8 +71,9 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		}
 		return exitUsage
 	}
-	words := strings.Fields(kctx.Selected().Path())
-	kctx.Bind(commandWord(words[len(words)-1]))
+	if words := strings.Fields(kctx.Selected().Path()); len(words) > 1 {
+		kctx.Bind(commandWord(words[1]))
+	}
 	err = kctx.Run(m)
 	if printed.err != nil && (err == nil || errors.Is(err, printed.err) || errors.Is(err, errSilent)) {
 		err = printed.failure() // what was to be said did not get out

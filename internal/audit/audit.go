@@ -4,7 +4,10 @@
 // off is noticed by a Head that was kept elsewhere.
 //
 // A process writes a chain of its own, so that processes do not wait for each
-// other. Persons appear as ids that mean nothing outside the role.
+// other. Now and then and when it ends it signs a checkpoint, which names the
+// head of its own chain and those of others: whoever can write to the database
+// but not use the role's key cannot compute a chain anew up to there. Persons
+// appear as ids that mean nothing outside the role.
 package audit
 
 import (
@@ -29,6 +32,9 @@ type Event struct {
 	Actor  string            `json:"actor,omitempty"`  // id of who did it
 	Object string            `json:"object,omitempty"` // id of what it was done to
 	Detail map[string]string `json:"detail,omitempty"` // no personal data, no secrets
+
+	// Checkpoint is there in the rows that Process.Checkpoint writes, and only there.
+	Checkpoint *Seal `json:"checkpoint,omitempty"`
 }
 
 // Head is the newest row of a chain.

@@ -16,9 +16,13 @@ import (
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+func plain() fstest.MapFS {
+	return fstest.MapFS{"0001_x.sql": {Data: []byte(`create table x (id text primary key)`)}}
+}
+
 func open(t *testing.T, dsn string) *db.DB {
 	t.Helper()
-	d, err := db.Open(t.Context(), dsn, "issuer", fstest.MapFS{"0001_x.sql": {Data: []byte(`create table x (id text primary key)`)}})
+	d, err := db.Open(t.Context(), dsn, "issuer", plain())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,33 +3,41 @@ package audit
 import (
 	"context"
 	"crypto/rand"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
 )
 
-// Process writes the chain of one process of a role.
+// Process writes the chain of one process of a role. It may be used
+// concurrently.
 type Process struct {
 	db    *db.DB
 	chain string
+	sign  Signer // nil writes no checkpoints
+
+	rows atomic.Int64 // since the last checkpoint; those rolled back count, too
+
+	mu   sync.Mutex // held while a checkpoint is written
+	last time.Time  // when that was
 }
 
 // NewProcess begins a chain, which is named after the role.
 func NewProcess(d *db.DB, role string) *Process {
-	return &Process{d, role + "-" + rand.Text()[:10]}
+	return &Process{db: d, chain: role + "-" + rand.Text()[:10]}
 }
 
 // Append writes an event in the transaction of what was decided.
 func (p *Process) Append(ctx context.Context, tx *db.Tx, now time.Time, e Event) error {
 	_, err := Append(ctx, tx, p.chain, now, e)
+	p.rows.Add(1)
 	return err
 }
 
-// KeyMade writes that a signing key was made, in a transaction of its own.
-func (p *Process) KeyMade(ctx context.Context, now time.Time, tenant, id, purpose string) error {
-	return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return p.Append(ctx, tx, now, Event{Tenant: tenant, What: "signing key made", Object: id, Detail: map[string]string{"purpose": purpose}})
-	})
+// Write writes an event in a transaction of its own.
+func (p *Process) Write(ctx context.Context, now time.Time, e Event) error {
+	return p.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return p.Append(ctx, tx, now, e) })
 }
 
 // Verify is the function Verify for the process's chain.

@@ -23,6 +23,9 @@ type DB struct {
 	engine engine
 	write  *sql.DB
 	read   *sql.DB // the same as write on PostgreSQL
+
+	epoch   int64 // when the database was restored last, 0 if never
+	revived bool  // it was found restored by Open
 }
 
 type engine string
@@ -59,7 +62,10 @@ func Open(ctx context.Context, dsn, role string, schema fs.FS) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("db: open for %s: %w", role, err)
 	}
-	if err := d.migrate(ctx, role, schema); err != nil {
+	if err = d.migrate(ctx, role, schema); err == nil {
+		err = d.revive(ctx)
+	}
+	if err != nil {
 		d.Close()
 		return nil, fmt.Errorf("db: open for %s: %w", role, err)
 	}
@@ -137,7 +143,7 @@ func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(co
 		return fmt.Errorf("db: begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit; also when f panics
-	if err := f(ctx, &Tx{tx: tx}); err != nil {
+	if err := f(ctx, &Tx{tx: tx, epoch: d.epoch}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -148,7 +154,10 @@ func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(co
 
 // Tx is a running transaction. It must not be used concurrently, nor after the
 // function that it was given to has returned.
-type Tx struct{ tx *sql.Tx }
+type Tx struct {
+	tx    *sql.Tx
+	epoch int64
+}
 
 // Exec runs a statement that returns no rows and returns how many it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {

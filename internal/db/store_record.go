@@ -50,6 +50,8 @@ func (r recordTx) Get(ctx context.Context, kind, id string) ([]byte, error) {
 	return value, nil
 }
 
+func (r recordTx) Epoch() int64 { return r.tx.epoch }
+
 func (r recordTx) List(ctx context.Context, kind string) ([]record.Record, error) {
 	rows, err := r.tx.Query(ctx, `select id, value from record where tenant = $1 and kind = $2`, r.tenant, kind)
 	if err != nil {

@@ -27,6 +27,9 @@ type Tx interface {
 	Get(ctx context.Context, kind, id string) ([]byte, error)
 	// List returns all records of a kind, by id.
 	List(ctx context.Context, kind string) ([]Record, error)
+	// Epoch is when the storage was restored from a backup last, milliseconds
+	// since 1970, 0 if never: what was handed out before may have gone on.
+	Epoch() int64
 }
 
 // Store runs functions over records. It may be used concurrently.

@@ -4,6 +4,7 @@ package testkit
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
@@ -38,6 +39,34 @@ func Postgres(t testing.TB) string {
 	}
 	q := url.Values{"host": {s.dir}, "user": {"postgres"}}
 	return "postgres:///" + name + "?" + q.Encode()
+}
+
+// PostgresCopy dumps a database that Postgres has made, with further arguments
+// for pg_dump, restores it into a new one, and returns its address.
+func PostgresCopy(t testing.TB, dsn string, args ...string) string {
+	t.Helper()
+	s, err := server()
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	dump, err := s.command("pg_dump", append(args, "-h", s.dir, "-U", "postgres", strings.TrimPrefix(u.Path, "/"))...).Output()
+	if err != nil {
+		t.Fatalf("testkit: pg_dump: %v", err)
+	}
+	restored := Postgres(t)
+	if u, err = url.Parse(restored); err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	cmd := s.command("psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "postgres", strings.TrimPrefix(u.Path, "/"))
+	cmd.Stdin = bytes.NewReader(dump)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("testkit: restore: %v: %s", err, out)
+	}
+	return restored
 }
 
 // pgServer is a running server. It listens on a socket in dir only.
