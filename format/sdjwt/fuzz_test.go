@@ -2,7 +2,9 @@ package sdjwt_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -21,56 +23,82 @@ func FuzzParse(f *testing.F) {
 	}](f, load(f, "derived_verification_cases").Data["cases"]) {
 		f.Add(c.Text)
 	}
-	a := newAuthority(f)
-	params := a.verify()
-	f.Fuzz(func(t *testing.T, text string) {
-		s, err := sdjwt.Parse(text, sdjwt.Limits{})
+	params := newAuthority(f).verify()
+	f.Fuzz(func(t *testing.T, text string) { checkParsed(t, text, params) })
+}
+
+// FuzzPayload is FuzzParse for what is in the base64. D1 and D2 in the payload
+// and in the second disclosure stand for the digests of the disclosures.
+func FuzzPayload(f *testing.F) {
+	f.Add(`{"vct":"x","_sd":["D2"],"_sd_alg":"sha-256","a":{"b":1.5e3}}`, `["s","n",1]`, `["s","address",{"_sd":["D1"],"c":"\u00e9"}]`)
+	f.Add(`{"vct":"x","l":[1,{"...":"D1"},{"...":"D2"}]}`, `["s",{}]`, ` [ "s" , [ {"...":"x"} , null ] ] `)
+	f.Add(`{"vct":"x","_sd":["D1","D2"]}`, `["s","n",1]`, `["s","n",2]`)
+	params := newAuthority(f).verify()
+	f.Fuzz(func(t *testing.T, payload, first, second string) {
+		digest := func(d string) (encoded, digest string) {
+			encoded = jose.Encode([]byte(d))
+			sum := sha256.Sum256([]byte(encoded))
+			return encoded, jose.Encode(sum[:])
+		}
+		one, d1 := digest(first)
+		second = strings.ReplaceAll(second, "D1", d1)
+		two, d2 := digest(second)
+		payload = strings.NewReplacer("D1", d1, "D2", d2).Replace(payload)
+		input, err := jose.Prepare(jose.Header{Alg: "ES256", Typ: sdjwt.Type}, []byte(payload))
 		if err != nil {
-			return
+			t.Fatal(err)
 		}
-		if s.String() != text {
-			t.Fatal("not as received")
-		}
-		if res, report := sdjwt.Verify(s, params); report.OK() || res.Payload != nil || res.VCT != "" || res.HolderVerified {
-			t.Fatal("handed out without an issuer")
-		}
-		p, err := s.Unverified()
-		if err != nil {
-			return
-		}
-		whole := p.JSON()
-		if err := jose.CheckJSON(whole, jose.Limits{}); err != nil {
-			t.Fatalf("processed payload: %v", err)
-		}
-		if bytes.Contains(whole, []byte(`"_sd":`)) {
-			t.Fatal("digests in the processed payload")
-		}
-		claims := p.Disclosed()
-		if len(claims) != len(s.Disclosures) {
-			t.Fatalf("%d claims of %d disclosures", len(claims), len(s.Disclosures))
-		}
-		for _, c := range claims {
-			got, err := p.Select(c.Path)
-			if err != nil || len(got) != 1 || !got[0].Disclosed || !bytes.Equal(got[0].Value, c.Value) {
-				t.Fatalf("%s: %v, %v", c.Path, got, err)
-			}
-			shown, err := s.Select([]sdjwt.Path{c.Path})
-			if err != nil {
-				t.Fatal(err)
-			}
-			part, err := sdjwt.Parse(shown.String(), sdjwt.Limits{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			q, err := part.Unverified()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if again, err := q.Select(c.Path); err != nil || len(again) != 1 || !bytes.Equal(again[0].Value, c.Value) {
-				t.Fatalf("%s of a part: %v, %v", c.Path, again, err)
-			}
-		}
+		checkParsed(t, jose.Finish(input, make([]byte, 64))+"~"+one+"~"+two+"~", params)
 	})
+}
+
+func checkParsed(t *testing.T, text string, params sdjwt.VerifyParams) {
+	s, err := sdjwt.Parse(text, sdjwt.Limits{})
+	if err != nil {
+		return
+	}
+	if s.String() != text {
+		t.Fatal("not as received")
+	}
+	if res, report := sdjwt.Verify(s, params); report.OK() || res.Payload != nil || res.VCT != "" || res.HolderVerified {
+		t.Fatal("handed out without an issuer")
+	}
+	p, err := s.Unverified()
+	if err != nil {
+		return
+	}
+	whole := p.JSON()
+	if err := jose.CheckJSON(whole, jose.Limits{}); err != nil {
+		t.Fatalf("processed payload: %v", err)
+	}
+	if bytes.Contains(whole, []byte(`"_sd":`)) {
+		t.Fatal("digests in the processed payload")
+	}
+	claims := p.Disclosed()
+	if len(claims) != len(s.Disclosures) {
+		t.Fatalf("%d claims of %d disclosures", len(claims), len(s.Disclosures))
+	}
+	for _, c := range claims {
+		got, err := p.Select(c.Path)
+		if err != nil || len(got) != 1 || !got[0].Disclosed || !bytes.Equal(got[0].Value, c.Value) {
+			t.Fatalf("%s: %v, %v", c.Path, got, err)
+		}
+		shown, err := s.Select([]sdjwt.Path{c.Path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		part, err := sdjwt.Parse(shown.String(), sdjwt.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q, err := part.Unverified()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := q.Select(c.Path); err != nil || len(again) != 1 || !bytes.Equal(again[0].Value, c.Value) {
+			t.Fatalf("%s of a part: %v, %v", c.Path, again, err)
+		}
+	}
 }
 
 func FuzzParseJSON(f *testing.F) {

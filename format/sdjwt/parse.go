@@ -181,34 +181,34 @@ func (p *parser) disclosure(d *Disclosure) error {
 	}
 	r.data, r.pos = string(text), 0
 	const shape = "no array of salt, name and value or salt and value (RFC 9901, 4.2)"
-	var parts [3]*node
-	n := 0
 	if r.next() != '[' {
 		return fmt.Errorf("%w: %s", ErrSyntax, shape)
 	}
-	for end := byte(','); end == ','; n++ {
-		r.pos++
-		if n == 3 || r.next() == ']' {
-			return fmt.Errorf("%w: %s", ErrSyntax, shape)
-		}
-		parts[n] = r.value(false)
-		if r.err != nil {
-			return r.err
-		}
-		end = r.next()
+	r.pos++
+	if r.next() != '"' {
+		return fmt.Errorf("%w: salt is no string, or %s", ErrSyntax, shape)
 	}
-	if n < 2 {
+	d.Salt = unquote(r.skipString())
+	if r.closes(']') {
+		return fmt.Errorf("%w: %s", ErrSyntax, shape)
+	}
+	d.value = r.value(false)
+	if r.err != nil {
+		return r.err
+	}
+	if d.IsElement = r.closes(']'); d.IsElement {
+		return nil
+	}
+	name := d.value
+	d.value = r.value(false)
+	if r.err != nil {
+		return r.err
+	}
+	if !r.closes(']') {
 		return fmt.Errorf("%w: %s", ErrSyntax, shape)
 	}
 	var ok bool
-	if d.Salt, ok = parts[0].text(); !ok {
-		return fmt.Errorf("%w: salt is no string (RFC 9901, 4.2.1)", ErrSyntax)
-	}
-	d.IsElement, d.value = n == 2, parts[n-1]
-	if d.IsElement {
-		return nil
-	}
-	switch d.Name, ok = parts[1].text(); {
+	switch d.Name, ok = name.text(); {
 	case !ok:
 		return fmt.Errorf("%w: claim name is no string (RFC 9901, 4.2.1)", ErrSyntax)
 	case d.Name == nameDigests || d.Name == nameElement || d.Name == nameAlgorithm:
