@@ -22,6 +22,8 @@ type pkiCmd struct {
 	IACA     pkiIACACmd     `cmd:"" name:"iaca" help:"Issuing authority roots (ISO/IEC 18013-5, B.1.2)."`
 	DS       pkiSignerCmd   `cmd:"" name:"ds" help:"Document signers (B.1.4)."`
 	Status   pkiSignerCmd   `cmd:"" name:"status" help:"Signers of an authority's status lists (B.1.7)."`
+	SDJWT    pkiSignerCmd   `cmd:"" name:"sd-jwt" help:"Signers of an authority's SD-JWT VCs (HAIP 1.0, 6.1.1)."`
+	Metadata pkiSignerCmd   `cmd:"" name:"metadata" help:"Signers of an authority's metadata (OpenID4VCI 1.0, 12.2.3)."`
 	ReaderCA pkiReaderCACmd `cmd:"" name:"reader-ca" help:"Roots for reader certificates."`
 	Reader   pkiReaderCmd   `cmd:"" name:"reader" help:"Reader certificates (B.1.5)."`
 	Revoke   pkiRevokeCmd   `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
@@ -98,6 +100,10 @@ func pkiKind(word string) kind {
 		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
 	case "status":
 		return kind{pki.StatusSigner, keyring.Status, keyring.IACA, 450 * day}
+	case "sd-jwt":
+		return kind{pki.CredentialSigner, keyring.Credential, keyring.IACA, 450 * day}
+	case "metadata":
+		return kind{pki.CredentialSigner, keyring.Metadata, keyring.IACA, 450 * day}
 	case "reader":
 		return kind{pki.ReaderAuth, keyring.Reader, keyring.ReaderCA, 1180 * day}
 	}

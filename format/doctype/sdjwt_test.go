@@ -94,7 +94,7 @@ func TestSDJWTOfPID(t *testing.T) {
 		t.Errorf("payload (-want +got):\n%s", diff)
 	}
 	// Nothing but the type is in clear, and each leaf, object and entry has a disclosure of its own.
-	if strings.Contains(string(s.Token.Payload), "UT") || len(s.Disclosures) != 14+2+2+2+2 {
+	if strings.Contains(string(s.Token.Payload), `"UT"`) || len(s.Disclosures) != 14+2+2+2+2 {
 		t.Errorf("%d disclosures, in clear %s", len(s.Disclosures), s.Token.Payload)
 	}
 	for _, path := range []sdjwt.Path{{"address"}, {"address", "country"}, {"nationalities", 1}, {"age_equal_or_over", "21"}, {"place_of_birth", "locality"}} {
