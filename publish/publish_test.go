@@ -49,7 +49,7 @@ func TestPublish(t *testing.T) {
 			k, err := ca.Key(ctx, keyring.Status, now)
 			return k, k.Record.Chain, err
 		},
-		Invalid: func(context.Context, string) ([]uint64, error) { return nil, nil },
+		Values: func(context.Context, string) ([]statuslist.Value, error) { return nil, nil },
 	})
 	entry, err := statuslist.NewAllocator(statuslist.Records(d.Records()), 0).Take(ctx, statuslist.Pool{Tenant: "default", Name: "mdoc", Bits: 1}, 1)
 	if err != nil {
@@ -64,7 +64,7 @@ func TestPublish(t *testing.T) {
 	serve("/ca.cer", ofCA(publish.Root))
 	serve("/ca.crl", ofCA(publish.CRL))
 	serve("/certificates", ofCA(publish.Certificates))
-	serve("/status", func(w http.ResponseWriter, r *http.Request) error { return publish.StatusLists(w, r, board) })
+	serve("/status", func(w http.ResponseWriter, r *http.Request) error { return publish.StatusLists(w, r, board, now) })
 	serve("/status/{list}", func(w http.ResponseWriter, r *http.Request) error {
 		return publish.StatusList(w, r, board, &files, now)
 	})
