@@ -360,6 +360,65 @@ func TestBoardsRace(t *testing.T) {
 	})
 }
 
+// What changes while a process signs is not lost: if another one publishes it
+// meanwhile, its edition stays, and if nobody does, the list stays due.
+func TestBoardOvertaken(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		for _, crashed := range []bool{false, true} {
+			ctx, o := t.Context(), newOffice(t, dsn)
+			there, _ := o.board()
+			entries := o.take(pool, 2)
+			meanwhile := func() {
+				o.set(status.Invalid, entries[0])
+				if !crashed {
+					o.current(there, entries[0], start)
+					if _, err := there.Publish(ctx, entries[0].List, start.Add(time.Second)); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			config := o.config()
+			read := config.Values
+			config.Values = func(ctx context.Context, list string) ([]statuslist.Value, error) {
+				values, err := read(ctx, list)
+				if meanwhile != nil {
+					meanwhile()
+					meanwhile = nil
+				}
+				return values, err
+			}
+			here := statuslist.NewBoard(openDB(t, dsn).Records(), config)
+			if _, err := here.Lists(ctx, start.Add(2*time.Second)); err != nil { // so that it does not ask again
+				t.Fatal(err)
+			}
+			signed, err := here.Publish(ctx, entries[0].List, start.Add(2*time.Second))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if crashed {
+				if value := o.read(signed, entries[0]); value != status.Valid {
+					t.Fatalf("%v: the test shows nothing", value)
+				}
+				if err := there.PublishDue(ctx, start.Add(3*time.Second)); err != nil {
+					t.Fatal(err)
+				}
+				if value, _ := o.current(there, entries[0], start.Add(3*time.Second)); value != status.Invalid {
+					t.Error("a revocation is lost")
+				}
+				continue
+			}
+			value, p := o.current(here, entries[0], start.Add(2*time.Second))
+			if value != status.Invalid || p != signed || !p.Issued.Equal(start.Add(time.Second)) {
+				t.Errorf("the slower process serves %v of %v", value, p.Issued)
+			}
+			fresh, _ := o.board()
+			if value, _ := o.current(fresh, entries[0], start.Add(2*time.Second)); value != status.Invalid {
+				t.Errorf("stored: %v", value)
+			}
+		}
+	})
+}
+
 // An edition never says that it is older than the one before it, though it was
 // signed by a process whose clock is behind: readers would refuse it.
 func TestBoardClocks(t *testing.T) {

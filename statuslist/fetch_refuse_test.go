@@ -183,6 +183,21 @@ func TestFetcherKinds(t *testing.T) {
 	if v, r := f.Check(t.Context(), ask(7, true), start.Add(time.Minute)); v.Outcome != statuslist.Valid {
 		t.Errorf("afterwards: %+v\n%v", v, r)
 	}
+	// Nor is what suffices for others taken to suffice for an mdoc.
+	endless, err := status.SignIdentifiersCWT(t.Context(), s.signer, status.Headers{}, status.Claims{URI: uri, Issued: start}, nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.serve(endless, nil)
+	f = statuslist.NewFetcher(s.fetch, s.trust, statuslist.Options{})
+	q.MSO = false
+	if v, r := f.Check(t.Context(), q, start); v.Outcome != statuslist.Valid {
+		t.Errorf("%+v\n%v", v, r)
+	}
+	q.MSO = true
+	if v, r := f.Check(t.Context(), q, start); v.Outcome != statuslist.Unknown || len(r.Failed()) != 1 || r.Failed()[0].Name != "expiry" {
+		t.Errorf("%+v\n%v", v, r)
+	}
 }
 
 // What comes over HTTP is bounded after it is unpacked, whatever it says of its
