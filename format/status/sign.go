@@ -34,7 +34,10 @@ func SignJWT(ctx context.Context, signer key.Signer, h Headers, c Claims, list C
 	if err != nil {
 		return nil, fmt.Errorf("status list token: %w", err)
 	}
-	return []byte(token), checkSize(len(token))
+	if err := checkSize(len(token)); err != nil {
+		return nil, err
+	}
+	return []byte(token), nil
 }
 
 // checkSize refuses a token that readers would refuse.
@@ -139,5 +142,8 @@ func signCWT(ctx context.Context, signer key.Signer, h Headers, media string, pa
 	if err != nil {
 		return nil, fmt.Errorf("status token: %w", err)
 	}
-	return token, checkSize(len(token))
+	if err := checkSize(len(token)); err != nil {
+		return nil, err
+	}
+	return token, nil
 }
