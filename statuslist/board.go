@@ -173,9 +173,9 @@ func (b *Board) Publish(ctx context.Context, list string, now time.Time) (*Publi
 
 // PublishDue learns what other processes have published, and publishes the
 // lists that have changed and those of which half their life is about to be
-// over. It is for the upkeep of a role, which calls it more often than a
-// thirty-second of Lifetime, so that each list is signed anew in time. A list
-// that cannot be published does not keep back the others.
+// over. It is for the upkeep of a role, which calls it at least every 25
+// seconds, so that each list is signed anew in time and other processes serve
+// it by then. A list that cannot be published does not keep back the others.
 func (b *Board) PublishDue(ctx context.Context, now time.Time) error {
 	if err := b.poll(ctx, now); err != nil {
 		return err

@@ -311,6 +311,36 @@ func TestBoardSignsInTime(t *testing.T) {
 	})
 }
 
+// Upkeep that comes every 20 seconds keeps each list in the first half of its
+// life, however short that is.
+func TestBoardShortLives(t *testing.T) {
+	for _, life := range []time.Duration{time.Minute, 10 * time.Minute, time.Hour} {
+		o := newOffice(t, testkit.SQLite(t))
+		e := o.take(pool, 1)[0]
+		config := o.config()
+		config.Lifetime, config.TTL = life, time.Second
+		b := statuslist.NewBoard(o.db.Records(), config)
+		if _, err := b.Publish(t.Context(), e.List, start); err != nil {
+			t.Fatal(err)
+		}
+		signed := map[time.Time]bool{}
+		for age := time.Duration(0); age < 2*life; age += 20 * time.Second {
+			at := start.Add(age)
+			if _, p := o.current(b, e, at.Add(-time.Second)); age > 0 && p.Expires.Sub(at) < life/2-time.Second {
+				t.Errorf("life %v: %v left at age %v", life, p.Expires.Sub(at), age)
+			}
+			if err := b.PublishDue(t.Context(), at); err != nil {
+				t.Fatal(err)
+			}
+			_, p := o.current(b, e, at)
+			signed[p.Issued] = true
+		}
+		if len(signed) > 8 || len(signed) < 4 {
+			t.Errorf("life %v: signed %d times in two lives", life, len(signed))
+		}
+	}
+}
+
 // Whatever processes do at the same time, what is stored in the end has every
 // change, and all serve it.
 func TestBoardsRace(t *testing.T) {

@@ -30,12 +30,15 @@ type state struct {
 // stale reports whether the newest edition does not show what is known now.
 func (s state) stale(now time.Time) bool { return s.Signed < s.Version || !s.Expires.After(now) }
 
-// due reports whether the list is to be signed: when it is stale, and a
-// thirty-second of its life before half of it is over, so that a round of
-// upkeep falls in between.
+// upkeepRound is longer than the time from one round of upkeep to the next.
+const upkeepRound = 25 * time.Second
+
+// due reports whether the list is to be signed: when it is stale, and so long
+// before half of its life is over that a round of upkeep falls in between.
 func (s state) due(now time.Time) bool {
 	life := s.Expires.Sub(s.Issued)
-	return s.stale(now) || !now.Before(s.Issued.Add(life/2-life/32))
+	ahead := max(life/32, min(upkeepRound, life*2/5))
+	return s.stale(now) || !now.Before(s.Issued.Add(life/2-ahead))
 }
 
 // later reports whether s was read after other, of the same list. What it
