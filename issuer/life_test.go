@@ -78,6 +78,9 @@ func TestRevoke(t *testing.T) {
 		if _, state := w.verify(list[0], signers); state != status.Valid {
 			t.Error("somebody else's document was revoked too")
 		}
+		if err := second.maintain(t.Context()); err != nil { // by which it learns of it
+			t.Fatal(err)
+		}
 		after, err := via(second)(t.Context(), fetch.GetRequest(uri, ""))
 		if err != nil || after.Get("etag") == before.Get("etag") {
 			t.Errorf("the second process serves the old list: %v", err)

@@ -28,12 +28,12 @@ func (t *tenant) newBoard() *statuslist.Board {
 			k, err := t.ca.Key(ctx, keyring.Status, a.now())
 			return k, k.Record.Chain, err
 		},
-		Invalid: func(ctx context.Context, list string) (invalid []uint64, err error) {
+		Values: func(ctx context.Context, list string) (values []statuslist.Value, err error) {
 			err = a.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-				invalid, err = invalidIndexes(ctx, tx, t.config.ID, list)
+				values, err = statusValues(ctx, tx, t.config.ID, list)
 				return err
 			})
-			return invalid, err
+			return values, err
 		},
 	})
 }

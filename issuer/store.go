@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/statuslist"
@@ -181,22 +182,22 @@ func packIndexes(indexes []uint64) []byte {
 	return out
 }
 
-// invalidIndexes returns the indexes of revoked copies in a list.
-func invalidIndexes(ctx context.Context, tx *db.Tx, tenant, list string) ([]uint64, error) {
+// statusValues returns the entries of revoked copies in a list.
+func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]statuslist.Value, error) {
 	const q = `select indexes from batch_entry where tenant = $1 and list = $2 and invalid = $3`
 	rows, err := tx.Query(ctx, q, tenant, list, true)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []uint64
+	var out []statuslist.Value
 	for rows.Next() {
 		var packed []byte
 		if err := rows.Scan(&packed); err != nil {
 			return nil, err
 		}
 		for ; len(packed) >= 4; packed = packed[4:] {
-			out = append(out, uint64(binary.BigEndian.Uint32(packed)))
+			out = append(out, statuslist.Value{Index: uint64(binary.BigEndian.Uint32(packed)), Status: status.Invalid})
 		}
 	}
 	return out, rows.Err()

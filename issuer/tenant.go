@@ -147,7 +147,7 @@ func (a *Authority) routes() http.Handler {
 	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
 	page("GET /{tenant}/types/{offering}", (*tenant).serveType)
 	page("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
-		return publish.StatusLists(w, r, t.board)
+		return publish.StatusLists(w, r, t.board, a.now())
 	})
 	page("GET /{tenant}/status/{list}", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 		return publish.StatusList(w, r, t.board, &a.files, a.now())

@@ -114,7 +114,7 @@ func (p *Provider) Revoke(ctx context.Context, tenant, instance, reason string) 
 	}
 	var problems []error
 	for _, list := range lists {
-		_, err := t.board.Current(ctx, list, p.now()) // signs it anew, because it has changed
+		_, err := t.board.Publish(ctx, list, p.now())
 		problems = append(problems, err)
 	}
 	return errors.Join(problems...)

@@ -378,7 +378,7 @@ func TestProcesses(t *testing.T) {
 		if !a.Equal(b) {
 			t.Error("two processes made two roots")
 		}
-		// A revocation in one process is seen through the other at once.
+		// A revocation in one process is seen through the other after its upkeep.
 		list, err := processes[0].List(ctx, "default", Filter{})
 		if err != nil || len(list) != 2 {
 			t.Fatalf("%v, %d instances", err, len(list))
@@ -389,6 +389,9 @@ func TestProcesses(t *testing.T) {
 		}
 		w.pass(time.Second)
 		if err := processes[0].Revoke(ctx, "default", list[0].ID, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := processes[1].Prepare(ctx); err != nil {
 			t.Fatal(err)
 		}
 		if got := ask(t, processes[1], one, s, w.now()); got != statuslist.Invalid {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // Kinds of entries.
@@ -68,20 +70,20 @@ func extendEntry(ctx context.Context, tx *db.Tx, tenant string, e entry) error {
 	return err
 }
 
-// invalidIndexes returns the indexes of revoked entries in a list.
-func invalidIndexes(ctx context.Context, tx *db.Tx, tenant, list string) ([]uint64, error) {
-	rows, err := tx.Query(ctx, `select idx from status_entry where tenant = $1 and list = $2 and invalid = $3`, tenant, list, true)
+// statusValues returns the revoked entries of a list.
+func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]statuslist.Value, error) {
+	rows, err := tx.Query(ctx, `select idx from status_entry where tenant = $1 and list = $2 and invalid`, tenant, list) // as its index says
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	var out []uint64
+	var out []statuslist.Value
 	for rows.Next() {
 		var index int64
 		if err := rows.Scan(&index); err != nil {
 			return nil, err
 		}
-		out = append(out, uint64(index))
+		out = append(out, statuslist.Value{Index: uint64(index), Status: status.Invalid})
 	}
 	return out, rows.Err()
 }

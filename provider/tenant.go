@@ -84,7 +84,7 @@ func (p *Provider) routes() http.Handler {
 	post("POST /{tenant}/instances/{id}/attestation", (*tenant).renew)
 	post("POST /{tenant}/instances/{id}/keys", (*tenant).attestKeys)
 	get("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
-		return publish.StatusLists(w, r, t.board)
+		return publish.StatusLists(w, r, t.board, p.now())
 	})
 	get("GET /{tenant}/status/{list}", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 		return publish.StatusList(w, r, t.board, &p.files, p.now())

@@ -50,8 +50,12 @@ func Certificates(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now ti
 }
 
 // StatusList answers with the newest token of the list named in the path, out
-// of files if it is there. Token Status List, 8.1.
+// of files if it is there. Lists of the past are not kept. Token Status List,
+// 8.1, 8.2 and 8.4.
 func StatusList(w http.ResponseWriter, r *http.Request, board *statuslist.Board, files *web.Files, now time.Time) error {
+	if r.URL.Query().Has("time") {
+		return web.Errorf(http.StatusNotImplemented, "Only the present status list is served, none of the past.")
+	}
 	list, err := board.Current(r.Context(), r.PathValue("list"), now)
 	if errors.Is(err, statuslist.ErrUnknown) {
 		return web.Errorf(http.StatusNotFound, "There is no such status list.")
@@ -59,13 +63,13 @@ func StatusList(w http.ResponseWriter, r *http.Request, board *statuslist.Board,
 	if err != nil {
 		return err
 	}
-	return files.Serve(w, r, list, min(list.TTL, list.Expires.Sub(now)))
+	return files.Serve(w, r, list, list.MaxAge(now))
 }
 
 // StatusLists answers with the addresses of all lists, for those who keep
 // copies for offline use. Token Status List, 9.3.
-func StatusLists(w http.ResponseWriter, r *http.Request, board *statuslist.Board) error {
-	lists, err := board.Lists(r.Context())
+func StatusLists(w http.ResponseWriter, r *http.Request, board *statuslist.Board, now time.Time) error {
+	lists, err := board.Lists(r.Context(), now)
 	if err != nil {
 		return err
 	}

@@ -3,16 +3,20 @@ package publish_test
 import (
 	"bytes"
 	"context"
+	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/web"
@@ -49,13 +53,14 @@ func TestPublish(t *testing.T) {
 			k, err := ca.Key(ctx, keyring.Status, now)
 			return k, k.Record.Chain, err
 		},
-		Invalid: func(context.Context, string) ([]uint64, error) { return nil, nil },
+		Values: func(context.Context, string) ([]statuslist.Value, error) { return nil, nil },
 	})
-	entry, err := statuslist.NewAllocator(statuslist.Records(d.Records()), 0).Take(ctx, statuslist.Pool{Tenant: "default", Name: "mdoc", Bits: 1}, 1)
+	entry, err := statuslist.NewAllocator(statuslist.Records(d.Records()), 0).Take(ctx, statuslist.Pool{Tenant: "default", Name: "mdoc", Bits: 1, Identifiers: true}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var files web.Files
+	clock := now
 	mux := http.NewServeMux()
 	serve := func(pattern string, f web.ErrFunc) { mux.Handle("GET "+pattern, f) }
 	ofCA := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) web.ErrFunc {
@@ -64,9 +69,9 @@ func TestPublish(t *testing.T) {
 	serve("/ca.cer", ofCA(publish.Root))
 	serve("/ca.crl", ofCA(publish.CRL))
 	serve("/certificates", ofCA(publish.Certificates))
-	serve("/status", func(w http.ResponseWriter, r *http.Request) error { return publish.StatusLists(w, r, board) })
+	serve("/status", func(w http.ResponseWriter, r *http.Request) error { return publish.StatusLists(w, r, board, now) })
 	serve("/status/{list}", func(w http.ResponseWriter, r *http.Request) error {
-		return publish.StatusList(w, r, board, &files, now)
+		return publish.StatusList(w, r, board, &files, clock)
 	})
 
 	get := func(path, mediaType string) []byte {
@@ -97,9 +102,102 @@ func TestPublish(t *testing.T) {
 	if token := get("/status/"+entry[0].List, "application/statuslist+jwt"); bytes.Count(token, []byte(".")) != 2 {
 		t.Errorf("status list: %.60s", token)
 	}
-	w := httptest.NewRecorder()
-	mux.ServeHTTP(w, httptest.NewRequest("GET", "/status/elsewhere", nil))
-	if w.Code != http.StatusNotFound {
-		t.Errorf("unknown list: %d", w.Code)
+	// What a list's address answers, by what is asked of it.
+	path := "/status/" + entry[0].List
+	etag := ""
+	for _, tt := range []struct {
+		path   string
+		header [2]string
+		clock  time.Time
+		code   int
+		want   map[string]string
+	}{
+		{path, [2]string{}, now, 200, map[string]string{"Content-Type": "application/statuslist+jwt", "Cache-Control": "public, max-age=300", "Access-Control-Allow-Origin": "*"}},
+		{path, [2]string{"Accept", "*/*"}, now, 200, map[string]string{"Content-Type": "application/statuslist+jwt", "Vary": "Accept, Accept-Encoding"}},
+		{path, [2]string{"Accept", "application/statuslist+cwt"}, now, 200, map[string]string{"Content-Type": "application/statuslist+cwt"}},
+		{path, [2]string{"Accept", "text/html"}, now, 406, nil},
+		{path, [2]string{"Accept-Encoding", "gzip"}, now, 200, map[string]string{"Content-Encoding": "gzip"}},
+		{path, [2]string{"If-None-Match", "etag"}, now, 304, nil},
+		{path, [2]string{}, now.Add(24*time.Hour - time.Minute), 200, map[string]string{"Cache-Control": "public, max-age=60"}},
+		{path + "?time=1", [2]string{}, now, 501, nil},
+		{path + ".identifiers", [2]string{}, now, 200, map[string]string{"Content-Type": "application/identifierlist+cwt"}},
+		{path + ".identifiers", [2]string{"Accept", "application/statuslist+cwt"}, now, 406, nil},
+		{"/status/elsewhere", [2]string{}, now, 404, nil},
+		{"/status/AAAAAAAAAAAAAAAAAAAAAA", [2]string{}, now, 404, nil},
+	} {
+		clock = tt.clock
+		r := httptest.NewRequest("GET", tt.path, nil)
+		if tt.header[0] != "" {
+			r.Header.Set(tt.header[0], strings.Replace(tt.header[1], "etag", etag, 1))
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		if w.Code != tt.code {
+			t.Errorf("%s %v: %d, want %d", tt.path, tt.header, w.Code, tt.code)
+		}
+		for name, want := range tt.want {
+			if got := w.Header().Get(name); got != want {
+				t.Errorf("%s %v: %s is %q, want %q", tt.path, tt.header, name, got, want)
+			}
+		}
+		if etag == "" {
+			etag = w.Header().Get("ETag")
+		}
 	}
+}
+
+// BenchmarkStatusList answers requests for a list of a million entries of which
+// one in a hundred is revoked, and for one at random fill. It reports what gzip
+// makes of a token: 1 where it is sent as it is.
+func BenchmarkStatusList(b *testing.B) {
+	for fill, percent := range map[string]int{"1%": 1, "random": 50} {
+		list, err := status.NewList(1, 1_000_000)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for i := range uint64(list.Len()) {
+			if rand.IntN(100) < percent {
+				if err := list.Set(i, status.Invalid); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		p, err := statuslist.Publish(b.Context(), testkit.Signer(b, elliptic.P256()), statuslist.Edition{
+			URI: "https://issuer.example/status/1", List: list, Now: now, Lifetime: time.Hour,
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for format, plain := range map[string]int{"jwt": len(p.JWT), "cwt": len(p.CWT)} {
+			b.Run(fill+"/"+format, func(b *testing.B) {
+				var files web.Files
+				r := httptest.NewRequest("GET", "/status/1", nil)
+				r.Header.Set("Accept", "application/statuslist+"+format)
+				r.Header.Set("Accept-Encoding", "gzip")
+				sent := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					w := discard{http.Header{}, &sent}
+					if err := files.Serve(w, r, p, time.Minute); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(plain), "bytes")
+				b.ReportMetric(float64(sent)/float64(plain), "sent")
+			})
+		}
+	}
+}
+
+// discard is a ResponseWriter that only counts.
+type discard struct {
+	header http.Header
+	sent   *int
+}
+
+func (d discard) Header() http.Header { return d.header }
+func (d discard) WriteHeader(int)     {}
+func (d discard) Write(b []byte) (int, error) {
+	*d.sent = len(b)
+	return len(b), nil
 }

@@ -2,7 +2,9 @@ package statuslist
 
 import (
 	"context"
+	"crypto/hmac"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
@@ -17,9 +19,15 @@ const (
 	// which many documents go, so that an index says little.
 	DefaultSize = 1 << 17
 
-	// blockSize is how many indexes are taken from storage at a time. What a
-	// process has not handed out when it ends is lost, half a percent of a list.
-	blockSize = 512
+	// maxListBits is how large a list may be so that its tokens can be read
+	// however many of its documents are revoked.
+	maxListBits = 1 << 24
+
+	// A block is how many indexes are taken from storage at a time: a 256th of
+	// a list, but no fewer than blockSize. What a process has not handed out
+	// when it ends is lost.
+	blockSize  = 512
+	blockShare = 256
 
 	// maxTake is the most indexes of one call, far above any batch.
 	maxTake = 4096
@@ -47,10 +55,20 @@ func (Seed) GoString() string { return "[redacted]" }
 
 // List is a list as storage keeps it.
 type List struct {
-	ID   string // 22 characters of base64url, random; ends the list's URI
-	Bits int    // 1, 2, 4 or 8
-	Size int    // number of entries
-	Seed Seed
+	ID          string // 22 characters of base64url, random; ends the list's URI
+	Bits        int    // 1, 2, 4 or 8
+	Size        int    // number of entries
+	Identifiers bool   `json:",omitempty"` // its documents also stand in an identifier list
+	Seed        Seed
+}
+
+// identifier returns the identifier of a document: pseudo-random under the
+// seed, so that it need not be stored to be found again.
+func (l List) identifier(index uint64) (id [16]byte) {
+	mac := hmac.New(sha256.New, l.Seed[:])
+	mac.Write(binary.BigEndian.AppendUint64([]byte("identifier"), index))
+	copy(id[:], mac.Sum(nil))
+	return id
 }
 
 // Pool names the documents that share lists. All documents of a pool look
@@ -58,7 +76,11 @@ type List struct {
 type Pool struct {
 	Tenant string
 	Name   string
-	Bits   int // of new lists: 1 for what can only be revoked, 2 for what can be suspended
+	Bits   int // of its lists: 1 for what can only be revoked, 2 for what can be suspended
+
+	// Identifiers asks for an identifier list beside each list, for documents
+	// that refer to one: ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
+	Identifiers bool
 }
 
 // Store keeps, for each tenant and pool, lists and a mark in the open one. Both
@@ -79,8 +101,9 @@ type Store interface {
 
 // Entry is the place of one document.
 type Entry struct {
-	List  string // List.ID
-	Index uint64
+	List       string // List.ID
+	Index      uint64
+	Identifier [16]byte // in the identifier list; zero unless the pool has them
 }
 
 // Allocator hands out entries. Indexes come in a shuffled order that outsiders
@@ -101,12 +124,13 @@ type Allocator struct {
 // that a burst fetches one.
 type supply struct {
 	mu   sync.Mutex
-	list string
+	list List
 	left []uint32
 }
 
-// NewAllocator returns an Allocator of lists with size entries, DefaultSize if
-// zero.
+// NewAllocator returns an Allocator of new lists with size entries, DefaultSize
+// if zero. Lists have at most 2^24 bits, and with identifiers 2^17 entries: no
+// more may be in a token that readers accept once all of them are revoked.
 func NewAllocator(store Store, size int) *Allocator {
 	if size <= 0 {
 		size = DefaultSize
@@ -122,6 +146,11 @@ func (a *Allocator) Take(ctx context.Context, pool Pool, n int) ([]Entry, error)
 	if n < 1 || n > maxTake {
 		return nil, fmt.Errorf("status lists: %d entries asked for, not 1 to %d", n, maxTake)
 	}
+	switch pool.Bits {
+	case 1, 2, 4, 8:
+	default:
+		return nil, fmt.Errorf("status lists: pool %s has entries of %d bits, not 1, 2, 4 or 8 (Token Status List, 4.1)", pool.Name, pool.Bits)
+	}
 	a.mu.Lock()
 	s := a.pools[pool]
 	if s == nil {
@@ -135,13 +164,17 @@ func (a *Allocator) Take(ctx context.Context, pool Pool, n int) ([]Entry, error)
 	out := make([]Entry, 0, n)
 	for len(out) < n {
 		if len(s.left) == 0 {
-			if err := a.refill(ctx, pool, s, max(blockSize, n-len(out))); err != nil {
+			if err := a.refill(ctx, pool, s, max(blockSize, a.size/blockShare, n-len(out))); err != nil {
 				return nil, fmt.Errorf("status lists: %w", err)
 			}
 		}
 		take := min(n-len(out), len(s.left))
 		for _, index := range s.left[:take] {
-			out = append(out, Entry{s.list, uint64(index)})
+			e := Entry{List: s.list.ID, Index: uint64(index)}
+			if s.list.Identifiers {
+				e.Identifier = s.list.identifier(e.Index)
+			}
+			out = append(out, e)
 		}
 		s.left = s.left[take:]
 	}
@@ -152,7 +185,10 @@ func (a *Allocator) Take(ctx context.Context, pool Pool, n int) ([]Entry, error)
 func (a *Allocator) refill(ctx context.Context, pool Pool, s *supply, n int) error {
 	list, first, count, err := a.store.TakePositions(ctx, pool, n)
 	for tries := 0; errors.Is(err, ErrFull) && tries < maxTries; tries++ { // others may empty the new list before us
-		fresh := List{ID: newID(), Bits: pool.Bits, Size: a.size}
+		fresh := List{ID: newID(), Bits: pool.Bits, Size: min(a.size, maxListBits/pool.Bits), Identifiers: pool.Identifiers}
+		if pool.Identifiers {
+			fresh.Size = min(fresh.Size, DefaultSize)
+		}
 		rand.Read(fresh.Seed[:])
 		if err := a.store.CreateList(ctx, pool, fresh); err != nil {
 			return fmt.Errorf("creating a list: %w", err)
@@ -165,7 +201,7 @@ func (a *Allocator) refill(ctx context.Context, pool Pool, s *supply, n int) err
 	if first < 0 || count < 1 || first+count > list.Size {
 		return fmt.Errorf("store gave positions %d to %d of a list of %d", first, first+count, list.Size)
 	}
-	s.list, s.left = list.ID, shuffled(list, first, count)
+	s.list, s.left = list, shuffled(list, first, count)
 	return nil
 }
 
@@ -175,6 +211,16 @@ func newID() string {
 	var b [16]byte
 	rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// isID reports whether newID may have made it.
+func isID(id string) bool {
+	var b [16]byte
+	if len(id) != base64.RawURLEncoding.EncodedLen(len(b)) {
+		return false
+	}
+	n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(id))
+	return err == nil && n == len(b) // fewer if line breaks were skipped
 }
 
 // shuffled returns the indexes at some positions of the shuffled list. The

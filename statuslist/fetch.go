@@ -3,6 +3,7 @@ package statuslist
 import (
 	"context"
 	"crypto"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"net/url"
@@ -20,9 +21,12 @@ import (
 const (
 	maxRedirects = 3
 	maxBody      = 4 << 20
-	retryAfter   = 30 * time.Second // a reader on a dead network does not wait at every document
-	defaultTTL   = 24 * time.Hour   // of tokens without ttl
-	defaultMax   = 256              // copies kept
+	maxETag      = 256
+	retryAfter   = 30 * time.Second   // a reader on a dead network does not wait at every document
+	minTTL       = 10 * time.Second   // whatever a token says: no list makes us ask at every document
+	defaultTTL   = 24 * time.Hour     // of tokens without ttl
+	defaultStale = 7 * 24 * time.Hour // of tokens without exp
+	defaultMax   = 256                // copies kept
 )
 
 var errOffline = errors.New("no network is configured")
@@ -72,6 +76,7 @@ type Verdict struct {
 type Options struct {
 	Skew      time.Duration // by how much clocks may differ; a minute if zero
 	MaxTTL    time.Duration // the longest a copy is used unasked, whatever its ttl; 24 h if zero
+	MaxStale  time.Duration // how long after that while no newer one can be had; if zero until its exp, or a week if it has none
 	MaxCopies int           // how many lists are kept; 256 if zero
 }
 
@@ -95,17 +100,34 @@ type place struct {
 // entry is the kept copy of one token. Its lock is held while the token is
 // fetched, so that a burst fetches once.
 type entry struct {
-	mu      sync.Mutex
+	mu     sync.Mutex
+	held   *held     // nil if there is none
+	failed time.Time // last try that gave nothing
+	reason error
+}
+
+// held is a copy and what is known of it. It is not changed once it is in an
+// entry: questions are judged by it without the lock.
+type held struct {
 	token   *status.Token
 	etag    string
 	fetched time.Time
-	failed  time.Time // last try that gave nothing
-	reason  error
 	wrong   bool // the last question found the token itself wrong
 
 	key  crypto.PublicKey // the token's signature verified with this one
 	view *status.View     // opened then
+
+	// What the claims gave when they last were checked and none failed. From
+	// then on they give the same until the token expires.
+	claims     []check.Check
+	claimsAt   time.Time
+	claimsKind kind
 }
+
+// kind is how a question looks at a token.
+type kind struct{ mso, identifier bool }
+
+func (q Question) kind() kind { return kind{q.MSO, q.Claim.Identifier != nil} }
 
 // NewFetcher returns a Fetcher that fetches through f, or only answers from
 // preloaded copies if f is nil.
@@ -129,33 +151,45 @@ func NewFetcher(f fetch.Func, trust Trust, o Options) *Fetcher {
 //
 // A document with both references is judged by both, and the worse one counts.
 func (f *Fetcher) Check(ctx context.Context, q Question, now time.Time) (Verdict, check.Report) {
-	var r check.Report
-	var refs []Question
+	r := check.Report{Checks: make([]check.Check, 0, usualChecks)}
+	worst, asked := Verdict{}, false
+	one := func(c status.Claim) {
+		v := f.checkOne(ctx, Question{c, q.MSO, q.Issuer}, now, &r)
+		if !asked || severity(v.Outcome) > severity(worst.Outcome) {
+			worst, asked = v, true
+		}
+	}
 	if q.Claim.List != nil {
-		refs = append(refs, Question{status.Claim{List: q.Claim.List}, q.MSO, q.Issuer})
+		one(status.Claim{List: q.Claim.List})
 	}
 	if q.Claim.Identifier != nil {
-		refs = append(refs, Question{status.Claim{Identifier: q.Claim.Identifier}, q.MSO, q.Issuer})
+		one(status.Claim{Identifier: q.Claim.Identifier})
 	}
-	if len(refs) == 0 {
+	if !asked {
 		r.Skip("revocation", clause, "the document refers to no status")
 		return Verdict{Outcome: Unknown}, r
-	}
-	worst := Verdict{Outcome: Valid}
-	for i, ref := range refs {
-		v := f.checkOne(ctx, ref, now, &r)
-		if i == 0 || severity(v.Outcome) > severity(worst.Outcome) {
-			worst = v
-		}
 	}
 	conclude(&r, worst)
 	return worst, r
 }
 
+// usualChecks is how many a report of a document with one reference has.
+const usualChecks = 12
+
 const clause = "Token Status List, 8.3"
 
 func severity(o Outcome) int {
-	return slices.Index([]Outcome{Valid, Unknown, Other, Suspended, Invalid}, o)
+	switch o {
+	case Valid:
+		return 0
+	case Unknown:
+		return 1
+	case Other:
+		return 2
+	case Suspended:
+		return 3
+	}
+	return 4
 }
 
 func conclude(r *check.Report, v Verdict) {
@@ -178,40 +212,80 @@ func conclude(r *check.Report, v Verdict) {
 
 // checkOne answers for one reference.
 func (f *Fetcher) checkOne(ctx context.Context, q Question, now time.Time, r *check.Report) Verdict {
-	at := q.place()
-	e := f.entry(at)
+	e := f.entry(q.place())
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.due(now, f.opts.MaxTTL) {
+	if e.held.due(now, f.opts) {
 		f.refresh(ctx, e, q, now)
 	}
-	if e.token == nil {
-		r.Skip("status list", clause, e.reasonText("none could be had"))
+	// The rest, which asks Trust, does not make others wait.
+	h, reason := e.held, e.reason
+	e.mu.Unlock()
+	if h == nil {
+		r.Skip("status list", clause, reasonText(reason, "none could be had"))
 		return Verdict{Outcome: Unknown}
 	}
-	stale := e.due(now, f.opts.MaxTTL)
+	stale := h.due(now, f.opts)
 	if stale {
-		r.Warn("freshness", "Token Status List, 13.7", e.reasonText("a newer list should exist"), "connect to the network, or load a newer offline pack")
+		r.Warn("freshness", "Token Status List, 13.7", reasonText(reason, "a newer list should exist"), "connect to the network, or load a newer offline pack")
 	}
-	if e.expired(now, f.opts.Skew) {
-		r.Skip("status list", clause, "the copy that is kept expired "+e.token.Expires.UTC().Format(time.RFC3339))
+	if h.expired(now, f.opts.Skew) {
+		r.Skip("status list", clause, "the copy that is kept expired "+h.token.Expires.UTC().Format(time.RFC3339))
 		return Verdict{Outcome: Unknown, Stale: true}
 	}
-	policy := status.Policy{MSO: q.MSO, Skew: f.opts.Skew}
-	var own check.Report
-	e.token.CheckClaims(&own, q.Claim, now, policy)
-	f.verify(ctx, e, q, now, &own)
-	if e.wrong = !own.OK(); e.wrong {
-		r.Add("", own)
-		return Verdict{Outcome: Unknown, Stale: stale}
+	if h.tooStale(now, f.opts) {
+		r.Skip("status list", clause, "the copy that is kept was fetched "+h.fetched.UTC().Format(time.RFC3339)+", longer ago than allowed")
+		return Verdict{Outcome: Unknown, Stale: true}
 	}
-	s := e.view.Lookup(&own, q.Claim, policy)
-	r.Add("", own)
-	if !own.OK() {
-		return Verdict{Outcome: Unknown, Stale: stale}
-	}
-	return Verdict{Outcome: outcomeOf(s), Status: s, Issued: e.token.Issued, Age: max(0, now.Sub(e.token.Issued)), Stale: stale}
+	v := f.judge(ctx, e, h, q, now, r)
+	v.Stale = stale
+	return v
 }
+
+// judge answers from a copy. What it learns of the copy it leaves in e.
+func (f *Fetcher) judge(ctx context.Context, e *entry, h *held, q Question, now time.Time, r *check.Report) Verdict {
+	begin := len(r.Checks)
+	policy := status.Policy{MSO: q.MSO, Skew: f.opts.Skew}
+	learned := h
+	if h.claims == nil || h.claimsKind != q.kind() || now.Before(h.claimsAt) {
+		h.token.CheckClaims(r, q.Claim, now, policy)
+		if made := r.Checks[begin:]; !failed(made) {
+			learned = h.clone()
+			learned.claims, learned.claimsAt, learned.claimsKind = slices.Clone(made), now, q.kind()
+		}
+	} else {
+		r.Checks = append(r.Checks, h.claims...)
+	}
+	learned = f.verify(ctx, learned, q, now, r)
+	if wrong := failed(r.Checks[begin:]); wrong != learned.wrong {
+		learned = learned.clone()
+		learned.wrong = wrong
+	}
+	if learned != h {
+		e.mu.Lock()
+		if e.held != nil && e.held.token == h.token { // else a newer one came meanwhile
+			fresh := learned.clone()
+			fresh.fetched, fresh.etag = e.held.fetched, e.held.etag
+			e.held = fresh
+		}
+		e.mu.Unlock()
+	}
+	if learned.wrong {
+		return Verdict{Outcome: Unknown}
+	}
+	begin = len(r.Checks)
+	s := learned.view.Lookup(r, q.Claim, policy)
+	if failed(r.Checks[begin:]) {
+		return Verdict{Outcome: Unknown}
+	}
+	return Verdict{Outcome: outcomeOf(s), Status: s, Issued: h.token.Issued, Age: max(0, now.Sub(h.token.Issued))}
+}
+
+func (h *held) clone() *held {
+	c := *h
+	return &c
+}
+
+func failed(checks []check.Check) bool { return !check.Report{Checks: checks}.OK() }
 
 func outcomeOf(s status.Status) Outcome {
 	switch s {
@@ -233,29 +307,39 @@ func (q Question) place() place {
 }
 
 // verify asks Trust and, unless the copy was verified with that key before,
-// verifies and opens it.
-func (f *Fetcher) verify(ctx context.Context, e *entry, q Question, now time.Time, r *check.Report) {
-	pub, report := f.trust(ctx, q, e.token, now)
+// verifies and opens it. It returns h, or what h is then.
+func (f *Fetcher) verify(ctx context.Context, h *held, q Question, now time.Time, r *check.Report) *held {
+	pub, report := f.trust(ctx, q, h.token, now)
 	r.Add("status signer", report)
 	if !report.OK() {
-		return
+		return h
 	}
-	if e.view != nil && key.Equal(pub, e.key) {
+	if h.view != nil && sameKey(pub, h.key) {
 		r.Pass("signature", clause, "verified when the list was fetched")
-		return
+		return h
 	}
-	e.key, e.view = nil, nil
-	if err := e.token.VerifySignature(pub); err != nil {
+	token := *h.token // others may verify it with another key meanwhile
+	if err := token.VerifySignature(pub); err != nil {
 		r.Fail("signature", clause, err.Error(), "somebody on the way may have replaced the list")
-		return
+		return h
 	}
-	view, err := e.token.Open(0)
+	view, err := token.Open(0)
 	if err != nil {
 		r.Fail("status list", clause, err.Error(), "ask the issuer to publish a well-formed list")
-		return
+		return h
 	}
-	e.key, e.view = pub, view
-	r.Pass("signature", clause, e.token.Media)
+	h = h.clone()
+	h.key, h.view = pub, view
+	r.Pass("signature", clause, token.Media)
+	return h
+}
+
+// sameKey compares keys; a Trust that remembers chains returns the very same.
+func sameKey(a, b crypto.PublicKey) bool {
+	if p, ok := a.(*ecdsa.PublicKey); ok && p != nil && b == crypto.PublicKey(p) {
+		return true
+	}
+	return key.Equal(a, b)
 }
 
 // entry finds or makes the entry of a place and, beyond the limit, forgets
@@ -277,28 +361,42 @@ func (f *Fetcher) entry(at place) *entry {
 	return e
 }
 
-// due reports whether a newer token should be asked for.
-func (e *entry) due(now time.Time, maxTTL time.Duration) bool {
-	if e.token == nil {
-		return true
+// until is when a newer token should be asked for.
+func (h *held) until(o Options) time.Time {
+	ttl := h.token.TTL
+	if ttl <= 0 || ttl > o.MaxTTL {
+		ttl = o.MaxTTL
 	}
-	ttl := e.token.TTL
-	if ttl <= 0 || ttl > maxTTL {
-		ttl = maxTTL
-	}
-	if e.wrong { // its ttl is worth nothing either
+	ttl = max(ttl, min(minTTL, o.MaxTTL))
+	if h.wrong { // its ttl is worth nothing either
 		ttl = min(ttl, retryAfter)
 	}
-	return !now.Before(e.fetched.Add(ttl)) || e.expired(now, 0)
+	return h.fetched.Add(ttl)
 }
 
-func (e *entry) expired(now time.Time, skew time.Duration) bool {
-	return !e.token.Expires.IsZero() && !now.Before(e.token.Expires.Add(skew))
+// due reports whether a newer token should be asked for. A copy from the
+// future comes from a clock that was wrong.
+func (h *held) due(now time.Time, o Options) bool {
+	return h == nil || !now.Before(h.until(o)) || h.expired(now, 0) || h.fetched.After(now.Add(o.Skew))
 }
 
-func (e *entry) reasonText(otherwise string) string {
-	if e.reason != nil {
-		return e.reason.Error()
+func (h *held) expired(now time.Time, skew time.Duration) bool {
+	return !h.token.Expires.IsZero() && !now.Before(h.token.Expires.Add(skew))
+}
+
+// tooStale reports whether a copy is too old to be used even if no newer one
+// can be had.
+func (h *held) tooStale(now time.Time, o Options) bool {
+	limit := o.MaxStale
+	if limit == 0 && h.token.Expires.IsZero() {
+		limit = defaultStale
+	}
+	return limit > 0 && !now.Before(h.until(o).Add(limit))
+}
+
+func reasonText(reason error, otherwise string) string {
+	if reason != nil {
+		return reason.Error()
 	}
 	return otherwise
 }
@@ -313,9 +411,10 @@ func (f *Fetcher) refresh(ctx context.Context, e *entry, q Question, now time.Ti
 	if e.reason != nil && now.Before(e.failed.Add(retryAfter)) && !now.Before(e.failed) {
 		return
 	}
-	token, etag, err := f.get(ctx, e, q)
+	token, etag, err := f.get(ctx, e.held, q, now)
+	h := e.held
 	if err == nil && token != nil {
-		err = f.better(ctx, e, q, token, now)
+		h, err = f.better(ctx, e.held, q, token, now)
 	}
 	if err != nil {
 		if ctx.Err() == nil { // a caller that gave up says nothing about the network
@@ -324,40 +423,43 @@ func (f *Fetcher) refresh(ctx context.Context, e *entry, q Question, now time.Ti
 		e.reason = err
 		return
 	}
-	e.reason, e.fetched = nil, now
+	h = h.clone()
+	h.fetched = now
 	if token != nil {
-		e.token, e.etag, e.key, e.view = token, etag, nil, nil
+		h.etag = etag
+	}
+	e.held, e.reason = h, nil
+	if h.expired(now, 0) { // kept, so that the report can say so, but not asked for again at once
+		e.failed, e.reason = now, errors.New("the list that was fetched has expired")
 	}
 }
 
 // better refuses to give up a copy for a token that is older or that would not
-// be believed. Where nothing is kept, the token is taken and judged by Check,
-// so that the report says what is wrong with it.
-func (f *Fetcher) better(ctx context.Context, e *entry, q Question, token *status.Token, now time.Time) error {
-	if e.token == nil || e.wrong || e.expired(now, f.opts.Skew) {
-		return nil
+// be believed. Where nothing is kept that could be used, the token is taken
+// and judged by Check, so that the report says what is wrong with it.
+func (f *Fetcher) better(ctx context.Context, old *held, q Question, token *status.Token, now time.Time) (*held, error) {
+	h := &held{token: token}
+	if old == nil || old.wrong || old.expired(now, f.opts.Skew) {
+		return h, nil
 	}
-	if token.Issued.Before(e.token.Issued) {
-		return fmt.Errorf("the list that was fetched is older than the copy that is kept")
+	if token.Issued.Before(old.token.Issued) {
+		return nil, fmt.Errorf("the list that was fetched is older than the copy that is kept")
 	}
 	var r check.Report
 	token.CheckClaims(&r, q.Claim, now, status.Policy{MSO: q.MSO, Skew: f.opts.Skew})
-	pub, report := f.trust(ctx, q, token, now)
-	r.Add("status signer", report)
+	h = f.verify(ctx, h, q, now, &r)
 	if err := r.Err(); err != nil {
-		return fmt.Errorf("the list that was fetched is wrong: %w", err)
+		return nil, fmt.Errorf("the list that was fetched is wrong: %w", err)
 	}
-	if err := token.VerifySignature(pub); err != nil {
-		return fmt.Errorf("the list that was fetched is wrong: %w", err)
-	}
-	return nil
+	return h, nil
 }
 
 // get asks for the token; nil without an error means that the copy is current.
 //
 // Token Status List, 8.1 and 8.2.
-func (f *Fetcher) get(ctx context.Context, e *entry, q Question) (*status.Token, string, error) {
+func (f *Fetcher) get(ctx context.Context, old *held, q Question, now time.Time) (*status.Token, string, error) {
 	at := q.place()
+	conditional := old != nil && old.etag != "" && !old.wrong && !old.expired(now, 0)
 	accept := status.MediaListJWT + ", " + status.MediaListCWT + ";q=0.5"
 	switch {
 	case q.Claim.Identifier != nil:
@@ -369,14 +471,14 @@ func (f *Fetcher) get(ctx context.Context, e *entry, q Question) (*status.Token,
 	for range maxRedirects + 1 {
 		request := fetch.GetRequest(target, accept)
 		request.MaxBytes = maxBody
-		if e.token != nil && e.etag != "" {
-			request.Header["if-none-match"] = e.etag
+		if conditional {
+			request.Header["if-none-match"] = old.etag
 		}
 		response, err := f.fetch(ctx, request)
 		switch {
 		case err != nil:
 			return nil, "", fmt.Errorf("fetching the status list: %w", err)
-		case response.Status == 304 && e.token != nil:
+		case response.Status == 304 && conditional:
 			return nil, "", nil
 		case response.Status >= 300 && response.Status <= 399:
 			if target, err = resolve(target, response.Get("location")); err != nil {
@@ -389,7 +491,11 @@ func (f *Fetcher) get(ctx context.Context, e *entry, q Question) (*status.Token,
 			if err != nil {
 				return nil, "", fmt.Errorf("fetching the status list: %w", err)
 			}
-			return token, response.Get("etag"), nil
+			etag := response.Get("etag")
+			if len(etag) > maxETag {
+				etag = "" // of no use to us
+			}
+			return token, etag, nil
 		}
 	}
 	return nil, "", fmt.Errorf("fetching the status list: more than %d redirects", maxRedirects)

@@ -27,11 +27,10 @@ func (f *Fetcher) Preload(c Copy) error {
 	e := f.entry(place{token.URI, token.IsCWT()})
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.token != nil && !e.wrong && !token.Issued.After(e.token.Issued) {
+	if h := e.held; h != nil && !h.wrong && !token.Issued.After(h.token.Issued) {
 		return nil
 	}
-	e.token, e.etag, e.fetched = token, "", c.Fetched
-	e.key, e.view, e.reason, e.wrong = nil, nil, nil, false
+	e.held, e.reason = &held{token: token, fetched: c.Fetched}, nil
 	return nil
 }
 
@@ -45,11 +44,11 @@ func (f *Fetcher) Prefetch(ctx context.Context, q Question, now time.Time) error
 	e := f.entry(q.place())
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.due(now, f.opts.MaxTTL) {
+	if e.held.due(now, f.opts) {
 		f.refresh(ctx, e, q, now)
 	}
-	if e.due(now, f.opts.MaxTTL) {
-		return fmt.Errorf("prefetch: %s", e.reasonText("no current list could be had"))
+	if e.held.due(now, f.opts) {
+		return fmt.Errorf("prefetch: %s", reasonText(e.reason, "no current list could be had"))
 	}
 	return nil
 }
@@ -70,8 +69,8 @@ func (f *Fetcher) Copies() []Copy {
 	var all []kept
 	for _, e := range entries {
 		e.mu.Lock()
-		if e.token != nil {
-			all = append(all, kept{e.token.URI, Copy{e.token.Raw, e.fetched}})
+		if h := e.held; h != nil {
+			all = append(all, kept{h.token.URI, Copy{h.token.Raw, h.fetched}})
 		}
 		e.mu.Unlock()
 	}

@@ -15,8 +15,8 @@ import (
 
 // Edition is what to publish of one list.
 type Edition struct {
-	URI            string // of the list, as documents refer to it
-	List           *status.List
+	URI            string       // of the list, as documents refer to it
+	List           *status.List // not for identifier lists
 	Now            time.Time
 	Lifetime       time.Duration // until exp; at least a second
 	TTL            time.Duration // how long readers keep a copy; optional, at most Lifetime
@@ -28,31 +28,43 @@ type Edition struct {
 	KeyID   string // optional
 }
 
-// Published is a list in both formats, ready to be served until Expires. It is
-// not changed after Publish.
+// Published is a status list as JWT and CWT, or an identifier list, which only
+// has a CWT. It is ready to be served until Expires and is not changed any more.
 type Published struct {
 	JWT, CWT       []byte
 	JWTTag, CWTTag string // ETags, quoted
+	Identifiers    bool   `json:",omitempty"` // it is an identifier list
 	Issued         time.Time
 	Expires        time.Time
 	TTL            time.Duration
 }
 
-// Publish signs a list as JWT and as CWT.
+// MaxAge is how long caches may keep what is served now: until readers ask
+// again or the token expires, whichever is sooner.
+func (p *Published) MaxAge(now time.Time) time.Duration {
+	rest := max(0, p.Expires.Sub(now))
+	if p.TTL > 0 {
+		return min(p.TTL, rest)
+	}
+	return rest
+}
+
+// Publish compresses a list once and signs it as JWT and as CWT.
 //
 // Token Status List, 5.1, 5.2 and 13.7.
 func Publish(ctx context.Context, signer key.Signer, e Edition) (*Published, error) {
-	if e.List == nil || e.Lifetime < time.Second || e.TTL < 0 || e.TTL > e.Lifetime {
-		return nil, fmt.Errorf("publish %s: no list, or lifetime %v with ttl %v", e.URI, e.Lifetime, e.TTL)
+	claims, headers, err := e.prepare()
+	if err != nil {
+		return nil, err
+	}
+	if e.List == nil {
+		return nil, fmt.Errorf("publish %s: no list", e.URI)
 	}
 	compressed, err := e.List.Compress()
 	if err != nil {
 		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
 	}
 	compressed.AggregationURI = e.AggregationURI
-	issued := e.Now.Truncate(time.Second)
-	claims := status.Claims{URI: e.URI, Issued: issued, Expires: issued.Add(e.Lifetime), TTL: e.TTL}
-	headers := status.Headers{X5Chain: e.X5Chain, KeyID: e.KeyID}
 	p := &Published{Issued: claims.Issued, Expires: claims.Expires, TTL: e.TTL}
 	if p.JWT, err = status.SignJWT(ctx, signer, headers, claims, compressed); err != nil {
 		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
@@ -64,6 +76,31 @@ func Publish(ctx context.Context, signer key.Signer, e Edition) (*Published, err
 	return p, nil
 }
 
+// PublishIdentifiers signs the identifiers of revoked documents.
+//
+// ISO/IEC 18013-5 second edition (draft v4), 12.3.6.
+func PublishIdentifiers(ctx context.Context, signer key.Signer, e Edition, ids [][]byte) (*Published, error) {
+	claims, headers, err := e.prepare()
+	if err != nil {
+		return nil, err
+	}
+	p := &Published{Identifiers: true, Issued: claims.Issued, Expires: claims.Expires, TTL: e.TTL}
+	if p.CWT, err = status.SignIdentifiersCWT(ctx, signer, headers, claims, ids, e.AggregationURI); err != nil {
+		return nil, fmt.Errorf("publish %s: %w", e.URI, err)
+	}
+	p.CWTTag = entityTag(p.CWT)
+	return p, nil
+}
+
+func (e Edition) prepare() (status.Claims, status.Headers, error) {
+	if e.Lifetime < time.Second || e.TTL < 0 || e.TTL > e.Lifetime {
+		return status.Claims{}, status.Headers{}, fmt.Errorf("publish %s: lifetime %v with ttl %v", e.URI, e.Lifetime, e.TTL)
+	}
+	issued := e.Now.Truncate(time.Second)
+	return status.Claims{URI: e.URI, Issued: issued, Expires: issued.Add(e.Lifetime), TTL: e.TTL},
+		status.Headers{X5Chain: e.X5Chain, KeyID: e.KeyID}, nil
+}
+
 // entityTag is a strong ETag of the bytes.
 //
 // RFC 9110, 8.8.3.
@@ -73,16 +110,22 @@ func entityTag(body []byte) string {
 }
 
 // Choose picks the format that an Accept header asks for, the JWT if it does
-// not care. ok is false if it wants neither; the answer is then 406.
+// not care. ok is false if it wants none that there is; the answer is then 406.
 //
 // Token Status List, 8.1; RFC 9110, 12.5.1.
 func (p *Published) Choose(accept string) (mediaType string, body []byte, etag string, ok bool) {
-	jwt, cwt := weight(accept, status.MediaListJWT), weight(accept, status.MediaListCWT)
+	cwtType, jwt := status.MediaListCWT, 0.0
+	if p.Identifiers {
+		cwtType = status.MediaIdentifiersCWT
+	} else {
+		jwt = weight(accept, status.MediaListJWT)
+	}
+	cwt := weight(accept, cwtType)
 	switch {
 	case jwt == 0 && cwt == 0:
 		return "", nil, "", false
 	case cwt > jwt:
-		return status.MediaListCWT, p.CWT, p.CWTTag, true
+		return cwtType, p.CWT, p.CWTTag, true
 	}
 	return status.MediaListJWT, p.JWT, p.JWTTag, true
 }

@@ -98,39 +98,3 @@ func FuzzParseClaim(f *testing.F) {
 		}
 	})
 }
-
-func BenchmarkVerify(b *testing.B) {
-	signer := testkit.Ed25519(b)
-	raw, err := status.SignCWT(b.Context(), signer, status.Headers{}, published, sampleList(b, 1))
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		tok, err := status.Parse(raw)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, report := tok.Verify(signer.Public(), listClaim(77, published.URI), published.Issued, status.Policy{MSO: true}); !report.OK() {
-			b.Fatal(report.Err())
-		}
-	}
-}
-
-func BenchmarkCompress(b *testing.B) {
-	l, err := status.NewList(1, 1<<17)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for i := uint64(0); i < 1<<17; i += 97 { // one in a hundred
-		if err := l.Set(i, status.Invalid); err != nil {
-			b.Fatal(err)
-		}
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := l.Compress(); err != nil {
-			b.Fatal(err)
-		}
-	}
-}

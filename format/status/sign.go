@@ -26,19 +26,26 @@ func SignJWT(ctx context.Context, signer key.Signer, h Headers, c Claims, list C
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	claims := listClaims{Subject: c.URI, Times: jose.Times{IssuedAt: jose.NewDate(c.Issued)}, StatusList: &list}
-	if !c.Expires.IsZero() {
-		claims.Expires = jose.NewDate(c.Expires)
+	payload, err := appendJWTClaims(c, list)
+	if err != nil {
+		return nil, err
 	}
-	if c.TTL > 0 {
-		ttl := float64(c.TTL / time.Second)
-		claims.TTL = &ttl
-	}
-	token, err := jose.Sign(ctx, signer, jose.Header{Typ: "statuslist+jwt", KID: h.KeyID, X5C: h.X5Chain}, claims)
+	token, err := jose.SignBytes(ctx, signer, jose.Header{Typ: "statuslist+jwt", KID: h.KeyID, X5C: h.X5Chain}, payload)
 	if err != nil {
 		return nil, fmt.Errorf("status list token: %w", err)
 	}
+	if err := checkSize(len(token)); err != nil {
+		return nil, err
+	}
 	return []byte(token), nil
+}
+
+// checkSize refuses a token that readers would refuse.
+func checkSize(n int) error {
+	if n > maxTokenBytes {
+		return fmt.Errorf("%w: token of %d bytes, at most %d", ErrTooLarge, n, maxTokenBytes)
+	}
+	return nil
 }
 
 // SignCWT makes a status list token as a CWT: a tagged COSE_Sign1 with the
@@ -134,6 +141,9 @@ func signCWT(ctx context.Context, signer key.Signer, h Headers, media string, pa
 	token, err := cose.AppendSign1(ctx, nil, signer, headers, cose.Content{Payload: payload, Tagged: true})
 	if err != nil {
 		return nil, fmt.Errorf("status token: %w", err)
+	}
+	if err := checkSize(len(token)); err != nil {
+		return nil, err
 	}
 	return token, nil
 }

@@ -447,6 +447,18 @@ func TestSignRefuses(t *testing.T) {
 	if _, err := status.SignIdentifiersCWT(t.Context(), signer, status.Headers{}, published, [][]byte{{}}, ""); !errors.Is(err, status.ErrMalformed) {
 		t.Errorf("empty identifier: %v", err)
 	}
+	// Three bytes become four, twice.
+	huge := status.Compressed{Bits: 1, Data: make([]byte, 3<<20)}
+	if _, err := status.SignJWT(t.Context(), signer, status.Headers{}, published, huge); !errors.Is(err, status.ErrTooLarge) {
+		t.Errorf("huge JWT: %v", err)
+	}
+	if _, err := status.SignCWT(t.Context(), signer, status.Headers{}, published, huge); err != nil {
+		t.Errorf("large CWT: %v", err)
+	}
+	huge.Data = make([]byte, 5<<20)
+	if _, err := status.SignCWT(t.Context(), signer, status.Headers{}, published, huge); !errors.Is(err, status.ErrTooLarge) {
+		t.Errorf("huge CWT: %v", err)
+	}
 }
 
 func TestClaimRefuses(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/cose"
-	"github.com/eidos-id/eidos/format/jose"
 )
 
 // Media types of tokens. Without "application/" they are also the typ of the
@@ -69,7 +68,7 @@ type Token struct {
 	compressed  Compressed // of a status list
 	identifiers []byte     // the identifiers map of an identifier list, verbatim
 	sign1       *cose.Sign1
-	jws         *jose.Token
+	jws         jws
 	verified    bool
 }
 
@@ -93,49 +92,6 @@ func Parse(raw []byte) (*Token, error) {
 		return parseCWT(raw)
 	}
 	return parseJWT(raw)
-}
-
-// listClaims is the claims set of Token Status List, 5.1.
-type listClaims struct {
-	Subject string `json:"sub"`
-	jose.Times
-	TTL        *float64    `json:"ttl,omitempty"`
-	StatusList *Compressed `json:"status_list"`
-}
-
-func parseJWT(raw []byte) (*Token, error) {
-	jws, err := jose.Parse(string(raw), jose.Limits{Token: maxTokenBytes})
-	if err != nil {
-		return nil, fmt.Errorf("%w: JWT: %w (Token Status List, 5.1)", ErrMalformed, err)
-	}
-	if !jws.Header.HasType(MediaListJWT) {
-		return nil, fmt.Errorf("%w: typ is %.60q, not statuslist+jwt (Token Status List, 5.1)", ErrMalformed, jws.Header.Typ)
-	}
-	var c listClaims
-	if err := jws.Claims(&c); err != nil {
-		return nil, fmt.Errorf("%w: claims: %w (Token Status List, 5.1)", ErrMalformed, err)
-	}
-	if c.StatusList == nil {
-		return nil, fmt.Errorf("%w: no status_list (Token Status List, 5.1)", ErrMalformed)
-	}
-	t := &Token{
-		Raw: raw, Media: MediaListJWT,
-		Claims:         Claims{URI: c.Subject, Issued: c.IssuedAt.Time(), Expires: c.Expires.Time()},
-		X5Chain:        jws.Header.X5C,
-		AggregationURI: c.StatusList.AggregationURI,
-		notBefore:      c.NotBefore.Time(),
-		compressed:     *c.StatusList,
-		jws:            jws,
-	}
-	if jws.Header.KID != "" {
-		t.KeyID = []byte(jws.Header.KID)
-	}
-	if c.TTL != nil {
-		if t.TTL, err = seconds(*c.TTL); err != nil {
-			return nil, err
-		}
-	}
-	return t, t.checkRequired()
 }
 
 // checkRequired refuses a token without the claims that both formats require.
@@ -286,7 +242,7 @@ func (t *Token) VerifySignature(pub crypto.PublicKey) error {
 	if t.sign1 != nil {
 		err = t.sign1.Verify(pub, nil, nil)
 	} else {
-		err = t.jws.Verify(pub)
+		err = t.jws.verify(pub)
 	}
 	if err != nil {
 		t.verified = false

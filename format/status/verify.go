@@ -3,6 +3,7 @@ package status
 import (
 	"crypto"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -174,7 +175,7 @@ func (v *View) Lookup(r *check.Report, c Claim, p Policy) Status {
 		r.Fail("bits", clauseRevocation, fmt.Sprintf("%d bits", v.list.Bits()), "lists for an MSO have one bit: ask the issuer")
 		return 0
 	}
-	r.Pass("bits", clauseRules, fmt.Sprint(v.list.Bits()))
+	r.Pass("bits", clauseRules, strconv.Itoa(v.list.Bits()))
 	s, err := v.list.Get(c.List.Index)
 	if err != nil {
 		r.Fail("status", clauseRules, err.Error(), "the document points past the list: ask its issuer")

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,63 +18,87 @@ import (
 // have it already. It is immutable and may be used concurrently.
 type File struct {
 	mediaType string
-	tag       string // base64url, without the quotes
+	tag       string // without the quotes
 	body      []byte
-	packed    []byte // gzip; nil if that is not smaller
+
+	// packed is the body in gzip, made when it is first asked for; nil if that
+	// saves less than a sixteenth.
+	packed func() []byte
 }
 
 // NewFile returns a File. The body must not change afterwards.
 func NewFile(mediaType string, body []byte) *File {
 	sum := sha256.Sum256(body)
-	f := &File{mediaType: mediaType, tag: base64.RawURLEncoding.EncodeToString(sum[:16]), body: body}
-	var b bytes.Buffer
-	z := gzip.NewWriter(&b)
-	z.Write(body) // to memory: no error
-	z.Close()
-	if b.Len() < len(body) {
-		f.packed = b.Bytes()
-	}
-	return f
+	return newFile(mediaType, body, base64.RawURLEncoding.EncodeToString(sum[:16]), gzip.DefaultCompression)
+}
+
+func newFile(mediaType string, body []byte, tag string, level int) *File {
+	return &File{mediaType: mediaType, tag: tag, body: body, packed: sync.OnceValue(func() []byte {
+		var b bytes.Buffer
+		z, err := gzip.NewWriterLevel(&b, level)
+		if err != nil {
+			panic(err) // no such level: a mistake in this file
+		}
+		z.Write(body) // to memory: no error
+		z.Close()
+		if b.Len() > len(body)-len(body)/16 {
+			return nil
+		}
+		return b.Bytes()
+	})}
 }
 
 // Chooser is a public body in several formats. Choose picks the one that an
-// Accept header asks for, with a tag that names its content; ok is false if
-// there is none.
+// Accept header asks for, with its ETag, quoted; ok is false if there is none.
 type Chooser interface {
-	Choose(accept string) (mediaType string, body []byte, tag string, ok bool)
+	Choose(accept string) (mediaType string, body []byte, etag string, ok bool)
 }
 
-// Files serves what Choosers choose, and compresses each body once. The zero
-// value is empty. It may be used concurrently.
+// Files serves what Choosers choose, and compresses each body at most once.
+// The zero value is empty. It may be used concurrently.
+//
+// Bodies are taken to be compressed, signed and at most encoded in base64: the
+// codes of the letters are made shorter, which gains what there is to gain, and
+// repetitions are not looked for.
 type Files struct {
 	mu    sync.Mutex
 	files map[string]*File
+	size  int // of the bodies, bytes
 }
 
-// maxFiles bounds what Files keeps; beyond it the memory starts again.
-const maxFiles = 256
+// maxFiles bounds the bytes of bodies in Files. Beyond it, one is forgotten for
+// each that comes.
+const maxFiles = 64 << 20
 
 // Serve answers a GET request, as File.Serve does, or with 406.
 func (c *Files) Serve(w http.ResponseWriter, r *http.Request, from Chooser, maxAge time.Duration) error {
-	mediaType, body, tag, ok := from.Choose(r.Header.Get("Accept"))
+	mediaType, body, etag, ok := from.Choose(r.Header.Get("Accept"))
 	if !ok {
 		return Errorf(http.StatusNotAcceptable, "This is not published in a format that was asked for.")
 	}
-	c.file(tag, mediaType, body).Serve(w, r, maxAge, "Accept")
+	c.file(strings.Trim(etag, `"`), mediaType, body).Serve(w, r, maxAge, "Accept")
 	return nil
 }
 
 func (c *Files) file(tag, mediaType string, body []byte) *File {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	f := c.files[tag]
-	if f == nil {
-		if len(c.files) >= maxFiles || c.files == nil {
-			c.files = map[string]*File{}
-		}
-		f = NewFile(mediaType, body)
-		c.files[tag] = f
+	if f := c.files[tag]; f != nil {
+		return f
 	}
+	if c.files == nil {
+		c.files = map[string]*File{}
+	}
+	for old, f := range c.files { // whichever comes first
+		if c.size+len(body) <= maxFiles {
+			break
+		}
+		c.size -= len(f.body)
+		delete(c.files, old)
+	}
+	f := newFile(mediaType, body, tag, gzip.HuffmanOnly)
+	c.files[tag] = f
+	c.size += len(body)
 	return f
 }
 
@@ -87,22 +112,21 @@ func (f *File) Serve(w http.ResponseWriter, r *http.Request, maxAge time.Duratio
 	h.Set("Cache-Control", fmt.Sprintf("public, max-age=%d", max(0, int(maxAge/time.Second))))
 	h.Set("Access-Control-Allow-Origin", "*")
 	body, tag := f.body, `"`+f.tag+`"`
-	if f.packed != nil {
-		vary = append(vary[:len(vary):len(vary)], "Accept-Encoding")
-		if acceptsGzip(r.Header.Get("Accept-Encoding")) {
-			body, tag = f.packed, `"`+f.tag+`-gzip"`
+	vary = append(vary[:len(vary):len(vary)], "Accept-Encoding")
+	if acceptsGzip(r.Header.Get("Accept-Encoding")) {
+		if packed := f.packed(); packed != nil {
+			body, tag = packed, `"`+f.tag+`-gzip"`
 			h.Set("Content-Encoding", "gzip")
 		}
 	}
-	if len(vary) > 0 {
-		h.Set("Vary", strings.Join(vary, ", "))
-	}
+	h.Set("Vary", strings.Join(vary, ", "))
 	h.Set("ETag", tag)
 	if matches(r.Header.Get("If-None-Match"), f.tag) {
 		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	Reply(w, http.StatusOK, f.mediaType, body)
 }
 

@@ -3,8 +3,13 @@ package web
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"io"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 )
@@ -26,7 +31,7 @@ func TestFile(t *testing.T) {
 		t.Fatalf("plain: %d, %d bytes, %v", plain.Code, plain.Body.Len(), plain.Header())
 	}
 	for name, want := range map[string]string{
-		"Content-Type": "application/test", "Cache-Control": "public, max-age=90", "Vary": "Accept, Accept-Encoding",
+		"Content-Type": "application/test", "Cache-Control": "public, max-age=90", "Vary": "Accept, Accept-Encoding", "Content-Length": "2400",
 	} {
 		if got := plain.Header().Get(name); got != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
@@ -59,7 +64,68 @@ func TestFile(t *testing.T) {
 			t.Errorf("Accept-Encoding %q: %v", header, got)
 		}
 	}
-	if small := NewFile("text/plain", []byte("x")); small.packed != nil {
+	if small := NewFile("text/plain", []byte("x")); small.packed() != nil {
 		t.Error("a file is packed although that makes it larger")
+	}
+}
+
+// choice offers one body.
+type choice struct {
+	mediaType string
+	body      []byte
+}
+
+func (c choice) Choose(accept string) (string, []byte, string, bool) {
+	return c.mediaType, c.body, fmt.Sprintf(`"%x"`, sha256.Sum256(c.body)), accept != "text/html"
+}
+
+func TestFiles(t *testing.T) {
+	random := make([]byte, 9000)
+	rand.Read(random)
+	var files Files
+	get := func(c choice, header map[string]string) *httptest.ResponseRecorder {
+		t.Helper()
+		r := httptest.NewRequest("GET", "/list", nil)
+		for k, v := range header {
+			r.Header.Set(k, v)
+		}
+		w := httptest.NewRecorder()
+		if err := files.Serve(w, r, c, time.Minute); err != nil {
+			Fail(w, r, err)
+		}
+		return w
+	}
+	gzipped := map[string]string{"Accept-Encoding": "gzip"}
+	encoded := choice{"a/jwt", []byte(base64.RawURLEncoding.EncodeToString(random))}
+	w := get(encoded, gzipped)
+	if w.Header().Get("Content-Encoding") != "gzip" || w.Body.Len() > len(encoded.body)*4/5 {
+		t.Errorf("base64: %d of %d bytes, %v", w.Body.Len(), len(encoded.body), w.Header())
+	}
+	z, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if unpacked, err := io.ReadAll(z); err != nil || !bytes.Equal(unpacked, encoded.body) {
+		t.Errorf("base64: %v", err)
+	}
+	if w := get(choice{"a/cwt", random}, gzipped); w.Header().Get("Content-Encoding") != "" || !bytes.Equal(w.Body.Bytes(), random) {
+		t.Errorf("what gzip makes larger is sent so: %v", w.Header())
+	}
+	tag := get(encoded, nil).Header().Get("ETag")
+	if w := get(encoded, map[string]string{"If-None-Match": tag}); w.Code != 304 || strings.Contains(tag, `""`) {
+		t.Errorf("If-None-Match %s: %d", tag, w.Code)
+	}
+	if w := get(encoded, map[string]string{"Accept": "text/html"}); w.Code != 406 {
+		t.Errorf("no format: %d", w.Code)
+	}
+	for i := range 20 { // more than are kept
+		large := choice{"a/large", make([]byte, 8<<20)}
+		large.body[0] = byte(i)
+		if w := get(large, nil); w.Body.Len() != 8<<20 {
+			t.Errorf("%d: %d bytes", i, w.Body.Len())
+		}
+		if files.size > maxFiles || files.size < 0 {
+			t.Fatalf("%d bytes are kept", files.size)
+		}
 	}
 }
