@@ -186,6 +186,9 @@ func (a *Authority) maintain(ctx context.Context) error {
 	for _, t := range a.tenants {
 		_, err := t.engines(ctx)
 		problems = append(problems, t.ca.Maintain(ctx, a.now()), err, withoutRoot(t.board.PublishDue(ctx, a.now())))
+		_, _, err = t.reviewNext(ctx, a.config.ReviewEvery)
+		problems = append(problems, withoutRoot(err))
 	}
-	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()))...)
+	sweep := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return sweepForgotten(ctx, tx, a.now()) })
+	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()), sweep)...)
 }

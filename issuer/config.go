@@ -54,6 +54,14 @@ type Config struct {
 	// 24 hours. Optional, 10.
 	BatchesPerDay int `yaml:"batchesPerDay,omitempty"`
 
+	// ReviewEvery is how often all documents are compared with the register.
+	// Optional, 1 hour.
+	ReviewEvery time.Duration `yaml:"reviewEvery,omitempty"`
+
+	// UpdateWithin is how long copies that say something else than the register
+	// stay valid, for the app to get new ones. Optional, 7 days.
+	UpdateWithin time.Duration `yaml:"updateWithin,omitempty"`
+
 	// RequireEncryption asks apps to encrypt their requests on top of TLS, and
 	// encrypts what they are given. Apps that can do so anyway. Optional, false.
 	RequireEncryption bool `yaml:"requireEncryption,omitempty"`
@@ -112,6 +120,8 @@ func (c Config) complete() Config {
 	conf.Default(&c.StatusTTL, 5*time.Minute)
 	conf.Default(&c.RefreshLifetime, 90*24*time.Hour)
 	conf.Default(&c.BatchesPerDay, 10)
+	conf.Default(&c.ReviewEvery, time.Hour)
+	conf.Default(&c.UpdateWithin, 7*24*time.Hour)
 	tenants := make([]Tenant, len(c.Tenants))
 	for i, t := range c.Tenants {
 		if t.Contact == "" {
@@ -159,6 +169,8 @@ func (c Config) Check() error {
 	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
 	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
 	p.Within("refreshLifetime", c.RefreshLifetime, time.Hour, 5*365*24*time.Hour)
+	p.Within("reviewEvery", c.ReviewEvery, time.Minute, 7*24*time.Hour)
+	p.Within("updateWithin", c.UpdateWithin, 0, 90*24*time.Hour)
 	if c.BatchesPerDay < 1 || c.BatchesPerDay > 1000 {
 		p.Add("batchesPerDay: wanted 1 to 1000")
 	}

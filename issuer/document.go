@@ -2,10 +2,8 @@ package issuer
 
 import (
 	"context"
-	"fmt"
 	"time"
 
-	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 )
 
@@ -14,9 +12,10 @@ type State string
 
 // The states.
 const (
-	StateValid   State = "valid"
-	StateExpired State = "expired" // the newest copies have ended
-	StateRevoked State = "revoked" // for good
+	StateValid     State = "valid"
+	StateExpired   State = "expired"   // the newest copies have ended
+	StateSuspended State = "suspended" // until it is resumed
+	StateRevoked   State = "revoked"   // for good
 )
 
 // Document is a document as the authority knows it: what one person has in one
@@ -32,8 +31,11 @@ type Document struct {
 	ValidUntil time.Time `json:"valid_until"` // of the newest copies
 	Batches    int       `json:"batches"`
 	Copies     int       `json:"copies"`
+	Format     string    `json:"format"`
 	Revoked    time.Time `json:"revoked,omitzero"`
-	Reason     string    `json:"reason,omitempty"`
+	Suspended  time.Time `json:"suspended,omitzero"`
+	Outdated   time.Time `json:"outdated,omitzero"` // since when the register is known to say something else
+	Reason     string    `json:"reason,omitempty"`  // of the last change
 }
 
 // Filter narrows List; empty fields match everything.
@@ -60,78 +62,4 @@ func (a *Authority) List(ctx context.Context, tenant string, f Filter) ([]Docume
 		return err
 	})
 	return list, err
-}
-
-// Selection says which documents are meant: one by its id, or all of a person,
-// of one offering or of any.
-type Selection struct {
-	Document string // or
-	Subject  string
-	Offering string // optional, with Subject
-}
-
-// maxReason limits what is kept as the reason of a revocation, in bytes.
-const maxReason = 200
-
-// Revoke ends documents for good: all copies are marked in the status lists,
-// which are published again at once. It returns the ids of all documents that
-// are meant and revoked now, whether or not they were before. If publishing
-// fails the revocation stands and Run publishes it later; the error says so.
-// reason is for the authority's own books and must not hold personal data.
-// Errors: ErrUnknownTenant, ErrUnknownDocument if none is meant, ErrInvalid.
-func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, reason string) ([]string, error) {
-	t, err := a.tenant(tenant)
-	if err != nil {
-		return nil, err
-	}
-	if (which.Document == "") == (which.Subject == "") || which.Document != "" && which.Offering != "" || len(reason) > maxReason {
-		return nil, fmt.Errorf("%w: name a document, or a subject with or without an offering, and a reason of at most %d bytes", ErrInvalid, maxReason)
-	}
-	now := a.now()
-	var ids, lists []string
-	err = a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		ids, lists = nil, nil
-		found, err := documents(ctx, tx, t.config.ID, Filter{ID: which.Document, Subject: which.Subject, Offering: which.Offering}, now)
-		if err != nil {
-			return err
-		}
-		if len(found) == 0 {
-			return ErrUnknownDocument
-		}
-		for _, d := range found {
-			ids = append(ids, d.ID)
-			if d.State == StateRevoked {
-				continue
-			}
-			changed, err := revokeDocument(ctx, tx, t.config.ID, d.ID, reason, now)
-			if err != nil {
-				return err
-			}
-			lists = append(lists, changed...)
-			if err := a.audit.Append(ctx, tx, now, audit.Event{
-				Tenant: t.config.ID, What: "document revoked", Object: d.ID,
-				Detail: map[string]string{"offering": d.Offering, "reason": reason},
-			}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	for _, id := range ids {
-		a.log.Info("document revoked", "role", "issuer", "tenant", t.config.ID, "document", id)
-	}
-	published := map[string]bool{}
-	for _, list := range lists {
-		if published[list] {
-			continue
-		}
-		published[list] = true
-		if _, err := t.board.Publish(ctx, list, now); err != nil {
-			return ids, fmt.Errorf("issuer: revoked, but not yet published: %w", err)
-		}
-	}
-	return ids, nil
 }

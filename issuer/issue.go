@@ -123,7 +123,7 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	}
 	document, err := t.record(ctx, r)
 	switch {
-	case errors.Is(err, errTooMany), errors.Is(err, errRevoked):
+	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended):
 		return answer, denied(err.Error(), nil), nil
 	case err != nil:
 		return answer, nil, err
@@ -239,7 +239,7 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 // batch is what to record of the copies, still without status entries.
 func (t *tenant) batch(e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, c *content, cert *x509.Certificate, level assure.Level, now time.Time) issued {
 	out := issued{
-		tenant: t.config.ID, offering: c.offering.ID, docType: c.docType, subject: g.Subject, grant: g.ID,
+		tenant: t.config.ID, offering: c.offering.ID, format: c.offering.Format, docType: c.docType, subject: g.Subject, grant: g.ID,
 		document: rand.Text(), batch: rand.Text(), now: now, validFrom: c.validity.ValidFrom, validUntil: c.validity.ValidUntil,
 		fingerprint: fingerprint(e.fingerprint, c.nameSpaces), signer: serial(cert), level: string(level), client: g.ClientID,
 		instance: instanceStatus(g), keys: keyStatus(r), entries: map[string][]uint64{}, copies: len(r.Keys),

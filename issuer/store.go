@@ -11,6 +11,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/statuslist"
 )
@@ -19,7 +20,7 @@ import (
 // limit.
 func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time.Time) ([]Document, error) {
 	q := strings.Builder{}
-	q.WriteString(`select id, offering, doctype, subject, created, batches, copies, valid_until, level, revoked, reason
+	q.WriteString(`select id, offering, doctype, format, subject, created, batches, copies, valid_until, level, revoked, suspended, outdated, reason
 		from document where tenant = $1`)
 	args := []any{tenant}
 	where := func(condition string, arg any) {
@@ -38,11 +39,16 @@ func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time
 	switch f.State {
 	case StateRevoked:
 		where("revoked <>", int64(0))
+	case StateSuspended:
+		where("revoked =", int64(0))
+		where("suspended <>", int64(0))
 	case StateExpired:
 		where("revoked =", int64(0))
+		where("suspended =", int64(0))
 		where("valid_until <=", db.Millis(now))
 	case StateValid:
 		where("revoked =", int64(0))
+		where("suspended =", int64(0))
 		where("valid_until >", db.Millis(now))
 	}
 	q.WriteString(" order by created desc, id")
@@ -58,14 +64,18 @@ func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time
 	var list []Document
 	for rows.Next() {
 		var d Document
-		var created, until, revoked int64
-		if err := rows.Scan(&d.ID, &d.Offering, &d.DocType, &d.Subject, &created, &d.Batches, &d.Copies, &until, &d.Level, &revoked, &d.Reason); err != nil {
+		var created, until, revoked, suspended, outdated int64
+		if err := rows.Scan(&d.ID, &d.Offering, &d.DocType, &d.Format, &d.Subject, &created, &d.Batches, &d.Copies, &until, &d.Level,
+			&revoked, &suspended, &outdated, &d.Reason); err != nil {
 			return nil, fmt.Errorf("issuer: list documents: %w", err)
 		}
 		d.Issued, d.ValidUntil, d.Revoked = db.Time(created), db.Time(until), db.Time(revoked)
+		d.Suspended, d.Outdated = db.Time(suspended), db.Time(outdated)
 		switch {
 		case revoked != 0:
 			d.State = StateRevoked
+		case suspended != 0:
+			d.State = StateSuspended
 		case !d.ValidUntil.After(now):
 			d.State = StateExpired
 		default:
@@ -78,30 +88,162 @@ func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time
 
 // revokeDocument marks a document and all of its copies, and returns the
 // status lists that have changed.
-func revokeDocument(ctx context.Context, tx *db.Tx, tenant, id, reason string, now time.Time) ([]string, error) {
+func revokeDocument(ctx context.Context, tx *db.Tx, tenant string, d Document, reason string, now time.Time) ([]string, error) {
 	const mark = `update document set revoked = $3, reason = $4 where tenant = $1 and id = $2 and revoked = 0`
-	if _, err := tx.Exec(ctx, mark, tenant, id, db.Millis(now), reason); err != nil {
+	if _, err := tx.Exec(ctx, mark, tenant, d.ID, db.Millis(now), reason); err != nil {
 		return nil, fmt.Errorf("issuer: revoke document: %w", err)
 	}
+	return markEntries(ctx, tx, tenant, d.ID, "invalid", true)
+}
+
+// suspendDocument marks a document and its copies: those whose lists cannot say
+// that they are suspended are invalid.
+func suspendDocument(ctx context.Context, tx *db.Tx, tenant string, d Document, reason string, now time.Time) ([]string, error) {
+	const mark = `update document set suspended = $3, reason = $4 where tenant = $1 and id = $2 and suspended = 0`
+	if _, err := tx.Exec(ctx, mark, tenant, d.ID, db.Millis(now), reason); err != nil {
+		return nil, fmt.Errorf("issuer: suspend document: %w", err)
+	}
+	return markEntries(ctx, tx, tenant, d.ID, suspendable(d.Format), true)
+}
+
+func resumeDocument(ctx context.Context, tx *db.Tx, tenant string, d Document) ([]string, error) {
+	const mark = `update document set suspended = 0, reason = '' where tenant = $1 and id = $2`
+	if _, err := tx.Exec(ctx, mark, tenant, d.ID); err != nil {
+		return nil, fmt.Errorf("issuer: resume document: %w", err)
+	}
+	if suspendable(d.Format) != "suspended" {
+		return nil, nil // what is invalid stays so
+	}
+	return markEntries(ctx, tx, tenant, d.ID, "suspended", false)
+}
+
+// suspendable is the column that a suspension changes.
+func suspendable(format string) string {
+	if format == offering.FormatSDJWT {
+		return "suspended"
+	}
+	return "invalid"
+}
+
+// markEntries changes what is said of all copies of a document, and returns the
+// status lists that have changed.
+func markEntries(ctx context.Context, tx *db.Tx, tenant, document, column string, value bool) ([]string, error) {
 	const find = `
 		select distinct e.list from batch_entry e join batch b on b.tenant = e.tenant and b.id = e.batch
 		where b.tenant = $1 and b.document = $2 order by e.list`
-	lists, err := tx.Texts(ctx, find, tenant, id)
+	lists, err := tx.Texts(ctx, find, tenant, document)
 	if err != nil {
-		return nil, fmt.Errorf("issuer: revoke document: %w", err)
+		return nil, fmt.Errorf("issuer: find status entries: %w", err)
 	}
-	const entries = `
-		update batch_entry set invalid = $3
-		where tenant = $1 and batch in (select id from batch where tenant = $1 and document = $2)`
-	if _, err := tx.Exec(ctx, entries, tenant, id, true); err != nil {
-		return nil, fmt.Errorf("issuer: revoke document: %w", err)
+	mark := `update batch_entry set invalid = $3 where tenant = $1 and batch in (select id from batch where tenant = $1 and document = $2)`
+	if column == "suspended" {
+		mark = `update batch_entry set suspended = $3 where tenant = $1 and batch in (select id from batch where tenant = $1 and document = $2)`
+	}
+	if _, err := tx.Exec(ctx, mark, tenant, document, value); err != nil {
+		return nil, fmt.Errorf("issuer: mark status entries: %w", err)
 	}
 	return lists, statuslist.Changed(ctx, tx.Records(tenant), lists...)
+}
+
+// forgetDocument takes out whose a document was and what it was issued to. It
+// returns the grant that it was issued by if nothing else of that one is left.
+func forgetDocument(ctx context.Context, tx *db.Tx, tenant, id string, now time.Time) (grant string, err error) {
+	const doc = `update document set subject = '', fingerprint = $3, forgotten = $4 where tenant = $1 and id = $2`
+	if _, err := tx.Exec(ctx, doc, tenant, id, []byte{}, db.Millis(now)); err != nil {
+		return "", fmt.Errorf("issuer: forget document: %w", err)
+	}
+	const batch = `
+		update batch set client = '', wallet = '', wallet_version = '', attester = '', instance_list = '', instance_index = 0, key_list = '', key_index = 0
+		where tenant = $1 and document = $2`
+	if _, err := tx.Exec(ctx, batch, tenant, id); err != nil {
+		return "", fmt.Errorf("issuer: forget document: %w", err)
+	}
+	const last = `
+		select d.grant_id from document d where d.tenant = $1 and d.id = $2 and not exists
+		(select 1 from document o where o.tenant = d.tenant and o.grant_id = d.grant_id and o.forgotten = 0)`
+	err = tx.QueryRow(ctx, last, tenant, id).Scan(&grant)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("issuer: forget document: %w", err)
+	}
+	return grant, nil
+}
+
+// compared is a document with what it is compared with the register by.
+type compared struct {
+	Document
+	fingerprint []byte
+	asOf        time.Time
+}
+
+// toCompare returns the next documents after an id that have to follow the
+// register: neither revoked nor forgotten.
+func toCompare(ctx context.Context, tx *db.Tx, tenant, after string, n int) ([]compared, error) {
+	const q = `
+		select id, offering, format, subject, valid_until, outdated, fingerprint, as_of
+		from document where tenant = $1 and id > $2 and revoked = 0 and forgotten = 0 order by id limit $3`
+	rows, err := tx.Query(ctx, q, tenant, after, n)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: documents to compare: %w", err)
+	}
+	defer rows.Close()
+	var list []compared
+	for rows.Next() {
+		var d compared
+		var until, outdated, asOf int64
+		if err := rows.Scan(&d.ID, &d.Offering, &d.Format, &d.Subject, &until, &outdated, &d.fingerprint, &asOf); err != nil {
+			return nil, fmt.Errorf("issuer: documents to compare: %w", err)
+		}
+		d.ValidUntil, d.Outdated, d.asOf = db.Time(until), db.Time(outdated), db.Time(asOf)
+		list = append(list, d)
+	}
+	return list, rows.Err()
+}
+
+// setOutdated notes since when a document is outdated; zero: it is not.
+func setOutdated(since time.Time) func(context.Context, *db.Tx, string, Document, string, time.Time) ([]string, error) {
+	return func(ctx context.Context, tx *db.Tx, tenant string, d Document, _ string, _ time.Time) ([]string, error) {
+		var at int64
+		if !since.IsZero() {
+			at = db.Millis(since)
+		}
+		if _, err := tx.Exec(ctx, `update document set outdated = $3 where tenant = $1 and id = $2`, tenant, d.ID, at); err != nil {
+			return nil, fmt.Errorf("issuer: note outdated document: %w", err)
+		}
+		return nil, nil
+	}
+}
+
+// endCopies revokes all copies of a document, which may get new ones.
+func endCopies(ctx context.Context, tx *db.Tx, tenant string, d Document, _ string, now time.Time) ([]string, error) {
+	if _, err := tx.Exec(ctx, `update document set valid_until = $3 where tenant = $1 and id = $2`, tenant, d.ID, db.Millis(now)); err != nil {
+		return nil, fmt.Errorf("issuer: end copies: %w", err)
+	}
+	return markEntries(ctx, tx, tenant, d.ID, "invalid", true)
+}
+
+// sweepForgotten deletes forgotten documents all of whose copies have ended:
+// nobody asks for their status any more. One whose grant still holds for
+// another document stays, so that the grant gets no new copies of it.
+func sweepForgotten(ctx context.Context, tx *db.Tx, now time.Time) error {
+	const over = `d.forgotten <> 0 and d.valid_until < $1 and not exists
+		(select 1 from document o where o.tenant = d.tenant and o.grant_id = d.grant_id and o.forgotten = 0)`
+	for _, q := range []string{
+		`delete from batch_entry where (tenant, batch) in
+			(select b.tenant, b.id from document d join batch b on b.tenant = d.tenant and b.document = d.id where ` + over + `)`,
+		`delete from batch where (tenant, document) in (select d.tenant, d.id from document d where ` + over + `)`,
+		`delete from document as d where ` + over,
+	} {
+		if _, err := tx.Exec(ctx, q, db.Millis(now)); err != nil {
+			return fmt.Errorf("issuer: sweep forgotten documents: %w", err)
+		}
+	}
+	return nil
 }
 
 // issued is one batch of signed copies, as it is recorded.
 type issued struct {
 	tenant, offering, docType, subject, grant string
+	format                                    string
 	document, batch                           string // ids; document is for a new one
 	now, validFrom, validUntil                time.Time
 	fingerprint                               []byte
@@ -114,8 +256,9 @@ type issued struct {
 }
 
 var (
-	errTooMany = errors.New("no more copies today")
-	errRevoked = errors.New("the document was revoked")
+	errTooMany   = errors.New("no more copies today")
+	errSuspended = errors.New("the document is suspended")
+	errRevoked   = errors.New("the document was revoked")
 )
 
 // batchWindow is the time in which no more than a number of batches of one
@@ -126,30 +269,37 @@ const batchWindow = 24 * time.Hour
 // returns the document's id.
 func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
 	const find = `
-		select d.id, d.revoked, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
+		select d.id, d.revoked, d.suspended, d.outdated, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
 		from document d where d.tenant = $1 and d.grant_id = $2 and d.offering = $3`
 	var document string
 	var batches int
-	var revoked int64
-	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering, db.Millis(r.now.Add(-batchWindow))).Scan(&document, &revoked, &batches)
+	var revoked, suspended, outdated int64
+	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering, db.Millis(r.now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &outdated, &batches)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		document = r.document
 		const q = `
-			insert into document (tenant, id, offering, doctype, subject, grant_id, created, fingerprint, batches, copies, valid_until, level, revoked, reason)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $10, $11, 0, '')`
-		_, err = tx.Exec(ctx, q, r.tenant, document, r.offering, r.docType, r.subject, r.grant, db.Millis(r.now), r.fingerprint,
-			r.copies, db.Millis(r.validUntil), r.level)
+			insert into document (tenant, id, offering, doctype, format, subject, grant_id, created, fingerprint, as_of, batches, copies, valid_until, level, revoked, reason)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, 0, '')`
+		_, err = tx.Exec(ctx, q, r.tenant, document, r.offering, r.docType, r.format, r.subject, r.grant, db.Millis(r.now), r.fingerprint,
+			db.Millis(r.validFrom), r.copies, db.Millis(r.validUntil), r.level)
 	case err != nil:
 	case revoked != 0:
 		return "", errRevoked
+	case suspended != 0:
+		return "", errSuspended
 	case batches >= maxBatches:
 		return "", errTooMany
 	default:
+		if outdated != 0 { // what the earlier copies say is not so any more
+			if _, err := markEntries(ctx, tx, r.tenant, document, "invalid", true); err != nil {
+				return "", err
+			}
+		}
 		const q = `
-			update document set fingerprint = $3, batches = batches + 1, copies = copies + $4, valid_until = $5, level = $6
+			update document set fingerprint = $3, as_of = $4, outdated = 0, batches = batches + 1, copies = copies + $5, valid_until = $6, level = $7
 			where tenant = $1 and id = $2`
-		_, err = tx.Exec(ctx, q, r.tenant, document, r.fingerprint, r.copies, db.Millis(r.validUntil), r.level)
+		_, err = tx.Exec(ctx, q, r.tenant, document, r.fingerprint, db.Millis(r.validFrom), r.copies, db.Millis(r.validUntil), r.level)
 	}
 	if err != nil {
 		return "", fmt.Errorf("issuer: record document: %w", err)
@@ -182,10 +332,10 @@ func packIndexes(indexes []uint64) []byte {
 	return out
 }
 
-// statusValues returns the entries of revoked copies in a list.
+// statusValues returns the entries of a list that are not valid.
 func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]statuslist.Value, error) {
-	const q = `select indexes from batch_entry where tenant = $1 and list = $2 and invalid = $3`
-	rows, err := tx.Query(ctx, q, tenant, list, true)
+	const q = `select indexes, invalid from batch_entry where tenant = $1 and list = $2 and (invalid or suspended)`
+	rows, err := tx.Query(ctx, q, tenant, list)
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +343,16 @@ func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]status
 	var out []statuslist.Value
 	for rows.Next() {
 		var packed []byte
-		if err := rows.Scan(&packed); err != nil {
+		var invalid bool
+		if err := rows.Scan(&packed, &invalid); err != nil {
 			return nil, err
 		}
+		said := status.Suspended
+		if invalid {
+			said = status.Invalid
+		}
 		for ; len(packed) >= 4; packed = packed[4:] {
-			out = append(out, statuslist.Value{Index: uint64(binary.BigEndian.Uint32(packed)), Status: status.Invalid})
+			out = append(out, statuslist.Value{Index: uint64(binary.BigEndian.Uint32(packed)), Status: said})
 		}
 	}
 	return out, rows.Err()

@@ -326,11 +326,11 @@ func (s *Server) grantAccess(ctx context.Context, st once.Store, g Grant, token 
 	return body, nil
 }
 
-// Revoke ends a grant with all of its tokens. It is no error if it has ended
-// already.
+// Revoke ends a grant with all of its tokens, and forgets what it said. It is
+// no error if it has ended already.
 func (s *Server) Revoke(ctx context.Context, st once.Store, grantID string, now time.Time) error {
 	for _, kind := range []string{kindAccess, kindGrant} { // the first access token has the id of the grant
-		if _, err := st.Claim(ctx, kind, grantID, now); err != nil && !gone(err) {
+		if err := st.Put(ctx, kind, grantID, []byte{}, now); err != nil {
 			return fmt.Errorf("oauth: revoke grant: %w", err)
 		}
 	}
