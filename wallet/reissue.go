@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // ErrNoGrant: the issuer gives no new copies without the person.
@@ -36,9 +37,14 @@ func (d *Document) Due(now time.Time) bool {
 	return d.Grant != "" && (d.Unused*dueUnused <= d.Copies || left*dueTime <= whole)
 }
 
-// ReissueDue gets new copies of the documents that are Due, and documents that
-// were not ready when they were asked for. It goes on when one fails, and
-// returns what came.
+// checkEvery is how often the app looks up on its own whether documents are
+// still valid.
+const checkEvery = 24 * time.Hour
+
+// ReissueDue gets new copies of the documents that are Due or whose copies the
+// issuer has ended, as it does when they say something else than its register;
+// and documents that were not ready when they were asked for. It goes on when
+// one fails, and returns what came.
 func (w *Wallet) ReissueDue(ctx context.Context) ([]Document, error) {
 	docs, err := w.Documents(ctx)
 	if err != nil {
@@ -47,7 +53,16 @@ func (w *Wallet) ReissueDue(ctx context.Context) ([]Document, error) {
 	came, err := w.collect(ctx)
 	problems := []error{err}
 	for _, d := range docs {
-		if !d.Due(w.now()) {
+		due := d.Due(w.now())
+		if !due && d.Grant != "" && w.now().Sub(d.Checked) >= checkEvery {
+			checked, err := w.CheckStatus(ctx, d.ID)
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", d.Name, err))
+				continue
+			}
+			due = checked.Status == statuslist.Invalid
+		}
+		if !due {
 			continue
 		}
 		fresh, err := w.Reissue(ctx, d.ID)

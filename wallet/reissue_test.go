@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/wallet"
@@ -155,6 +156,39 @@ func TestReissueRefused(t *testing.T) {
 	}
 	if _, err := d.Reissue(t.Context(), doc.ID); !errors.Is(err, wallet.ErrNoGrant) {
 		t.Errorf("installed anew: %v", err)
+	}
+}
+
+// Copies that the issuer has ended are replaced, which the app finds out once a
+// day; it does not insist when there are none.
+func TestReissueEnded(t *testing.T) {
+	w := newWorld(t)
+	d, doc := w.lastingHolder()
+	if came, err := d.ReissueDue(t.Context()); err != nil || len(came) != 0 {
+		t.Fatalf("%+v, %v", came, err)
+	}
+	if err := w.revoked.Set(4, status.Invalid); err != nil {
+		t.Fatal(err)
+	}
+	asked := len(w.log)
+	w.clock.Add(23 * time.Hour)
+	if came, err := d.ReissueDue(t.Context()); err != nil || len(came) != 0 || len(w.log) != asked {
+		t.Errorf("checked within the day: %v, %v", came, err)
+	}
+	w.clock.Add(time.Hour)
+	w.refuse[issuerURL+"/credential"] = (&oid4vci.Error{Code: oid4vci.CodeDenied}).Response()
+	if _, err := d.ReissueDue(t.Context()); err == nil {
+		t.Error("no error for a refusal")
+	}
+	asked = len(w.log)
+	if _, err := d.ReissueDue(t.Context()); err != nil || len(w.log) != asked {
+		t.Errorf("insists: %v, %v", w.log[asked:], err)
+	}
+	delete(w.refuse, issuerURL+"/credential")
+	w.clock.Add(24 * time.Hour)
+	came, err := d.ReissueDue(t.Context())
+	if err != nil || len(came) != 1 || came[0].ID != doc.ID || came[0].Status != "" {
+		t.Errorf("%+v, %v", came, err)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,10 +15,14 @@ import (
 // issuerCmd is the operator of an issuing authority at the shell. It works on
 // the authority's database, beside the server or without it.
 type issuerCmd struct {
-	Offer  issuerOfferCmd  `cmd:"" help:"Offer documents to a person: a link, and a PIN that goes another way."`
-	Types  issuerTypesCmd  `cmd:"" help:"List what the authority issues."`
-	List   issuerListCmd   `cmd:"" help:"List the documents that were issued."`
-	Revoke issuerRevokeCmd `cmd:"" help:"Revoke documents for good."`
+	Offer   issuerOfferCmd   `cmd:"" help:"Offer documents to a person: a link, and a PIN that goes another way."`
+	Types   issuerTypesCmd   `cmd:"" help:"List what the authority issues."`
+	List    issuerListCmd    `cmd:"" help:"List the documents that were issued."`
+	Revoke  issuerRevokeCmd  `cmd:"" help:"Revoke documents for good."`
+	Suspend issuerSuspendCmd `cmd:"" help:"Suspend documents until they are resumed."`
+	Resume  issuerResumeCmd  `cmd:"" help:"End the suspension of documents."`
+	Delete  issuerDeleteCmd  `cmd:"" help:"Revoke documents and forget whose they were."`
+	Review  issuerReviewCmd  `cmd:"" help:"Compare all documents with the register now, which serve does every hour."`
 }
 
 // roleFlags are common to the operators' commands.
@@ -157,7 +162,10 @@ func (c *issuerListCmd) Run(m *machine) error {
 		fmt.Fprintln(m.out, "no documents")
 	}
 	for _, d := range docs {
-		fmt.Fprintf(m.out, "%s  %-8s %-10s %-8s %d copies, valid until %s", d.ID, d.Offering, d.Subject, d.State, d.Copies, d.ValidUntil.Format(time.DateOnly))
+		fmt.Fprintf(m.out, "%s  %-10s %-10s %-9s %d copies, valid until %s", d.ID, d.Offering, d.Subject, d.State, d.Copies, d.ValidUntil.Format(time.DateOnly))
+		if !d.Outdated.IsZero() {
+			fmt.Fprintf(m.out, "  (the register says something else since %s)", d.Outdated.Local().Format("2006-01-02 15:04"))
+		}
 		if d.Reason != "" {
 			fmt.Fprintf(m.out, "  (%s)", d.Reason)
 		}
@@ -166,7 +174,8 @@ func (c *issuerListCmd) Run(m *machine) error {
 	return nil
 }
 
-type issuerRevokeCmd struct {
+// documentFlags say which documents are meant, and why.
+type documentFlags struct {
 	roleFlags
 	Document string `placeholder:"ID" help:"This document; or"`
 	Subject  string `placeholder:"ID" help:"all documents of this person,"`
@@ -175,24 +184,88 @@ type issuerRevokeCmd struct {
 	JSON     bool   `help:"Print the documents' ids as JSON."`
 }
 
+// change makes an event in the life of documents and prints their ids.
+func (f documentFlags) change(m *machine, done, meaning string,
+	event func(*issuer.Authority, context.Context, string, issuer.Selection, string) ([]string, error),
+) error {
+	a, h, err := f.issuer(m)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	ids, err := event(a, m.ctx, f.Tenant, issuer.Selection{Document: f.Document, Subject: f.Subject, Offering: f.Offering}, f.Reason)
+	if err != nil {
+		return err
+	}
+	if f.JSON {
+		return m.json(map[string][]string{done: ids})
+	}
+	for _, id := range ids {
+		fmt.Fprintf(m.out, "%s %s; %s\n", done, id, meaning)
+	}
+	return nil
+}
+
+type issuerRevokeCmd struct{ documentFlags }
+
 // Run revokes.
 func (c *issuerRevokeCmd) Run(m *machine) error {
+	return c.change(m, "revoked", "the status lists say so from now on", (*issuer.Authority).Revoke)
+}
+
+type issuerSuspendCmd struct{ documentFlags }
+
+// Run suspends.
+func (c *issuerSuspendCmd) Run(m *machine) error {
+	return c.change(m, "suspended", "not accepted any more until it is resumed", (*issuer.Authority).Suspend)
+}
+
+type issuerResumeCmd struct{ documentFlags }
+
+// Run resumes.
+func (c *issuerResumeCmd) Run(m *machine) error {
+	return c.change(m, "resumed", "the holder's app gets new copies if those it has are not good any more", (*issuer.Authority).Resume)
+}
+
+type issuerDeleteCmd struct{ documentFlags }
+
+// Run deletes.
+func (c *issuerDeleteCmd) Run(m *machine) error {
+	return c.change(m, "deleted", "revoked, and nothing says any more whose it was", (*issuer.Authority).Delete)
+}
+
+type issuerReviewCmd struct {
+	roleFlags
+	JSON bool `help:"Print the counts as JSON."`
+}
+
+// Run reviews.
+func (c *issuerReviewCmd) Run(m *machine) error {
 	a, h, err := c.issuer(m)
 	if err != nil {
 		return err
 	}
 	defer h.close()
-	ids, err := a.Revoke(m.ctx, c.Tenant, issuer.Selection{Document: c.Document, Subject: c.Subject, Offering: c.Offering}, c.Reason)
+	var progress func(int)
+	if isTerminal(m.err) {
+		progress = func(done int) { fmt.Fprintf(m.err, "\r%d documents", done) }
+	}
+	r, err := a.Review(m.ctx, c.Tenant, progress)
+	if progress != nil {
+		fmt.Fprintln(m.err)
+	}
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return m.json(struct {
-			Revoked []string `json:"revoked"`
-		}{ids})
+		return m.json(r)
 	}
-	for _, id := range ids {
-		fmt.Fprintf(m.out, "revoked %s; the status lists say so from now on\n", id)
+	fmt.Fprintf(m.out, "documents compared with the register: %d\n", r.Documents)
+	fmt.Fprintf(m.out, "  say something else than it since now: %d\n", r.Outdated)
+	fmt.Fprintf(m.out, "  did so for too long, copies revoked:  %d\n", r.Ended)
+	fmt.Fprintf(m.out, "  revoked, holder died or is gone:      %d\n", r.Revoked)
+	if r.Problems > 0 {
+		fmt.Fprintf(m.out, "  could not be compared:                %d; the log says why\n", r.Problems)
 	}
 	return nil
 }

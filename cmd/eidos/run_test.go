@@ -138,7 +138,7 @@ func TestNoEscapes(t *testing.T) {
 // Every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, line := range []string{"", "demo", "serve", "config", "config check", "config doc", "config schema", "issuer", "issuer offer", "issuer types",
-		"issuer list", "issuer revoke", "provider", "provider list", "provider revoke", "wallet", "wallet install", "wallet accept", "wallet list",
+		"issuer list", "issuer revoke", "issuer suspend", "issuer resume", "issuer delete", "issuer review", "provider", "provider list", "provider revoke", "wallet", "wallet install", "wallet accept", "wallet list",
 		"wallet show", "wallet present", "wallet check", "wallet delete", "wallet log", "wallet status", "reader", "reader read", "reader pack",
 		"verifier", "verifier request", "verifier show", "inspect", "verify", "pki", "pki iaca", "pki ds", "pki vical"} {
 		status, out, errs := typedIn(t, append(strings.Fields(line), "--help")...)
