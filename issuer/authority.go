@@ -189,6 +189,8 @@ func (a *Authority) maintain(ctx context.Context) error {
 		_, _, err = t.reviewNext(ctx, a.config.ReviewEvery)
 		problems = append(problems, withoutRoot(err))
 	}
-	sweep := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return sweepForgotten(ctx, tx, a.now()) })
+	sweep := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return errors.Join(sweepForgotten(ctx, tx, a.now()), sweepRequests(ctx, tx, a.now()))
+	})
 	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()), sweep)...)
 }

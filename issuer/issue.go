@@ -42,21 +42,25 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 	var request *oid4vci.CredentialRequest
 	var refusal *oid4vci.Error
 	var reply oauth.Reply
+	var answer oid4vci.Answer
+	var use string
 	err := t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		st := tx.Once(t.config.ID)
 		request, refusal = nil, nil
 		if grant, reply, err = e.oauth.CheckAccess(ctx, st, r, now); err != nil || grant == nil {
 			return err
 		}
-		request, refusal, err = e.issuer.Open(ctx, st, grant, r, now)
+		if request, refusal, err = e.issuer.Open(ctx, st, grant, r, now); err != nil || refusal != nil {
+			return err
+		}
+		use, answer, refusal, err = t.approved(ctx, tx, grant, request, now)
 		return err
 	})
 	if err != nil || grant == nil {
 		return finish(ctx, reply, err)
 	}
-	var answer oid4vci.Answer
-	if refusal == nil {
-		answer, refusal, err = t.issue(ctx, e, grant, request, now)
+	if refusal == nil && answer.Transaction == "" {
+		answer, refusal, err = t.issue(ctx, e, grant, request, use, now)
 	}
 	if err != nil {
 		return fetch.Response{}, err
@@ -81,8 +85,9 @@ type content struct {
 	validity   mdoc.Validity
 }
 
-// issue makes and records one copy of a document for each key of the request.
-func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
+// issue makes and records one copy of a document for each key of the request. It
+// uses up the Request with the id use, if there is one.
+func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, use string, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[request.Configuration]
 	purpose, sign := keyring.DocSigner, t.sign
 	if o.Format == offering.FormatSDJWT {
@@ -96,9 +101,9 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	if err != nil {
 		return answer, nil, err
 	}
-	level := levelOf(request.Attestation)
-	if !level.AtLeast(assure.Level(o.Level)) {
-		return answer, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}, nil
+	level, refusal := enough(o, request)
+	if refusal != nil {
+		return answer, refusal, nil
 	}
 	c, refusal, err := t.content(ctx, o, grant.Subject, now)
 	if refusal != nil || err != nil {
@@ -121,8 +126,10 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	for _, entry := range entries {
 		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
 	}
-	document, err := t.record(ctx, r)
+	document, err := t.record(ctx, r, use)
 	switch {
+	case errors.Is(err, errTaken):
+		return answer, unknownTransaction(err), nil
 	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended):
 		return answer, denied(err.Error(), nil), nil
 	case err != nil:
@@ -130,6 +137,15 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	}
 	web.Log(ctx).Info("document issued", "tenant", t.config.ID, "document", document, "offering", o.ID, "copies", r.copies)
 	return oid4vci.Answer{Credentials: credentials, Notification: r.batch}, nil, nil
+}
+
+// enough refuses keys that do not reach the level of an offering.
+func enough(o offering.Offering, r *oid4vci.CredentialRequest) (assure.Level, *oid4vci.Error) {
+	level := levelOf(r.Attestation)
+	if level.AtLeast(assure.Level(o.Level)) {
+		return level, nil
+	}
+	return level, &oid4vci.Error{Code: oid4vci.CodeInvalidProof, Description: fmt.Sprintf("keys are of level %s, %s is needed", level, o.Level)}
 }
 
 // levelOf is what the keys come to: the weakest of what the attestation states
@@ -275,8 +291,13 @@ func fingerprint(key [32]byte, spaces []mdoc.NameSpace) []byte {
 }
 
 // record writes a batch and its audit event in one transaction.
-func (t *tenant) record(ctx context.Context, r issued) (document string, err error) {
+func (t *tenant) record(ctx context.Context, r issued, use string) (document string, err error) {
 	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if use != "" {
+			if err := takeRequest(ctx, tx, t.config.ID, use); err != nil {
+				return err
+			}
+		}
 		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerDay); err != nil {
 			return err
 		}

@@ -2,10 +2,12 @@ package issuer
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/elliptic"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -469,5 +471,41 @@ func TestHealth(t *testing.T) {
 	}
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// The same offer as a link that refers to it and as one that holds it, under
+// either scheme.
+func TestOfferLinks(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p := w.newApp(w.authority)
+	for _, scheme := range []string{"", "openid-credential-offer", "haip-vci"} {
+		for _, byValue := range []bool{false, true} {
+			for _, grant := range []Grant{PreAuthorized, AuthorizationCode} {
+				o, err := w.authority.Offer(t.Context(), "default", OfferParams{
+					Offerings: []string{"mdl"}, Subject: "ada", Grant: grant, TxCode: grant == PreAuthorized, Scheme: scheme, ByValue: byValue,
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := cmp.Or(scheme, "openid-credential-offer") + "://?credential_offer"; !strings.HasPrefix(o.Link, want) ||
+					strings.HasPrefix(o.Link, want+"_uri=") == byValue {
+					t.Errorf("%s %v: %.60s", scheme, byValue, o.Link)
+				}
+				read, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link)
+				if err != nil || (read.Code != nil) != (grant == AuthorizationCode) {
+					t.Fatalf("%+v, %v", read, err)
+				}
+				if grant == PreAuthorized {
+					if _, _, err := p.redeem(o, o.TxCode); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		}
+	}
+	_, err := w.authority.Offer(t.Context(), "default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", TxCode: true, Scheme: "https"})
+	if !errors.Is(err, ErrInvalid) {
+		t.Errorf("%v", err)
 	}
 }

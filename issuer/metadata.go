@@ -96,6 +96,9 @@ func (t *tenant) metadata(e *engines) (m oid4vci.Metadata, err error) {
 		Display:              []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
 	}
 	for id, o := range t.offerings {
+		if o.Approval {
+			m.DeferredEndpoint = t.base + "/deferred"
+		}
 		if m.Configurations[id], err = t.configuration(o); err != nil {
 			return m, err
 		}

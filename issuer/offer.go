@@ -43,6 +43,13 @@ type OfferParams struct {
 	// may only be left out where every offering waives it.
 	TxCode  bool
 	Expires time.Time // optional, after Config.OfferLifetime
+
+	// Scheme of the link: "haip-vci" opens wallets of the High Assurance
+	// Interoperability Profile only. Optional, "openid-credential-offer".
+	Scheme string
+	// ByValue puts the whole offer into the link, for apps that fetch none; a
+	// link that refers to it makes a smaller QR code, and ends with the offer.
+	ByValue bool
 }
 
 // Offer is an offer to hand over. It holds secrets: they are not stored and
@@ -93,6 +100,9 @@ func (a *Authority) Offer(ctx context.Context, tenant string, p OfferParams) (Of
 	if p.Grant == "" {
 		p.Grant = PreAuthorized
 	}
+	if p.Scheme == "" {
+		p.Scheme = oid4vci.OfferScheme
+	}
 	if p.Expires.IsZero() {
 		p.Expires = now.Add(a.config.OfferLifetime)
 	}
@@ -108,7 +118,7 @@ func (a *Authority) Offer(ctx context.Context, tenant string, p OfferParams) (Of
 	}
 	secret := randomID()
 	o := Offer{ID: once.Hash(secret), URI: t.base + "/offers/" + secret, Expires: p.Expires}
-	o.Link = oid4vci.LinkByReference(oid4vci.OfferScheme, o.URI)
+	o.Link = oid4vci.LinkByReference(p.Scheme, o.URI)
 	if p.Grant == PreAuthorized && p.TxCode {
 		if o.TxCode, err = newPIN(); err != nil {
 			return Offer{}, err
@@ -116,8 +126,14 @@ func (a *Authority) Offer(ctx context.Context, tenant string, p OfferParams) (Of
 	}
 	stored := storedOffer{ID: o.ID, Grant: p.Grant, Offerings: p.Offerings, Subject: p.Subject, TxCode: o.TxCode != "", Expires: p.Expires}
 	err = a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		return t.putOffer(ctx, tx, e, stored, secret, o.TxCode, now)
+		return t.putOffer(ctx, tx, e, &stored, secret, o.TxCode, now)
 	})
+	if err == nil && p.ByValue {
+		var whole oid4vci.Offer
+		if whole, err = t.open(stored, secret); err == nil {
+			o.Link, err = whole.Link(p.Scheme)
+		}
+	}
 	if err != nil {
 		return Offer{}, fmt.Errorf("issuer: offer: %w", err)
 	}
@@ -131,6 +147,8 @@ func (t *tenant) checkOffer(p OfferParams, now time.Time) error {
 		return fmt.Errorf("%w: %d offerings, wanted 1 to %d", ErrInvalid, len(p.Offerings), maxOfferings)
 	case p.Grant != PreAuthorized && p.Grant != AuthorizationCode:
 		return fmt.Errorf("%w: grant %.40q", ErrInvalid, p.Grant)
+	case p.Scheme != oid4vci.OfferScheme && p.Scheme != oid4vci.HAIPOfferScheme:
+		return fmt.Errorf("%w: scheme %.40q, wanted %q or %q", ErrInvalid, p.Scheme, oid4vci.OfferScheme, oid4vci.HAIPOfferScheme)
 	case p.Subject == "" || len(p.Subject) > maxSubject:
 		return fmt.Errorf("%w: subject of %d bytes, wanted 1 to %d", ErrInvalid, len(p.Subject), maxSubject)
 	case !p.Expires.After(now) || p.Expires.After(now.Add(90*24*time.Hour)):
@@ -154,7 +172,7 @@ func (t *tenant) checkOffer(p OfferParams, now time.Time) error {
 }
 
 // putOffer stores the offer and, for the pre-authorized grant, its code.
-func (t *tenant) putOffer(ctx context.Context, tx *db.Tx, e *engines, o storedOffer, secret, pin string, now time.Time) error {
+func (t *tenant) putOffer(ctx context.Context, tx *db.Tx, e *engines, o *storedOffer, secret, pin string, now time.Time) error {
 	st := tx.Once(t.config.ID)
 	if o.Grant == PreAuthorized {
 		approval := oauth.Approval{Subject: o.Subject}
@@ -228,22 +246,30 @@ func (t *tenant) serveOffer(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	offer := oid4vci.Offer{Issuer: t.base, Configurations: o.Offerings}
-	switch o.Grant {
-	case AuthorizationCode:
-		offer.Code = &oid4vci.CodeGrant{IssuerState: o.ID}
-	default:
-		code, err := unseal(secret, o.Sealed)
-		if err != nil {
-			return err
-		}
-		offer.PreAuthorized = &oid4vci.PreAuthorizedGrant{Code: code}
-		if o.TxCode {
-			offer.PreAuthorized.TxCode = &oid4vci.TxCode{InputMode: "numeric", Length: pinDigits, Description: "The PIN that you got with this offer"}
-		}
+	offer, err := t.open(o, secret)
+	if err != nil {
+		return err
 	}
 	web.JSON(w, http.StatusOK, offer)
 	return nil
+}
+
+// open is the offer as the app gets it, with the secret of its address.
+func (t *tenant) open(o storedOffer, secret string) (oid4vci.Offer, error) {
+	offer := oid4vci.Offer{Issuer: t.base, Configurations: o.Offerings}
+	if o.Grant == AuthorizationCode {
+		offer.Code = &oid4vci.CodeGrant{IssuerState: o.ID}
+		return offer, nil
+	}
+	code, err := unseal(secret, o.Sealed)
+	if err != nil {
+		return offer, err
+	}
+	offer.PreAuthorized = &oid4vci.PreAuthorizedGrant{Code: code}
+	if o.TxCode {
+		offer.PreAuthorized.TxCode = &oid4vci.TxCode{InputMode: "numeric", Length: pinDigits, Description: "The PIN that you got with this offer"}
+	}
+	return offer, nil
 }
 
 // person looks a living person up.

@@ -168,6 +168,7 @@ func (a *Authority) routes() http.Handler {
 	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
 	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
 	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
+	engine("POST /{tenant}/deferred", maxRequest, (*tenant).deferred)
 	engine("POST /{tenant}/notification", web.DefaultBodyLimit, (*tenant).notification)
 	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
 }

@@ -15,14 +15,17 @@ import (
 // issuerCmd is the operator of an issuing authority at the shell. It works on
 // the authority's database, beside the server or without it.
 type issuerCmd struct {
-	Offer   issuerOfferCmd   `cmd:"" help:"Offer documents to a person: a link, and a PIN that goes another way."`
-	Types   issuerTypesCmd   `cmd:"" help:"List what the authority issues."`
-	List    issuerListCmd    `cmd:"" help:"List the documents that were issued."`
-	Revoke  issuerRevokeCmd  `cmd:"" help:"Revoke documents for good."`
-	Suspend issuerSuspendCmd `cmd:"" help:"Suspend documents until they are resumed."`
-	Resume  issuerResumeCmd  `cmd:"" help:"End the suspension of documents."`
-	Delete  issuerDeleteCmd  `cmd:"" help:"Revoke documents and forget whose they were."`
-	Review  issuerReviewCmd  `cmd:"" help:"Compare all documents with the register now, which serve does every hour."`
+	Offer    issuerOfferCmd    `cmd:"" help:"Offer documents to a person: a link, and a PIN that goes another way."`
+	Types    issuerTypesCmd    `cmd:"" help:"List what the authority issues."`
+	List     issuerListCmd     `cmd:"" help:"List the documents that were issued."`
+	Revoke   issuerRevokeCmd   `cmd:"" help:"Revoke documents for good."`
+	Suspend  issuerSuspendCmd  `cmd:"" help:"Suspend documents until they are resumed."`
+	Resume   issuerResumeCmd   `cmd:"" help:"End the suspension of documents."`
+	Delete   issuerDeleteCmd   `cmd:"" help:"Revoke documents and forget whose they were."`
+	Requests issuerRequestsCmd `cmd:"" help:"List the requests for documents that wait for approval."`
+	Approve  issuerApproveCmd  `cmd:"" help:"Approve a request for a document."`
+	Deny     issuerDenyCmd     `cmd:"" help:"Deny a request for a document."`
+	Review   issuerReviewCmd   `cmd:"" help:"Compare all documents with the register now, which serve does every hour."`
 }
 
 // roleFlags are common to the operators' commands.
@@ -50,6 +53,8 @@ type issuerOfferCmd struct {
 	Identify bool          `help:"Have the person identify in the browser (authorization code), instead of handing over link and PIN."`
 	NoPIN    bool          `name:"no-pin" help:"Leave the PIN out, where the offering allows it."`
 	Lifetime time.Duration `help:"How long the person has to accept; default what the configuration says."`
+	Scheme   string        `enum:"openid-credential-offer,haip-vci" default:"openid-credential-offer" help:"How the link begins: openid-credential-offer, or haip-vci for apps of that profile."`
+	ByValue  bool          `help:"Put the whole offer into the link, which gets long."`
 	Out      string        `short:"o" type:"path" placeholder:"FILE" help:"Write the link here."`
 	QR       string        `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
 	JSON     bool          `help:"Print the offer as JSON."`
@@ -63,7 +68,7 @@ func (c *issuerOfferCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	p := issuer.OfferParams{Offerings: c.Offering, Subject: c.Subject, TxCode: !c.NoPIN && !c.Identify}
+	p := issuer.OfferParams{Offerings: c.Offering, Subject: c.Subject, TxCode: !c.NoPIN && !c.Identify, Scheme: c.Scheme, ByValue: c.ByValue}
 	if c.Identify {
 		p.Grant = issuer.AuthorizationCode
 	}
@@ -268,4 +273,84 @@ func (c *issuerReviewCmd) Run(m *machine) error {
 		fmt.Fprintf(m.out, "  could not be compared:                %d; the log says why\n", r.Problems)
 	}
 	return nil
+}
+
+type issuerRequestsCmd struct {
+	roleFlags
+	State string `enum:"waiting,approved,denied" default:"waiting" help:"Which ones: waiting, approved (the app has not come for it yet) or denied."`
+	JSON  bool   `help:"Print the list as JSON."`
+}
+
+// Run lists requests.
+func (c *issuerRequestsCmd) Run(m *machine) error {
+	a, h, err := c.issuer(m)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	list, err := a.Requests(m.ctx, c.Tenant, issuer.RequestState(c.State))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		if list == nil {
+			list = []issuer.Request{}
+		}
+		return m.json(list)
+	}
+	if len(list) == 0 {
+		fmt.Fprintf(m.out, "no requests are %s\n", c.State)
+	}
+	for _, r := range list {
+		fmt.Fprintf(m.out, "%s  %-10s %-10s %d copies, since %s, until %s", r.ID, r.Offering, r.Subject, r.Copies,
+			r.Made.Local().Format("2006-01-02 15:04"), r.Expires.Local().Format(time.DateOnly))
+		if r.Reason != "" {
+			fmt.Fprintf(m.out, "  (%s)", r.Reason)
+		}
+		fmt.Fprintln(m.out)
+	}
+	return nil
+}
+
+// decisionFlags say what is decided about.
+type decisionFlags struct {
+	roleFlags
+	Request string `arg:"" help:"The request's id; eidos issuer requests lists them."`
+	JSON    bool   `help:"Print the request's id as JSON."`
+}
+
+func (f decisionFlags) decide(m *machine, approve bool, reason, done, meaning string) error {
+	a, h, err := f.issuer(m)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	if err := a.Decide(m.ctx, f.Tenant, f.Request, approve, reason); err != nil {
+		return err
+	}
+	if f.JSON {
+		return m.json(map[string]string{done: f.Request})
+	}
+	fmt.Fprintf(m.out, "%s %s; %s\n", done, f.Request, meaning)
+	return nil
+}
+
+type issuerApproveCmd struct {
+	decisionFlags
+	Reason string `help:"For the authority's own books; no personal data."`
+}
+
+// Run approves.
+func (c *issuerApproveCmd) Run(m *machine) error {
+	return c.decide(m, true, c.Reason, "approved", "the app gets the document when it asks again")
+}
+
+type issuerDenyCmd struct {
+	decisionFlags
+	Reason string `required:"" help:"For the authority's own books; no personal data."`
+}
+
+// Run denies.
+func (c *issuerDenyCmd) Run(m *machine) error {
+	return c.decide(m, false, c.Reason, "denied", "the app is told that the authority refuses it")
 }

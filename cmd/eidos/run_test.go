@@ -58,6 +58,9 @@ func TestMistakes(t *testing.T) {
 		{"config check " + dir + "/none.yaml", exitUsage, "not in order"},
 		{"issuer list --tenant nobody --json", exitFailed, "no such tenant"},
 		{"issuer revoke --subject ada", exitUsage, "--reason"},
+		{"issuer approve nothing --json", exitFailed, "no such request"},
+		{"issuer suspend --document x --reason y --json", exitFailed, "no such document"},
+		{"issuer offer mdl --subject ada --scheme https", exitUsage, "must be one of"},
 		{"wallet list --json --data " + file, exitFailed, "not a directory"},
 		{"wallet status --json", exitFailed, "not installed"},
 		{"wallet show nothing --json", exitFailed, `"nothing"`},
@@ -138,7 +141,7 @@ func TestNoEscapes(t *testing.T) {
 // Every command explains itself.
 func TestHelp(t *testing.T) {
 	for _, line := range []string{"", "demo", "serve", "config", "config check", "config doc", "config schema", "issuer", "issuer offer", "issuer types",
-		"issuer list", "issuer revoke", "issuer suspend", "issuer resume", "issuer delete", "issuer review", "provider", "provider list", "provider revoke", "wallet", "wallet install", "wallet accept", "wallet list",
+		"issuer list", "issuer revoke", "issuer suspend", "issuer resume", "issuer delete", "issuer review", "issuer requests", "issuer approve", "issuer deny", "provider", "provider list", "provider revoke", "wallet", "wallet install", "wallet accept", "wallet list",
 		"wallet show", "wallet present", "wallet check", "wallet delete", "wallet log", "wallet status", "reader", "reader read", "reader pack",
 		"verifier", "verifier request", "verifier show", "inspect", "verify", "pki", "pki iaca", "pki ds", "pki vical"} {
 		status, out, errs := typedIn(t, append(strings.Fields(line), "--help")...)

@@ -65,6 +65,9 @@ type Offering struct {
 	// NoTxCode waives the transaction code (PIN) of a pre-authorized offer.
 	// Only for offers that are handed over face to face.
 	NoTxCode bool `yaml:"noTxCode,omitempty"`
+	// Approval has an operator look at each request before the first copies are
+	// signed. The app asks again until then.
+	Approval bool `yaml:"approval,omitempty"`
 	// Display is how the document looks, a language each. Optional, the
 	// names and colours of the document type.
 	Display []Display `yaml:"display,omitempty"`

@@ -13,8 +13,12 @@ import (
 	"github.com/eidos-id/eidos/protocol/oauth"
 )
 
-// OfferScheme is the scheme of a credential offer. OpenID4VCI 1.0, 4.1.
-const OfferScheme = "openid-credential-offer"
+// The schemes of a credential offer: of OpenID4VCI 1.0, 4.1, and for wallets of
+// OpenID4VC High Assurance Interoperability Profile 1.0, 4.1.
+const (
+	OfferScheme     = "openid-credential-offer"
+	HAIPOfferScheme = "haip-vci"
+)
 
 // Limits of an offer.
 const (

@@ -1,0 +1,161 @@
+package issuer
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oauth"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
+)
+
+// withApproval has an operator approve all mDLs.
+func (w *world) withApproval() {
+	t := w.authority.tenants["default"]
+	o := t.offerings["mdl"]
+	o.Approval = true
+	t.offerings["mdl"] = o
+}
+
+// again asks for a document that was not ready.
+func (p *app) again(t *testing.T, token *oauth.Token, transaction string) (oid4vci.Answer, error) {
+	t.Helper()
+	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
+	return c.Deferred(t.Context(), transaction, 10, p.world.now())
+}
+
+func TestApproval(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		if p := w.newApp(w.authority); p.metadata.DeferredEndpoint != "" {
+			t.Error("a deferred endpoint for nothing")
+		}
+		w.withApproval()
+		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+		token, _, err := p.redeem(o, o.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		none, signers, err := p.get(token, "mdl", 3)
+		if err != nil || len(none) != 0 || p.answer.Transaction == "" || p.answer.Interval != time.Minute {
+			t.Fatalf("%+v, %v", p.answer, err)
+		}
+		id := p.answer.Transaction
+		for range 2 { // asking too soon is no harm
+			if a, err := p.again(t, token, id); err != nil || a.Transaction != id || a.Interval != time.Minute {
+				t.Fatalf("%+v, %v", a, err)
+			}
+		}
+		list, err := w.authority.Requests(t.Context(), "default", RequestWaiting)
+		if err != nil || len(list) != 1 || list[0].ID != id || list[0].Subject != "ada" || list[0].Copies != 3 {
+			t.Fatalf("%+v, %v", list, err)
+		}
+		// Nobody else gets it.
+		other, o2 := w.newApp(w.authority), w.offer("jonas", "mdl")
+		token2, _, err := other.redeem(o2, o2.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = other.again(t, token2, id)
+		wantCode(t, "the request of another", err, oid4vci.CodeInvalidTransaction)
+
+		if err := w.authority.Decide(t.Context(), "default", id, true, "seen"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.authority.Decide(t.Context(), "default", id, false, ""); !errors.Is(err, ErrUnknownRequest) {
+			t.Errorf("decided twice: %v", err)
+		}
+		w.pass(6 * time.Hour) // the token has ended
+		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now()); err != nil {
+			t.Fatal(err)
+		}
+		a, err := p.again(t, token, id)
+		if err != nil || len(a.Credentials) != 3 || a.Notification == "" {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		for _, c := range a.Credentials {
+			w.verify(c, signers)
+		}
+		_, err = p.again(t, token, id)
+		wantCode(t, "asked again after all", err, oid4vci.CodeInvalidTransaction)
+		if more, _, err := p.get(token, "mdl", 1); err != nil || len(more) != 1 { // the document is approved
+			t.Errorf("new copies: %v, %+v", err, p.answer)
+		}
+		noPersonalData(t, w)
+	})
+}
+
+// Who asks again from the start gets the document that was approved meanwhile,
+// and not another chance after it was denied.
+func TestApprovalAskedAnew(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	w.withApproval()
+	ask := func(subject string) (*app, *oauth.Token) {
+		p, o := w.newApp(w.authority), w.offer(subject, "mdl")
+		token, _, err := p.redeem(o, o.TxCode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := p.get(token, "mdl", 1); err != nil || p.answer.Transaction == "" {
+			t.Fatalf("%+v, %v", p.answer, err)
+		}
+		return p, token
+	}
+	p, token := ask("ada")
+	first := p.answer.Transaction
+	if _, _, err := p.get(token, "mdl", 2); err != nil || p.answer.Transaction == first {
+		t.Fatalf("%+v, %v", p.answer, err)
+	}
+	_, err := p.again(t, token, first)
+	wantCode(t, "replaced", err, oid4vci.CodeInvalidTransaction)
+	if err := w.authority.Decide(t.Context(), "default", p.answer.Transaction, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	got, signers, err := p.get(token, "mdl", 1)
+	if err != nil || len(got) != 1 {
+		t.Fatalf("%+v, %v", p.answer, err)
+	}
+	w.verify(got[0], signers)
+
+	p, token = ask("jonas")
+	if err := w.authority.Decide(t.Context(), "default", p.answer.Transaction, false, "not him"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.again(t, token, p.answer.Transaction)
+	wantCode(t, "denied", err, oid4vci.CodeDenied)
+	_, _, err = p.get(token, "mdl", 1)
+	wantCode(t, "denied, asked anew", err, oid4vci.CodeDenied)
+	if list, err := w.authority.List(t.Context(), "default", Filter{Subject: "jonas"}); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v", list, err)
+	}
+	if list, err := w.authority.Requests(t.Context(), "default", RequestDenied); err != nil || len(list) != 1 || list[0].Reason != "not him" {
+		t.Errorf("%+v, %v", list, err)
+	}
+	w.pass(31 * day)
+	if err := w.authority.maintain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if list, err := w.authority.Requests(t.Context(), "default", RequestDenied); err != nil || len(list) != 0 {
+		t.Errorf("kept for ever: %+v, %v", list, err)
+	}
+}
+
+// A request that nobody decided about is over after a month.
+func TestApprovalExpires(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	w.withApproval()
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.get(token, "mdl", 1); err != nil {
+		t.Fatal(err)
+	}
+	id := p.answer.Transaction
+	w.pass(30 * day)
+	if err := w.authority.Decide(t.Context(), "default", id, true, ""); !errors.Is(err, ErrUnknownRequest) {
+		t.Errorf("%v", err)
+	}
+}
