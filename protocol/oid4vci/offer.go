@@ -14,7 +14,7 @@ import (
 )
 
 // The schemes of a credential offer: of OpenID4VCI 1.0, 4.1, and for wallets of
-// OpenID4VC High Assurance Interoperability Profile 1.0, 4.1.
+// OpenID4VC High Assurance Interoperability Profile 1.0, 4.2.
 const (
 	OfferScheme     = "openid-credential-offer"
 	HAIPOfferScheme = "haip-vci"
