@@ -18,6 +18,7 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
@@ -411,5 +412,39 @@ func TestCRL(t *testing.T) {
 	again, err := via(w.authority)(t.Context(), fetch.GetRequest(base+"/iaca.crl", ""))
 	if err != nil || string(again.Body) == string(resp.Body) {
 		t.Errorf("the list was not renewed: %v", err)
+	}
+}
+
+// What an offering says about its copies and about the status of app and keys
+// stands in the metadata; without it, nothing does.
+func TestReuseInMetadata(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	read := func() *oid4vci.Metadata {
+		t.Helper()
+		m, err := oid4vci.Discover(t.Context(), via(w.authority), base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	plain := read()
+	if _, ok := plain.Configurations["mdl"].Reuse(); ok || plain.ClientStatusPeriod != 0 ||
+		plain.Configurations["mdl"].ProofTypes["jwt"].KeyAttestations.StatusPeriod != 0 {
+		t.Errorf("%+v", plain.Configurations["mdl"])
+	}
+	tenant := w.authority.tenants["default"]
+	once, limited := tenant.offerings["mdl"], tenant.offerings["pid"]
+	once.Reuse, once.StatusPeriod = offering.ReuseOnce, 31
+	limited.Reuse, limited.Batch = offering.ReuseLimited, 1
+	tenant.offerings["mdl"], tenant.offerings["pid"] = once, limited
+	m := read()
+	if r, ok := m.Configurations["mdl"].Reuse(); !ok || !r.Once() || r.BatchSize != once.Batch || r.Unused < 1 || r.Unused >= once.Batch {
+		t.Errorf("%+v", r)
+	}
+	if r, ok := m.Configurations["pid"].Reuse(); !ok || r.Once() || r.LifetimeLeft != 14*24*3600/3 {
+		t.Errorf("%+v", r)
+	}
+	if month := int64(31 * 24 * 3600); m.ClientStatusPeriod != month || m.Configurations["mdl"].ProofTypes["jwt"].KeyAttestations.StatusPeriod != month {
+		t.Errorf("%d", m.ClientStatusPeriod)
 	}
 }

@@ -96,6 +96,7 @@ func (t *tenant) metadata(e *engines) (m oid4vci.Metadata, err error) {
 		Display:              []oid4vci.Display{{Name: t.config.Name, Locale: "en"}}, Configurations: map[string]oid4vci.Configuration{},
 	}
 	for id, o := range t.offerings {
+		m.ClientStatusPeriod = max(m.ClientStatusPeriod, int64(o.StatusPeriod.Duration().Seconds()))
 		if o.Approval {
 			m.DeferredEndpoint = t.base + "/deferred"
 		}
@@ -128,7 +129,7 @@ func (t *tenant) configuration(o offering.Offering) (oid4vci.Configuration, erro
 	if !ok {
 		return oid4vci.Configuration{}, fmt.Errorf("issuer: offering %s without document type", o.ID)
 	}
-	c := oid4vci.Configuration{Format: o.Format, ProofTypes: t.policyOf(o).Types, CredentialMetadata: &oid4vci.CredentialMetadata{}}
+	c := oid4vci.Configuration{Format: o.Format, ProofTypes: t.policyOf(o).Types, CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: reusePolicy(o)}}
 	if o.Format == offering.FormatSDJWT {
 		described, err := t.sdjwtClaims(o, typ)
 		if err != nil {
@@ -151,6 +152,26 @@ func (t *tenant) configuration(o offering.Offering) (oid4vci.Configuration, erro
 		c.CredentialMetadata.Display = append(c.CredentialMetadata.Display, display)
 	}
 	return c, nil
+}
+
+// When apps are asked to get new copies: while there is time to try again.
+const (
+	reissueUnused = 4 // a reissueUnused-th of the copies was never shown
+	reissueLeft   = 3 // a reissueLeft-th of their life is left
+)
+
+// reusePolicy says how the copies of an offering are used; nil if it does not.
+func reusePolicy(o offering.Offering) *oid4vci.ReusePolicy {
+	option := oid4vci.ReuseOption{Details: []string{o.Reuse}}
+	switch o.Reuse {
+	case offering.ReuseOnce:
+		option.BatchSize, option.Unused = o.Batch, max(1, o.Batch/reissueUnused)
+	case offering.ReuseLimited:
+		option.LifetimeLeft = int64(o.Lifetime.Duration().Seconds()) / reissueLeft
+	default:
+		return nil
+	}
+	return &oid4vci.ReusePolicy{ID: oid4vci.ReusePolicyARF, Options: []oid4vci.ReuseOption{option}}
 }
 
 // claims names the elements that a document may have, in definition order.
@@ -237,7 +258,7 @@ func (t *tenant) policyOf(o offering.Offering) oid4vci.ProofPolicy {
 	}
 	proof := oid4vci.ProofType{
 		Algorithms:      []string{"ES256", "ES384", "ES512"},
-		KeyAttestations: &oid4vci.KeyAttestations{KeyStorage: resistance, UserAuthentication: resistance},
+		KeyAttestations: &oid4vci.KeyAttestations{KeyStorage: resistance, UserAuthentication: resistance, StatusPeriod: int64(o.StatusPeriod.Duration().Seconds())},
 	}
 	return oid4vci.ProofPolicy{Max: t.batchSize(), Types: map[string]oid4vci.ProofType{oid4vci.ProofJWT: proof, oid4vci.ProofAttestation: proof}}
 }

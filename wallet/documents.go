@@ -10,6 +10,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -29,6 +30,8 @@ type Document struct {
 	// Copies were issued, Unused of them never shown.
 	Copies int `json:"copies"`
 	Unused int `json:"unused"`
+	// Reuse is how the issuer wants the copies to be used, if it says so.
+	Reuse *oid4vci.ReuseOption `json:"reuse,omitempty"`
 	// Checked is when CheckStatus last found out something, and Status what.
 	Checked time.Time          `json:"checked,omitzero"`
 	Status  statuslist.Outcome `json:"status,omitempty"`

@@ -284,7 +284,7 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 		return obtained{}, err
 	}
 	i.opts.Progress(StepKeys)
-	keys, err := w.makeKeys(ctx, max(1, min(w.cfg.Copies, i.offer.Metadata.BatchSize(), attestation.MaxKeys)))
+	keys, err := w.makeKeys(ctx, max(1, min(w.cfg.Copies, i.batchOf(conf), attestation.MaxKeys)))
 	if err != nil {
 		return obtained{}, err
 	}
@@ -310,6 +310,19 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 	}}, nil
 }
 
+// batchOf is how many copies the issuer gives at once.
+func (i *issuing) batchOf(conf oid4vci.Configuration) int {
+	all := i.offer.Metadata.BatchSize()
+	switch reuse, ok := conf.Reuse(); {
+	case !ok:
+		return all
+	case reuse.Once():
+		return min(all, reuse.BatchSize)
+	default:
+		return 1
+	}
+}
+
 // take verifies what was given for keys. If it is not in order the issuer is told.
 func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Key, answer oid4vci.Answer) (obtained, error) {
 	i.opts.Progress(StepVerify)
@@ -321,6 +334,9 @@ func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Ke
 	}
 	g.document.ID, g.document.Added, g.document.Grant = rand.Text(), i.w.now().UTC(), i.grant
 	g.document.Name, g.document.Configuration = wanted.Name, wanted.Configuration
+	if reuse, ok := i.offer.Metadata.Configurations[wanted.Configuration].Reuse(); ok {
+		g.document.Reuse = &reuse
+	}
 	return g, nil
 }
 

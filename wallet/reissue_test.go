@@ -271,3 +271,50 @@ func TestDeferredRefused(t *testing.T) {
 		t.Errorf("%+v, %v, %d keys", waiting, err, d.keys(t))
 	}
 }
+
+// The issuer's word on when to get new copies counts more than ours.
+func TestDueAsTheIssuerWants(t *testing.T) {
+	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	day := 24 * time.Hour
+	doc := func(unused int, left time.Duration, reuse *oid4vci.ReuseOption) wallet.Document {
+		return wallet.Document{Grant: "g", Copies: 10, Unused: unused, ValidFrom: now.Add(left - 12*day), ValidUntil: now.Add(left), Reuse: reuse}
+	}
+	once := &oid4vci.ReuseOption{Details: []string{oid4vci.ReuseOnce}, BatchSize: 10, Unused: 6}
+	limited := &oid4vci.ReuseOption{Details: []string{oid4vci.ReuseLimited}, LifetimeLeft: 24 * 3600}
+	for name, c := range map[string]struct {
+		doc  wallet.Document
+		want bool
+	}{
+		"no word, few left":           {doc(2, 10*day, nil), true},
+		"no word, some left":          {doc(3, 10*day, nil), false},
+		"once, as few as it says":     {doc(6, 10*day, once), true},
+		"once, more than it says":     {doc(7, 10*day, once), false},
+		"once, soon over":             {doc(10, 4*day, once), true},
+		"limited, shown to everybody": {doc(0, 2*day, limited), false},
+		"limited, last day":           {doc(1, day, limited), true},
+	} {
+		if got := c.doc.Due(now); got != c.want {
+			t.Errorf("%s: due %v", name, got)
+		}
+	}
+	few := doc(1, 10*day, once) // another app asked for fewer than the issuer thinks
+	few.Copies = 1
+	if few.Due(now) {
+		t.Error("due before it was shown")
+	}
+}
+
+// There are as many copies as the issuer gives for the way they are used.
+func TestCopiesAsTheIssuerWants(t *testing.T) {
+	for want, option := range map[int]oid4vci.ReuseOption{
+		3: {Details: []string{oid4vci.ReuseOnce}, BatchSize: 3, Unused: 1},
+		1: {Details: []string{oid4vci.ReuseLimited}, LifetimeLeft: 600},
+	} {
+		w := newWorld(t)
+		w.reuse = &oid4vci.ReusePolicy{ID: oid4vci.ReusePolicyARF, Options: []oid4vci.ReuseOption{option}}
+		_, doc := w.lastingHolder()
+		if doc.Copies != want || doc.Reuse == nil || doc.Reuse.Details[0] != option.Details[0] {
+			t.Errorf("%d copies, %+v; wanted %d", doc.Copies, doc.Reuse, want)
+		}
+	}
+}

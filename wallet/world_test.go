@@ -97,6 +97,7 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 // world is a provider, an issuing authority and whatever else a test adds,
 // behind one fetch function over which only bytes go.
 type world struct {
+	reuse *oid4vci.ReusePolicy // of the mDL, as the authority wants it
 	t     testing.TB
 	clock *clock
 
@@ -207,7 +208,7 @@ func (w *world) metadata() oid4vci.Metadata {
 		Batch: &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
 		Configurations: map[string]oid4vci.Configuration{
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
-				CredentialMetadata: &oid4vci.CredentialMetadata{Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
+				CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: w.reuse, Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
 			"pid": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
 			"sd":  {Format: "dc+sd-jwt", VCT: "x"},
 		},

@@ -14,6 +14,12 @@ const (
 	FormatSDJWT = "dc+sd-jwt"
 )
 
+// How apps use the copies. ETSI TS 119 472-3, 4.2.4.2.
+const (
+	ReuseOnce    = "once_only"
+	ReuseLimited = "limited_time"
+)
+
 // VCTHere makes the type of SD-JWT VCs an address of the authority.
 const VCTHere = "here"
 
@@ -65,6 +71,16 @@ type Offering struct {
 	// NoTxCode waives the transaction code (PIN) of a pre-authorized offer.
 	// Only for offers that are handed over face to face.
 	NoTxCode bool `yaml:"noTxCode,omitempty"`
+	// Reuse is how apps are told to use the copies: "once_only", each for one
+	// verifier, or "limited_time", one copy for all of them, which makes the
+	// holder known again. Optional: nothing is said, and good apps show each
+	// copy once. ETSI TS 119 472-3, 4.2.4.2.
+	Reuse string `yaml:"reuse,omitempty"`
+	// StatusPeriod is for how long the authority would like to be able to look
+	// up the status of app and keys, whole days; at least as long as the copies
+	// live is best, for they end with it. Optional: nothing is said.
+	// EUDI TS3 1.5, 2.4.
+	StatusPeriod Days `yaml:"statusPeriodDays,omitempty"`
 	// Approval has an operator look at each request before the first copies are
 	// signed. The app asks again until then.
 	Approval bool `yaml:"approval,omitempty"`

@@ -23,17 +23,20 @@ const maxMetadata = 1 << 20
 //
 // OpenID4VCI 1.0, 12.2.4.
 type Metadata struct {
-	CredentialIssuer     string                   `json:"credential_issuer"`
-	AuthorizationServers []string                 `json:"authorization_servers,omitempty"`
-	CredentialEndpoint   string                   `json:"credential_endpoint"`
-	NonceEndpoint        string                   `json:"nonce_endpoint,omitempty"`
-	DeferredEndpoint     string                   `json:"deferred_credential_endpoint,omitempty"`
-	NotificationEndpoint string                   `json:"notification_endpoint,omitempty"`
-	RequestEncryption    *RequestEncryption       `json:"credential_request_encryption,omitempty"`
-	ResponseEncryption   *ResponseEncryption      `json:"credential_response_encryption,omitempty"`
-	Batch                *Batch                   `json:"batch_credential_issuance,omitempty"`
-	Display              []Display                `json:"display,omitempty"`
-	Configurations       map[string]Configuration `json:"credential_configurations_supported"`
+	CredentialIssuer     string              `json:"credential_issuer"`
+	AuthorizationServers []string            `json:"authorization_servers,omitempty"`
+	CredentialEndpoint   string              `json:"credential_endpoint"`
+	NonceEndpoint        string              `json:"nonce_endpoint,omitempty"`
+	DeferredEndpoint     string              `json:"deferred_credential_endpoint,omitempty"`
+	NotificationEndpoint string              `json:"notification_endpoint,omitempty"`
+	RequestEncryption    *RequestEncryption  `json:"credential_request_encryption,omitempty"`
+	ResponseEncryption   *ResponseEncryption `json:"credential_response_encryption,omitempty"`
+	Batch                *Batch              `json:"batch_credential_issuance,omitempty"`
+	// ClientStatusPeriod is for how many seconds more the authority wants the
+	// status of the wallet instance to be published. EUDI TS3 1.5, 2.4.
+	ClientStatusPeriod int64                    `json:"preferred_client_status_period,omitempty"`
+	Display            []Display                `json:"display,omitempty"`
+	Configurations     map[string]Configuration `json:"credential_configurations_supported"`
 }
 
 // Batch says how many proofs one request may hold.
@@ -65,12 +68,16 @@ type ProofType struct {
 type KeyAttestations struct {
 	KeyStorage         []string `json:"key_storage,omitempty"`
 	UserAuthentication []string `json:"user_authentication,omitempty"`
+	// StatusPeriod is for how many seconds more the authority wants the status
+	// of the keys to be published. EUDI TS3 1.5, 2.4.
+	StatusPeriod int64 `json:"preferred_key_storage_status_period,omitempty"`
 }
 
 // CredentialMetadata is what wallets show.
 type CredentialMetadata struct {
-	Display []Display `json:"display,omitempty"`
-	Claims  []Claim   `json:"claims,omitempty"`
+	Display     []Display    `json:"display,omitempty"`
+	Claims      []Claim      `json:"claims,omitempty"`
+	ReusePolicy *ReusePolicy `json:"credential_reuse_policy,omitempty"`
 }
 
 // Display is a name in one language, and looks.
