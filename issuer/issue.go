@@ -24,6 +24,7 @@ import (
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
+	"github.com/eidos-id/eidos/issuer/source"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
@@ -175,6 +176,8 @@ func (t *tenant) content(ctx context.Context, o offering.Offering, subject strin
 	switch {
 	case errors.Is(err, ErrUnknownPerson), errors.Is(err, ErrDeceased):
 		return nil, denied("the authority has no data for this document", err), nil
+	case errors.Is(err, source.ErrUnfit):
+		return nil, t.unfit(ctx, o, err), nil
 	case err != nil:
 		return nil, nil, err
 	}
@@ -184,11 +187,11 @@ func (t *tenant) content(ctx context.Context, o offering.Offering, subject strin
 		return nil, denied("the document has expired", err), nil
 	}
 	if err != nil {
-		return nil, denied("the register does not hold what this document needs", err), nil
+		return nil, t.unfit(ctx, o, err), nil
 	}
 	items, err := o.Elements(typ, p.Attributes, from)
 	if err != nil {
-		return nil, denied("the register does not hold what this document needs", err), nil
+		return nil, t.unfit(ctx, o, err), nil
 	}
 	c := &content{offering: o, typ: typ, docType: typ.DocType, validity: mdoc.Validity{Signed: from, ValidFrom: from, ValidUntil: until}}
 	for _, ns := range items {
@@ -199,6 +202,14 @@ func (t *tenant) content(ctx context.Context, o offering.Offering, subject strin
 		c.nameSpaces = append(c.nameSpaces, out)
 	}
 	return c, nil, nil
+}
+
+// unfit refuses a document that cannot be made of what the register holds, and
+// tells the operator which element it is about: only they can put it right.
+func (t *tenant) unfit(ctx context.Context, o offering.Offering, err error) *oid4vci.Error {
+	web.Log(ctx).Warn("the register does not hold what a document needs: correct it, and the app can ask again",
+		"tenant", t.config.ID, "offering", o.ID, "error", err)
+	return denied("the register does not hold what this document needs", err)
 }
 
 // notPast cuts an end of validity to midnight before each limit that is known.

@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -338,6 +339,23 @@ func TestReviewWithoutRegister(t *testing.T) {
 	away.away = false
 	if got, err := w.authority.Review(t.Context(), "default", nil); err != nil || got.Documents != 1 {
 		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// A row that is not fit for a document any more stops nobody else's review.
+func TestReviewUnfit(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	unfit, other := w.hold(t, "ada", "mdl"), w.hold(t, "jonas", "mdl")
+	if err := os.Remove(filepath.Join(w.register, "people", "ada.jpg")); err != nil {
+		t.Fatal(err)
+	}
+	w.changeRow(t, "jonas", func(row string) string { return strings.Replace(row, "Weidmann", "Waldmann", 1) })
+	got, err := w.authority.Review(t.Context(), "default", nil)
+	if err != nil || got != (Reviewed{Documents: 2, Problems: 1, Outdated: 1}) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if d := w.document(t, other.id); d.Outdated.IsZero() || unfit.state() != status.Valid {
+		t.Errorf("%+v", d)
 	}
 }
 

@@ -3,6 +3,7 @@ package issuer
 import (
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -239,5 +240,61 @@ func TestConfig(t *testing.T) {
 	}
 	if err := (Config{}).Check(); err != nil {
 		t.Errorf("the zero Config: %v", err)
+	}
+}
+
+// A register that holds something unfit for a document leads to no document,
+// and to a word to the operator: which element, and nothing of the person.
+func TestUnfitRegister(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(t *testing.T, w *world)
+		says  string
+	}{
+		"portrait is a PNG": {func(t *testing.T, w *world) {
+			png := []byte("\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR")
+			if err := os.WriteFile(filepath.Join(w.register, "people", "ada.jpg"), png, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "portrait"},
+		"portrait is missing": {func(t *testing.T, w *world) {
+			if err := os.Remove(filepath.Join(w.register, "people", "ada.jpg")); err != nil {
+				t.Fatal(err)
+			}
+		}, "portrait"},
+		"birth date lies in the future": {func(t *testing.T, w *world) {
+			w.changeRow(t, "ada", func(row string) string { return strings.Replace(row, "1984-03-17", "2184-03-17", 1) })
+		}, "date of birth"},
+		"family name is empty": {func(t *testing.T, w *world) {
+			w.changeRow(t, "ada", func(row string) string { return strings.Replace(row, "ada,Sommerfeld,", "ada,,", 1) })
+		}, "family_name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, testkit.SQLite(t))
+			p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+			token, _, err := p.redeem(o, o.TxCode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.spoil(t, w)
+			p.fetch = via(w.authority)
+			p.oauth.Fetch = p.fetch
+			_, _, err = p.get(token, "mdl", 1)
+			wantCode(t, name, err, oid4vci.CodeDenied)
+			if list, err := w.authority.List(t.Context(), "default", Filter{}); err != nil || len(list) != 0 {
+				t.Errorf("%+v, %v", list, err)
+			}
+			var warned bool
+			for _, line := range strings.Split(w.log.String(), "\n") {
+				warned = warned || strings.Contains(line, `"level":"WARN"`) && strings.Contains(line, c.says)
+			}
+			if !warned {
+				t.Errorf("the operator is not told:\n%s", w.log)
+			}
+			for _, secret := range []string{"Sommerfeld", "ada.jpg", "84-03-17"} {
+				if strings.Contains(w.log.String(), secret) {
+					t.Errorf("the log holds %q", secret)
+				}
+			}
+		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/db"
 	records "github.com/eidos-id/eidos/internal/record"
+	"github.com/eidos-id/eidos/issuer/source"
 )
 
 // Reviewed counts what a review found.
@@ -163,7 +164,14 @@ func (t *tenant) compare(ctx context.Context, d compared) (revoke string, same *
 	if err != nil {
 		return "", nil, err
 	}
+	unfit := func(err error) (string, *bool, error) {
+		t.authority.log.Warn("document not comparable with the register: correct what it holds", "role", "issuer", "tenant", t.config.ID,
+			"document", d.ID, "error", err)
+		return "", nil, nil
+	}
 	switch _, err := t.person(ctx, d.Subject); {
+	case errors.Is(err, source.ErrUnfit):
+		return unfit(err)
 	case errors.Is(err, ErrDeceased):
 		return "holder deceased", nil, nil
 	case errors.Is(err, ErrUnknownPerson):
@@ -180,8 +188,7 @@ func (t *tenant) compare(ctx context.Context, d compared) (revoke string, same *
 		return "", nil, err
 	}
 	if refusal != nil {
-		t.authority.log.Warn("document not comparable with the register", "role", "issuer", "tenant", t.config.ID, "document", d.ID, "error", refusal.Error())
-		return "", nil, nil
+		return unfit(refusal)
 	}
 	equal := bytes.Equal(fingerprint(e.fingerprint, c.nameSpaces), d.fingerprint)
 	return "", &equal, nil

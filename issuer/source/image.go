@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// ErrImage says that an image file is not usable: too large, not JPEG, or
-// broken.
-var ErrImage = errors.New("image not usable")
+// ErrImage says that an image file is missing, too large, not JPEG, or broken.
+var ErrImage = fmt.Errorf("image %w", ErrUnfit)
 
 // maxPixels is the longest side of an image. A portrait as ISO/IEC 18013-2
 // asks for has a few hundred.

@@ -11,11 +11,16 @@ import (
 // ErrNotFound says that the source knows no such person.
 var ErrNotFound = errors.New("person not in the source")
 
+// ErrUnfit says that what the source holds of a person cannot be used until
+// somebody corrects it.
+var ErrUnfit = errors.New("not usable as it is")
+
 // Source is a register of persons.
 //
 // Methods may block and may be called by several goroutines. Find returns
-// ErrNotFound (wrapped) for an unknown person; any other error means that the
-// source could not answer, and the caller may try again later.
+// ErrNotFound (wrapped) for an unknown person and ErrUnfit (wrapped) for one of
+// whom it holds something wrong; any other error means that the source could not
+// answer, and the caller may try again later.
 type Source interface {
 	// Find returns what the source knows of a person now. The caller owns
 	// the result.
