@@ -268,11 +268,12 @@ func (t *tenant) enrolled(ctx context.Context, subject, code string) (bool, erro
 	if subject != "" && len(subject) <= maxSubject {
 		var err error
 		p, err = t.person(ctx, subject)
-		if err != nil && !errors.Is(err, ErrUnknownPerson) && !errors.Is(err, ErrDeceased) {
-			return false, err
-		}
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrUnknownPerson), errors.Is(err, ErrDeceased):
 			p = source.Person{}
+		case errors.Is(err, source.ErrUnfit): // which document that concerns comes out when it is issued
+		case err != nil:
+			return false, err
 		}
 	}
 	want, got := sha256.Sum256([]byte(p.EnrolmentCode)), sha256.Sum256([]byte(strings.TrimSpace(code)))

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -261,5 +263,20 @@ func TestOfferByCode(t *testing.T) {
 	b.identify("ada", adasCode)
 	if !strings.Contains(b.page, "used or has expired") {
 		t.Errorf("an offer used twice: %d\n%s", b.status, b.page)
+	}
+}
+
+// Whether something is wrong with a person in the register makes no difference
+// to what a stranger sees, and the person gets in.
+func TestIdentifyUnfit(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	if err := os.Remove(filepath.Join(w.register, "people", "ada.jpg")); err != nil {
+		t.Fatal(err)
+	}
+	e := w.authority.tenants["default"]
+	for code, want := range map[string]bool{"528316": true, "528317": false} {
+		if ok, err := e.enrolled(t.Context(), "ada", code); ok != want || err != nil {
+			t.Errorf("%s: %v, %v", code, ok, err)
+		}
 	}
 }

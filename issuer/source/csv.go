@@ -169,7 +169,8 @@ func (c *CSV) Find(ctx context.Context, id string) (Person, error) {
 		}
 		data, modified, err := c.image(cell)
 		if err != nil {
-			return Person{}, fmt.Errorf("%s, column %s: %w", filepath.Base(c.path), column, err)
+			p.Attributes = nil
+			return p, fmt.Errorf("%s, column %s: %w", filepath.Base(c.path), column, err)
 		}
 		p.Attributes[column] = data
 		if modified.After(p.Changed) {

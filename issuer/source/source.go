@@ -19,7 +19,7 @@ var ErrUnfit = errors.New("not usable as it is")
 //
 // Methods may block and may be called by several goroutines. Find returns
 // ErrNotFound (wrapped) for an unknown person and ErrUnfit (wrapped) for one of
-// whom it holds something wrong; any other error means that the source could not
+// whom it holds something wrong, who comes without attributes; any other error means that the source could not
 // answer, and the caller may try again later.
 type Source interface {
 	// Find returns what the source knows of a person now. The caller owns
