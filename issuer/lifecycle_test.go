@@ -311,6 +311,9 @@ func TestReview(t *testing.T) {
 func TestReviewGone(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	dead, gone := w.hold(t, "ada", "mdl"), w.hold(t, "jonas", "mdl")
+	if err := os.Remove(filepath.Join(w.register, "people", "ada.jpg")); err != nil { // dead all the same
+		t.Fatal(err)
+	}
 	w.changeRow(t, "ada", func(row string) string { return row + "2026-11-22" })
 	w.changeRow(t, "jonas", func(string) string { return "" })
 	got, err := w.authority.Review(t.Context(), "default", nil)

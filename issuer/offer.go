@@ -278,10 +278,10 @@ func (t *tenant) person(ctx context.Context, id string) (source.Person, error) {
 	switch {
 	case errors.Is(err, source.ErrNotFound):
 		return p, ErrUnknownPerson
-	case err != nil:
-		return p, fmt.Errorf("issuer: source: %w", err)
 	case !p.Deceased.IsZero():
 		return p, ErrDeceased
+	case err != nil:
+		return p, fmt.Errorf("issuer: source: %w", err)
 	}
 	return p, nil
 }
