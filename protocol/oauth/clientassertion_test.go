@@ -234,6 +234,10 @@ func TestGrantsOfClientsWithKeys(t *testing.T) {
 	wallet.DPoP = a.DPoP
 	_, err = wallet.Refresh(w.ctx, token.RefreshToken, w.now)
 	w.wantCode(t, err, "invalid_grant")
+	b.KeyID = "16" // its one key has no kid
+	_, err = b.Refresh(w.ctx, token.RefreshToken, w.now)
+	w.wantCode(t, err, "invalid_client")
+	b.KeyID = ""
 	authorization, code := w.authorised(a)
 	_, err = b.RedeemCode(w.ctx, authorization, code, w.now)
 	w.wantCode(t, err, "invalid_grant")
@@ -448,7 +452,10 @@ func TestOneMethodForEachClient(t *testing.T) {
 
 func TestClientAssertionOnlyOnce(t *testing.T) {
 	w := newAppWorld(t, nil)
-	used := w.assertion(func(c map[string]any) { c["exp"] = w.now.Add(10 * time.Minute).Unix() })
+	used := w.assertion(func(c map[string]any) { // one that is taken for as long as can be
+		c["exp"] = w.now.Add(10 * time.Minute).Unix()
+		delete(c, "iat")
+	})
 	w.accepted(t, w.request("/par", parFormOf(&oauth.Client{ID: serverApp}), used))
 	replay := func(t *testing.T) {
 		t.Helper()
