@@ -126,6 +126,9 @@ func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
 	if t.offerings, err = cfg.offerings(a.types); err != nil {
 		return nil, err
 	}
+	if t.clients, err = cfg.registrations(); err != nil {
+		return nil, err
+	}
 	csv, err := source.OpenCSV(cfg.Source, source.Options{Types: a.types.All()})
 	if err != nil {
 		return nil, err

@@ -96,15 +96,21 @@ type Tenant struct {
 	Clients []Client `yaml:"clients,omitempty"`
 }
 
-// Client is an app that may ask for documents; its instances prove themselves
-// by the attestation of a trusted provider.
+// Client is an app that may ask for documents. Its instances prove themselves
+// by the attestation of a trusted provider, or it does so with keys of its own.
 type Client struct {
-	// ID is the client_id: the sub of the app's wallet instance attestations.
+	// ID is the client_id: the sub of the app's wallet instance attestations or
+	// of its client assertions.
 	ID string `yaml:"id"`
 	// Name is shown on the consent page.
 	Name string `yaml:"name"`
 	// RedirectURIs are where the browser may be sent back to, to the letter.
 	RedirectURIs []string `yaml:"redirectURIs,omitempty"`
+	// JWKS is a file with the public keys, a JWK Set, of an app that runs on a
+	// server and authenticates by private_key_jwt (RFC 7523). It cannot do so by
+	// attestation then. Keys are of type EC with P-256 or OKP with Ed25519;
+	// with several, each needs a kid. Read at the start. Optional.
+	JWKS string `yaml:"jwks,omitempty"`
 }
 
 const defaultURL = "http://issuer.localhost:8080"
@@ -218,13 +224,36 @@ func (t Tenant) check(types *doctype.Catalogue) error {
 			p.Add("clients: %.80q given twice", c.ID)
 		}
 		seen[c.ID] = true
-		p.AddError("clients", c.registration().Check())
+		_, err := c.registration()
+		p.AddError("clients", err)
 	}
 	return p.Err()
 }
 
-func (c Client) registration() oauth.Registration {
-	return oauth.Registration{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs}
+func (c Client) registration() (oauth.Registration, error) {
+	r := oauth.Registration{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs}
+	if c.JWKS != "" {
+		text, err := os.ReadFile(c.JWKS)
+		if err != nil {
+			return r, fmt.Errorf("jwks of %.80q: %w", c.ID, err)
+		}
+		if r.Keys, err = oauth.ParseKeys(text); err != nil {
+			return r, fmt.Errorf("jwks of %.80q: %w", c.ID, err)
+		}
+	}
+	return r, r.Check()
+}
+
+// registrations are the tenant's clients.
+func (t Tenant) registrations() ([]oauth.Registration, error) {
+	all := make([]oauth.Registration, len(t.Clients))
+	for i, c := range t.Clients {
+		var err error
+		if all[i], err = c.registration(); err != nil {
+			return nil, fmt.Errorf("clients: %w", err)
+		}
+	}
+	return all, nil
 }
 
 // offerings are the tenant's, complete, by id.

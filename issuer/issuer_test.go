@@ -50,6 +50,7 @@ type world struct {
 	register  string
 	authority *Authority
 	log       *lockedBuffer
+	clients   []Client // besides the demonstration's
 
 	mu       sync.Mutex
 	time     time.Time
@@ -123,6 +124,7 @@ func (w *world) open() *Authority {
 	}
 	tenant := DemoTenant()
 	tenant.Source = w.registerFile()
+	tenant.Clients = append(tenant.Clients, w.clients...)
 	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
 		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) {
@@ -211,19 +213,24 @@ func (w *world) newApp(a *Authority) *app {
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	p.oauth = &oauth.Client{Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch}
+	p.oauth.Attestation, p.oauth.Instance = p.attestedAs(walletID)
+	return p
+}
+
+// attestedAs is what the provider says about an instance of a client, and its key.
+func (p *app) attestedAs(clientID string) (string, key.Signer) {
+	w := p.world
+	w.t.Helper()
 	instance := testkit.Signer(w.t, elliptic.P256())
 	attested, err := attestation.WalletInstance{
-		Issuer: "http://provider.localhost:8080/default", ClientID: walletID, Key: instance.Public(), IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
+		Issuer: "http://provider.localhost:8080/default", ClientID: clientID, Key: instance.Public(), IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
 		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
-	}.Sign(ctx, w.provider.key, w.provider.chain)
+	}.Sign(context.Background(), w.provider.key, w.provider.chain)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p.oauth = &oauth.Client{
-		Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch,
-		Attestation: attested, Instance: instance,
-	}
-	return p
+	return attested, instance
 }
 
 func (p *app) status(index uint64) attestation.Status {

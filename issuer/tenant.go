@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type tenant struct {
 	config    Tenant
 	base      string // credential issuer identifier
 	offerings map[string]offering.Offering
+	clients   []oauth.Registration
 	source    source.Source
 	ca        *keyring.CA
 	board     *statuslist.Board
@@ -74,19 +76,16 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 			return nil, err
 		}
 	}
-	clients := make([]oauth.Registration, len(t.config.Clients))
-	for i, c := range t.config.Clients {
-		clients[i] = c.registration()
-	}
 	encryption, err := t.encryption(ctx)
 	if err != nil {
 		return nil, err
 	}
 	config := oauth.ServerConfig{
-		Issuer: t.base, Clients: oauth.Fixed(clients...), Attesters: t.authority.attester,
+		Issuer: t.base, Clients: oauth.Fixed(t.clients...), Attesters: t.authority.attester,
 		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
 		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
 	}
+	config.PrivateKeyJWT = slices.ContainsFunc(t.clients, func(r oauth.Registration) bool { return len(r.Keys) > 0 })
 	config.RefreshLifetime = t.authority.config.RefreshLifetime
 	for _, o := range t.offerings {
 		c := oauth.Configuration{ID: o.ID}

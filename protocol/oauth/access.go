@@ -57,7 +57,7 @@ func (s *Server) CheckAccess(ctx context.Context, st once.Store, r fetch.Request
 	}
 	e.Status = 401
 	rep := refusal(e)
-	rep.Response.Header["www-authenticate"] = fmt.Sprintf(`DPoP error="%s", error_description="%s", algs="%s"`, e.Code, e.Description, strings.Join(dpopAlgorithms(), " "))
+	rep.Response.Header["www-authenticate"] = fmt.Sprintf(`DPoP error="%s", error_description="%s", algs="%s"`, e.Code, e.Description, strings.Join(profileAlgorithms(), " "))
 	if n := s.DPoPNonce(now); n != "" {
 		rep.Response.Header["dpop-nonce"] = n
 	}

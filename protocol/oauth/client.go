@@ -26,9 +26,15 @@ type Client struct {
 	Fetch       fetch.Func
 
 	// Attestation is the wallet instance attestation, and Instance the key
-	// it is bound to. Empty and nil: the wallet stays anonymous.
+	// it is bound to. Empty and nil, and no Key: the wallet stays anonymous.
 	Attestation string
 	Instance    key.Signer
+
+	// Key, in place of an attestation, is one of the keys that the client is
+	// registered with: it authenticates by private_key_jwt (RFC 7523, 2.2).
+	// Every request fails where the server does not announce that.
+	Key   key.Signer
+	KeyID string // kid of Key in the registration, needed if there are several
 
 	challenge string            // newest, for the next PoP
 	nonces    map[string]string // newest DPoP nonce by origin
@@ -149,7 +155,7 @@ func (c *Client) RedeemPreAuthorized(ctx context.Context, code, txCode string, d
 	if txCode != "" {
 		form.Set("tx_code", txCode)
 	}
-	if c.Attestation != "" {
+	if c.Attestation != "" || c.Key != nil {
 		form.Set("client_id", c.ID)
 	}
 	if err := setDetails(form, details); err != nil {

@@ -36,7 +36,7 @@ const (
 // identify verifies client authentication and the DPoP proof of a request.
 func (s *Server) identify(ctx context.Context, r fetch.Request, form url.Values, anonymous, needDPoP bool, now time.Time) (*caller, error) {
 	c := &caller{}
-	if err := s.authenticate(ctx, c, r, form.Get("client_id"), anonymous, now); err != nil {
+	if err := s.authenticate(ctx, c, r, form, anonymous, now); err != nil {
 		return nil, err
 	}
 	proof := r.Get("dpop")
@@ -63,9 +63,14 @@ func (s *Server) dpopNonce(now time.Time) func(string) error {
 	return func(n string) error { return s.config.DPoPNonces.Check(n, now) }
 }
 
-// authenticate finds out the client, by attestation where attesters are
-// configured. draft-ietf-oauth-attestation-based-client-auth-07, 6 and 9.
-func (s *Server) authenticate(ctx context.Context, c *caller, r fetch.Request, clientID string, anonymous bool, now time.Time) error {
+// authenticate finds out the client: by its assertion if there is one, else by
+// attestation where attesters are configured. RFC 7521, 4.2;
+// draft-ietf-oauth-attestation-based-client-auth-07, 6 and 9.
+func (s *Server) authenticate(ctx context.Context, c *caller, r fetch.Request, form url.Values, anonymous bool, now time.Time) error {
+	if form.Has("client_assertion") || form.Has("client_assertion_type") {
+		return s.asserted(ctx, c, r, form, now)
+	}
+	clientID := form.Get("client_id")
 	token, pop := r.Get("oauth-client-attestation"), r.Get("oauth-client-attestation-pop")
 	switch {
 	case s.config.Attesters != nil && (token != "" || pop != ""):
@@ -77,19 +82,31 @@ func (s *Server) authenticate(ctx context.Context, c *caller, r fetch.Request, c
 	case anonymous:
 		return nil // a client_id would prove nothing
 	case s.config.Attesters != nil:
-		return refuse(CodeInvalidClient, "client attestation is needed", nil)
+		return refuse(CodeInvalidClient, "client authentication is needed, by one of token_endpoint_auth_methods_supported", nil)
 	case clientID == "":
 		return refuse(CodeInvalidClient, "client_id is needed", nil)
 	}
-	reg, err := s.config.Clients(ctx, clientID)
-	if errors.Is(err, ErrUnknownClient) {
-		return refuse(CodeInvalidClient, "client_id is not registered", err)
-	}
+	reg, err := s.registered(ctx, clientID)
 	if err != nil {
-		return fmt.Errorf("oauth: look up client: %w", err)
+		return err
+	}
+	if len(reg.Keys) > 0 {
+		return refuse(CodeInvalidClient, "the client is registered for private_key_jwt: client_assertion is needed", nil)
 	}
 	c.client = reg
 	return nil
+}
+
+// registered looks up who wants to authenticate.
+func (s *Server) registered(ctx context.Context, clientID string) (Registration, error) {
+	reg, err := s.config.Clients(ctx, clientID)
+	if errors.Is(err, ErrUnknownClient) {
+		return Registration{}, refuse(CodeInvalidClient, "client_id is not registered", err)
+	}
+	if err != nil {
+		return Registration{}, fmt.Errorf("oauth: look up client: %w", err)
+	}
+	return reg, nil
 }
 
 // attested verifies both headers and returns the client_id.
@@ -134,15 +151,17 @@ func refuseReport(what string, report check.Report) *Error {
 	return refuse(CodeInvalidClient, fmt.Sprintf("%s: %s (%s): %s", what, failed.Name, failed.Clause, failed.Advice), report.Err())
 }
 
-// useUp consumes the jti of every proof. RFC 9449, 11.1;
+// useUp consumes the jti of every proof. RFC 9449, 11.1; RFC 7523, 3;
 // draft-ietf-oauth-attestation-based-client-auth-07, 12.1.
 func (s *Server) useUp(ctx context.Context, st once.Store, proofs []proofID, now time.Time) error {
-	expires := now.Add(2*s.config.Window + time.Second) // as long as any proof of now can be in the window
+	expires := now.Add(2*s.config.Window + maxAhead + time.Second) // as long as any proof of now can be in the window
 	for _, p := range proofs {
 		err := once.Consume(ctx, st, p.kind, once.Hash(p.thumbprint+"."+p.jti), now, expires)
 		switch {
 		case errors.Is(err, once.ErrClaimed) && p.kind == kindPoP:
 			return refuse(CodeInvalidClient, "client attestation proof of possession: its jti was used before (draft-ietf-oauth-attestation-based-client-auth, 12.1)", err)
+		case errors.Is(err, once.ErrClaimed) && p.kind == kindAssertion:
+			return refuseAssertion("its jti was used before (RFC 7523, 3)", err)
 		case errors.Is(err, once.ErrClaimed):
 			return refuse(CodeInvalidDPoPProof, "DPoP proof: its jti was used before (RFC 9449, 11.1)", err)
 		case err != nil:

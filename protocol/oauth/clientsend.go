@@ -18,7 +18,7 @@ import (
 const maxSends = 3
 
 // post sends a form to an endpoint of the authorisation server, with client
-// attestation if there is one and a DPoP proof if asked, again when the server
+// assertion or attestation if there is one and a DPoP proof if asked, again when the server
 // wants another nonce or challenge. RFC 9449, 8;
 // draft-ietf-oauth-attestation-based-client-auth-07, 6.2 and 8.
 func (c *Client) post(ctx context.Context, endpoint string, form url.Values, withDPoP bool, now time.Time) (fetch.Response, error) {
@@ -27,7 +27,14 @@ func (c *Client) post(ctx context.Context, endpoint string, form url.Values, wit
 	}
 	var asked []string
 	for send := 1; ; send++ {
-		r := fetch.FormRequest(endpoint, form)
+		body := form
+		if c.Key != nil {
+			var err error
+			if body, err = c.assert(ctx, form, now); err != nil {
+				return fetch.Response{}, err
+			}
+		}
+		r := fetch.FormRequest(endpoint, body)
 		if c.Attestation != "" {
 			pop, err := attestation.PoP{ClientID: c.ID, Audience: c.Server.Issuer, Challenge: c.challenge, IssuedAt: now}.Sign(ctx, c.Instance)
 			if err != nil {

@@ -1,9 +1,9 @@
 // Package oauth is the authorisation that issuing documents needs, both ends:
 // pushed authorisation requests (RFC 9126), PKCE (RFC 7636), authorisation
 // code and pre-authorized code, DPoP with server nonces (RFC 9449), client
-// authentication by attestation (draft-ietf-oauth-attestation-based-client-auth-07),
-// the iss response parameter (RFC 9207) and server metadata (RFC 8414), as
-// OpenID4VCI 1.0 and HAIP 1.0 profile them.
+// authentication by attestation (draft-ietf-oauth-attestation-based-client-auth-07)
+// or by private_key_jwt (RFC 7523, 2.2), the iss response parameter (RFC 9207)
+// and server metadata (RFC 8414), as OpenID4VCI 1.0 and HAIP 1.0 profile them.
 //
 // [Server] is the authorisation server and the guard of resource endpoints;
 // [Client] is the wallet. Neither does I/O: the server takes requests and
@@ -23,6 +23,5 @@
 //
 // commits, and sends the Reply. The well-known URL serves Metadata.
 //
-// There are no bearer tokens, no clients with secrets, no implicit grant and
-// no refresh tokens.
+// There are no bearer tokens, no clients with secrets and no implicit grant.
 package oauth

@@ -27,14 +27,14 @@ const (
 	defaultWindow = 5 * time.Minute
 )
 
-// dpopAlgorithm reports whether alg may sign proofs, as the FAPI 2.0 Security Profile has it,
-// 5.4.1; Ed25519 is the name of RFC 9864 for EdDSA.
-func dpopAlgorithm(alg string) bool {
+// profileAlgorithm reports whether alg may sign proofs and client assertions, as the FAPI 2.0
+// Security Profile has it, 5.4.1; Ed25519 is the name of RFC 9864 for EdDSA.
+func profileAlgorithm(alg string) bool {
 	return slices.Contains([]string{"ES256", "EdDSA", "Ed25519"}, alg)
 }
 
-// dpopAlgorithms are those announced.
-func dpopAlgorithms() []string { return []string{"ES256", "EdDSA"} }
+// profileAlgorithms are those announced.
+func profileAlgorithms() []string { return []string{"ES256", "EdDSA"} }
 
 // DPoP is a proof that the sender of a request holds a key. RFC 9449, 4.2.
 type DPoP struct {
@@ -113,7 +113,7 @@ func verifyDPoP(proof string, e DPoPExpectation) (*DPoP, error) {
 	if !t.Header.HasType(typeDPoP) { // 4
 		return nil, fmt.Errorf("typ is %.40q", t.Header.Typ)
 	}
-	if !dpopAlgorithm(t.Header.Alg) { // 5
+	if !profileAlgorithm(t.Header.Alg) { // 5
 		return nil, fmt.Errorf("alg %.20q is not accepted", t.Header.Alg)
 	}
 	if t.Header.JWK == nil {

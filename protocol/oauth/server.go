@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/attestation"
 )
@@ -19,15 +20,18 @@ type Nonces interface {
 	Check(nonce string, now time.Time) error
 }
 
-// Registration is a client that may ask people for authorisation. There is no
-// key in it: instances prove themselves by attestation.
+// Registration is a client that may ask people for authorisation. One with
+// Keys authenticates by private_key_jwt and in no other way. The instances of
+// one without prove themselves by attestation.
 type Registration struct {
 	ID           string
-	Name         string   // for the consent page
-	RedirectURIs []string // compared as strings; https, a private-use scheme, or http on loopback
+	Name         string     // for the consent page
+	RedirectURIs []string   // compared as strings; https, a private-use scheme, or http on loopback
+	Keys         []jose.JWK // P-256 or Ed25519; with several, each has its own kid; see ParseKeys
 }
 
-// Check refuses registrations that would let a browser be sent astray.
+// Check refuses registrations that would let a browser be sent astray, and
+// keys that may not sign or cannot be told apart.
 func (r Registration) Check() error {
 	if r.ID == "" || len(r.ID) > maxURL {
 		return fmt.Errorf("client id of %d characters, want 1 to %d", len(r.ID), maxURL)
@@ -36,6 +40,9 @@ func (r Registration) Check() error {
 		if err := checkRedirectURI(u); err != nil {
 			return fmt.Errorf("client %.80q: %w", r.ID, err)
 		}
+	}
+	if err := checkKeys(r.Keys); err != nil {
+		return fmt.Errorf("client %.80q: %w", r.ID, err)
 	}
 	return nil
 }
@@ -81,8 +88,12 @@ type ServerConfig struct {
 	Clients        Registrations
 	Configurations []Configuration
 
+	// PrivateKeyJWT announces client authentication by private_key_jwt: some of
+	// Clients have Keys.
+	PrivateKeyJWT bool
+
 	// Attesters decides whose client attestations are believed. When nil,
-	// clients are public: known by client_id and redirect URI only.
+	// clients without Keys are public: known by client_id and redirect URI only.
 	Attesters attestation.Trust
 
 	// AnonymousPreAuthorized lets a wallet redeem a pre-authorized code
@@ -188,7 +199,7 @@ func (s *Server) Metadata() Metadata {
 		CodeChallengeMethodsSupported:              []string{"S256"},
 		AuthorizationDetailsTypesSupported:         []string{TypeCredential},
 		AuthorizationResponseIssParameterSupported: true,
-		DPoPSigningAlgValuesSupported:              dpopAlgorithms(),
+		DPoPSigningAlgValuesSupported:              profileAlgorithms(),
 		PreAuthorizedGrantAnonymousAccessSupported: c.AnonymousPreAuthorized,
 	}
 	if c.RefreshLifetime > 0 {
@@ -206,6 +217,10 @@ func (s *Server) Metadata() Metadata {
 		if c.Challenges != nil {
 			m.ChallengeEndpoint = c.ChallengeEndpoint
 		}
+	}
+	if c.PrivateKeyJWT {
+		m.TokenEndpointAuthMethodsSupported = append(m.TokenEndpointAuthMethodsSupported, privateKeyJWT)
+		m.TokenEndpointAuthSigningAlgValuesSupported = profileAlgorithms()
 	}
 	return m
 }
