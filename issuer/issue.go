@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -118,12 +119,19 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 		return answer, nil, err
 	}
 	r := t.batch(e, grant, request, c, cert, level, now)
+	if len(grant.Data) > 0 {
+		var data grantData
+		if err := json.Unmarshal(grant.Data, &data); err != nil {
+			return answer, nil, fmt.Errorf("issuer: data of a grant: %w", err)
+		}
+		r.offer = data.Offer
+	}
 	for _, entry := range entries {
 		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
 	}
 	document, err := t.record(ctx, r)
 	switch {
-	case errors.Is(err, errTooMany), errors.Is(err, errRevoked):
+	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errOfferUsed):
 		return answer, denied(err.Error(), nil), nil
 	case err != nil:
 		return answer, nil, err
@@ -277,6 +285,11 @@ func fingerprint(key [32]byte, spaces []mdoc.NameSpace) []byte {
 // record writes a batch and its audit event in one transaction.
 func (t *tenant) record(ctx context.Context, r issued) (document string, err error) {
 	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		if r.offer != "" {
+			if err := offerUsed(ctx, tx.Once(t.config.ID), r.offer, r.grant, r.now, r.now.Add(t.authority.config.RefreshLifetime)); err != nil {
+				return err
+			}
+		}
 		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerDay); err != nil {
 			return err
 		}

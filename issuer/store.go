@@ -101,6 +101,7 @@ func revokeDocument(ctx context.Context, tx *db.Tx, tenant, id, reason string, n
 // issued is one batch of signed copies, as it is recorded.
 type issued struct {
 	tenant, offering, docType, subject, grant string
+	offer                                     string // that the person approved for the grant, "" for none
 	document, batch                           string // ids; document is for a new one
 	now, validFrom, validUntil                time.Time
 	fingerprint                               []byte
