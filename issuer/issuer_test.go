@@ -49,6 +49,10 @@ type world struct {
 	authority *Authority
 	log       *lockedBuffer
 
+	// Where the authority runs in processes of its own: see process_test.go.
+	keys, sockets string
+	remote        fetch.Func
+
 	mu       sync.Mutex
 	time     time.Time
 	provider struct {
@@ -186,6 +190,14 @@ func via(a *Authority) fetch.Func {
 	}
 }
 
+// fetch reaches the world's authority.
+func (w *world) fetch() fetch.Func {
+	if w.remote != nil {
+		return w.remote
+	}
+	return via(w.authority)
+}
+
 // app is the wallet's side, without the wallet.
 type app struct {
 	world    *world
@@ -199,15 +211,25 @@ type app struct {
 // newApp installs an app: its provider vouches for it.
 func (w *world) newApp(a *Authority) *app {
 	w.t.Helper()
+	p, err := w.install(via(a))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p
+}
+
+// install is newApp for an authority that may not answer.
+func (w *world) install(reach fetch.Func) (*app, error) {
+	w.t.Helper()
 	ctx := context.Background()
-	p := &app{world: w, fetch: via(a), ends: w.now().Add(31 * day)}
+	p := &app{world: w, fetch: reach, ends: w.now().Add(31 * day)}
 	var err error
 	if p.metadata, err = oid4vci.Discover(ctx, p.fetch, base); err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
 	server, err := oauth.Discover(ctx, p.fetch, base)
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
 	instance := testkit.Signer(w.t, elliptic.P256())
 	attested, err := attestation.WalletInstance{
@@ -215,13 +237,13 @@ func (w *world) newApp(a *Authority) *app {
 		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
 	}.Sign(ctx, w.provider.key, w.provider.chain)
 	if err != nil {
-		w.t.Fatal(err)
+		return nil, err
 	}
 	p.oauth = &oauth.Client{
 		Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch,
 		Attestation: attested, Instance: instance,
 	}
-	return p
+	return p, nil
 }
 
 func (p *app) status(index uint64) attestation.Status {
@@ -284,7 +306,7 @@ func (w *world) offer(subject string, offerings ...string) Offer {
 // anchors of a verifier that trusts the authority.
 func (w *world) anchors() *assure.Anchors {
 	w.t.Helper()
-	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(base+"/iaca.cer", ""))
+	resp, err := w.fetch()(context.Background(), fetch.GetRequest(base+"/iaca.cer", ""))
 	if err != nil || resp.Status != 200 {
 		w.t.Fatalf("root: %v, status %d", err, resp.Status)
 	}
@@ -328,8 +350,13 @@ func (w *world) verify(credential string, signers []key.Signer) (assure.Document
 // published is what the fetched status list says of a document.
 func (w *world) published(d assure.Document) status.Status {
 	w.t.Helper()
-	ref := d.Result.Status.List
-	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(ref.URI, status.MediaListCWT))
+	return w.publishedAt(d.Result.Status, d.Signer, true)
+}
+
+func (w *world) publishedAt(claim *status.Claim, signer assure.Signer, mso bool) status.Status {
+	w.t.Helper()
+	ref := claim.List
+	resp, err := w.fetch()(context.Background(), fetch.GetRequest(ref.URI, status.MediaListCWT))
 	if err != nil || resp.Status != 200 || resp.MediaType() != status.MediaListCWT {
 		w.t.Fatalf("status list: %v, status %d, %s", err, resp.Status, resp.MediaType())
 	}
@@ -337,13 +364,12 @@ func (w *world) published(d assure.Document) status.Status {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	claim := status.Claim{List: &status.ListReference{Index: ref.Index, URI: ref.URI}}
-	question := statuslist.Question{Claim: claim, MSO: true, Issuer: [][]byte{d.Signer.Path.Chain[0]}}
+	question := statuslist.Question{Claim: *claim, MSO: mso, Issuer: [][]byte{signer.Path.Chain[0]}}
 	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
 	if !report.OK() {
 		w.t.Fatalf("status signer: %v", report.Failed())
 	}
-	s, report := token.Verify(pub, claim, w.now(), status.Policy{MSO: true})
+	s, report := token.Verify(pub, *claim, w.now(), status.Policy{MSO: mso})
 	if !report.OK() {
 		w.t.Fatalf("status: %v", report.Failed())
 	}
