@@ -38,7 +38,7 @@ func kills(t *testing.T) int {
 		if testing.Short() {
 			return 10
 		}
-		return 60
+		return 75
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -66,9 +66,9 @@ func TestKilled(t *testing.T) {
 		c := newCrash(t, dsn)
 		c.open()
 		conversations := []func(*crash){(*crash).preAuthorized, (*crash).byBrowser}
-		var points []childConfig
+		var points []begin
 		for _, converse := range conversations {
-			c.begin(childConfig{})
+			c.begin(begin{})
 			converse(c)
 			seen := map[string]int{}
 			if err := c.proc.desk("seen", nil, &seen); err != nil {
@@ -79,7 +79,7 @@ func TestKilled(t *testing.T) {
 					t.Fatalf("no point %s", kind)
 				}
 				for n := range seen[kind] {
-					points = append(points, childConfig{Point: kind, At: n + 1, conversation: converse})
+					points = append(points, begin{Point: kind, At: n + 1, conversation: converse})
 				}
 			}
 		}
@@ -107,7 +107,7 @@ func TestKilledAtStart(t *testing.T) {
 		random := rand.New(rand.NewPCG(8, 8))
 		c := newCrash(t, dsn)
 		for n := 1; ; n += 1 + random.IntN(1+2000/(kills(t)+1)) {
-			started, ready := c.start(childConfig{Point: kinds[random.IntN(2)], At: n, Starting: true})
+			started, ready := c.start(begin{Point: kinds[random.IntN(2)], At: n})
 			if ready {
 				started.stop()
 				break
@@ -116,7 +116,7 @@ func TestKilledAtStart(t *testing.T) {
 			c.endLeases()
 		}
 		c.open()
-		c.begin(childConfig{})
+		c.begin(begin{})
 		c.preAuthorized()
 		c.proc.stop()
 		c.final()
@@ -168,16 +168,17 @@ func (c *crash) endLeases() {
 	}
 }
 
-// begin starts the authority for a conversation, a minute after the last.
-func (c *crash) begin(point childConfig) {
+// begin begins a conversation, a minute after the last, with a point at which
+// the authority will be killed.
+func (c *crash) begin(b begin) {
 	c.t.Helper()
-	c.proc.stop()
 	c.pass(time.Minute)
-	c.armed = point.At > 0
-	c.proc, _ = c.start(point)
+	b.Now = c.now()
 	if c.proc == nil {
-		c.t.Fatal("the authority did not start")
+		c.proc, _ = c.start(begin{})
 	}
+	c.desk("begin", b, &struct{}{}) // killed after the last answer, it is found out here
+	c.armed = b.At > 0
 }
 
 // again starts the authority after it was killed, which is wanted once.
@@ -195,7 +196,7 @@ func (c *crash) again() {
 	}
 	c.kills++
 	c.armed = false
-	c.proc, _ = c.start(childConfig{})
+	c.proc, _ = c.start(begin{})
 }
 
 // step does something until its answer arrives.

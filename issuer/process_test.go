@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,10 +48,14 @@ func TestMain(m *testing.M) {
 type childConfig struct {
 	DSN, Keys, Register string
 	Provider            []byte // certificate of the provider's root
-	Now                 time.Time
-	Point               string // where it kills itself, see testkit.Killer
-	At                  int
-	Starting            bool // points count from the start, not from when it serves
+	Begin               begin  // what holds until another is posted
+}
+
+// begin is what a process is told before a conversation.
+type begin struct {
+	Now   time.Time
+	Point string // where it kills itself, see testkit.Killer
+	At    int    // nowhere if 0
 
 	conversation func(*crash) // in which the parent expects the point
 }
@@ -62,12 +67,12 @@ func serveChild(text string) error {
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		return err
 	}
-	killer := testkit.NewKiller(c.Point, c.At)
+	var now atomic.Pointer[begin]
+	now.Store(&c.Begin)
+	killer := &testkit.Killer{}
 	killer.SQLite()
-	if c.Starting {
-		killer.Arm()
-	}
-	a, err := c.authority(killer)
+	killer.Arm(c.Begin.Point, c.Begin.At)
+	a, err := c.authority(killer, func() time.Time { return now.Load().Now })
 	if err != nil {
 		return err
 	}
@@ -83,11 +88,13 @@ func serveChild(text string) error {
 		os.Exit(map[bool]int{true: 0, false: 1}[err == nil])
 	}()
 	fmt.Println(ln.Addr())
-	killer.Arm()
-	return http.Serve(killer.Listener(ln), withDesk(a, killer))
+	return http.Serve(killer.Listener(ln), withDesk(a, func(b begin) {
+		now.Store(&b)
+		killer.Arm(b.Point, b.At)
+	}, killer.Seen))
 }
 
-func (c childConfig) authority(killer *testkit.Killer) (*Authority, error) {
+func (c childConfig) authority(killer *testkit.Killer, now func() time.Time) (*Authority, error) {
 	ctx := context.Background()
 	if !strings.HasPrefix(c.DSN, "sqlite:") {
 		dir, err := os.MkdirTemp("", "eidos-kill-")
@@ -121,48 +128,48 @@ func (c childConfig) authority(killer *testkit.Killer) (*Authority, error) {
 	tenant := DemoTenant()
 	tenant.Source = c.Register
 	return New(Config{Tenants: []Tenant{tenant}, BatchesPerDay: 1000}, Deps{
-		DB: database, Area: area, Now: func() time.Time { return c.Now }, Log: slog.New(slog.DiscardHandler),
+		DB: database, Area: area, Now: now, Log: slog.New(slog.DiscardHandler),
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return anchors, nil },
 	})
 }
 
-// withDesk adds what the authority's own people do, and what the Killer counted.
-func withDesk(a *Authority, killer *testkit.Killer) http.Handler {
+// withDesk adds what the authority's own people do, and what a test says.
+func withDesk(a *Authority, start func(begin), seen func() map[string]int) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", a.Handler())
-	answer := func(w http.ResponseWriter, v any, err error) {
+	desk(mux, "offer", func(ctx context.Context, p OfferParams) (Offer, error) { return a.Offer(ctx, "default", p) })
+	desk(mux, "revoke", func(ctx context.Context, which Selection) ([]string, error) {
+		return a.Revoke(ctx, "default", which, "test")
+	})
+	desk(mux, "seen", func(context.Context, struct{}) (map[string]int, error) { return seen(), nil })
+	mux.HandleFunc("POST /desk/begin", func(w http.ResponseWriter, r *http.Request) {
+		var b begin
+		err := json.NewDecoder(r.Body).Decode(&b)
+		w.Header().Set("Content-Length", "2")
+		io.WriteString(w, "{}")
+		if err == nil && http.NewResponseController(w).Flush() == nil { // it counts from after this answer
+			start(b)
+		}
+	})
+	return mux
+}
+
+// desk mounts a call of the authority's own people.
+func desk[Q, A any](mux *http.ServeMux, what string, f func(context.Context, Q) (A, error)) {
+	mux.HandleFunc("POST /desk/"+what, func(w http.ResponseWriter, r *http.Request) {
+		var q Q
+		err := json.NewDecoder(r.Body).Decode(&q)
+		var answer A
+		if err == nil {
+			answer, err = f(r.Context(), q)
+		}
+		if err == nil {
+			err = json.NewEncoder(w).Encode(answer)
+		}
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
 		}
-		if err := json.NewEncoder(w).Encode(v); err != nil {
-			panic(err)
-		}
-	}
-	mux.HandleFunc("POST /desk/offer", func(w http.ResponseWriter, r *http.Request) {
-		var p OfferParams
-		err := json.NewDecoder(r.Body).Decode(&p)
-		if err == nil {
-			var o Offer
-			o, err = a.Offer(r.Context(), "default", p)
-			answer(w, o, err)
-			return
-		}
-		answer(w, nil, err)
 	})
-	mux.HandleFunc("POST /desk/revoke", func(w http.ResponseWriter, r *http.Request) {
-		var which Selection
-		err := json.NewDecoder(r.Body).Decode(&which)
-		if err == nil {
-			var ids []string
-			ids, err = a.Revoke(r.Context(), "default", which, "test")
-			answer(w, ids, err)
-			return
-		}
-		answer(w, nil, err)
-	})
-	mux.HandleFunc("POST /desk/seen", func(w http.ResponseWriter, _ *http.Request) { answer(w, killer.Seen(), nil) })
-	return mux
 }
 
 // process is a process of the authority, as its parent sees it.
@@ -174,15 +181,16 @@ type process struct {
 }
 
 // start runs a process; ready is false if it ended before it served.
-func (w *world) start(c childConfig) (p *process, ready bool) {
+func (w *world) start(b begin) (p *process, ready bool) {
 	w.t.Helper()
-	c.DSN, c.Keys, c.Register, c.Provider, c.Now = w.dsn, w.keys, w.registerFile(), w.provider.root.Raw, w.now()
+	b.Now = w.now()
+	c := childConfig{DSN: w.dsn, Keys: w.keys, Register: w.registerFile(), Provider: w.provider.root.Raw, Begin: b}
 	text, err := json.Marshal(c)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	p = &process{cmd: exec.Command(os.Args[0]), stderr: &bytes.Buffer{}}
-	p.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "TMPDIR="+w.sockets)
+	p.cmd.Env = append(os.Environ(), childVariable+"="+string(text), "TMPDIR="+w.sockets, "GOGC=400")
 	p.cmd.Stderr = p.stderr
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		w.t.Fatal(err)
@@ -197,7 +205,7 @@ func (w *world) start(c childConfig) (p *process, ready bool) {
 	address, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
 		p.stop()
-		if c.Point == "" || p.stderr.Len() > 0 {
+		if b.Point == "" || p.stderr.Len() > 0 {
 			w.t.Fatalf("a process of the authority ended: %s", p.stderr)
 		}
 		return nil, false

@@ -38,30 +38,28 @@ func KillPoints(postgres bool) []string {
 // Killer kills its own process with SIGKILL when it passes a point for the n-th
 // time. It sits around the process: below the SQLite driver, between it and
 // PostgreSQL, and in the connections of its server.
-type Killer struct {
-	kind  string
-	at    int64
-	armed atomic.Bool
-	seen  map[string]*atomic.Int64
+type Killer struct{ point atomic.Pointer[killPoint] }
+
+type killPoint struct {
+	kind string
+	at   int64
+	seen map[string]*atomic.Int64
 }
 
-// NewKiller returns a Killer for one point, the at-th of a kind; it only counts
-// if at is 0. Nothing counts before Arm.
-func NewKiller(kind string, at int) *Killer {
-	k := &Killer{kind: kind, at: int64(at), seen: map[string]*atomic.Int64{}}
+// Arm makes the Killer wait for the at-th point of a kind from now on; it only
+// counts if at is 0.
+func (k *Killer) Arm(kind string, at int) {
+	p := &killPoint{kind: kind, at: int64(at), seen: map[string]*atomic.Int64{}}
 	for _, kind := range append(KillPoints(true), KillPoints(false)...) {
-		k.seen[kind] = &atomic.Int64{}
+		p.seen[kind] = &atomic.Int64{}
 	}
-	return k
+	k.point.Store(p)
 }
 
-// Arm makes the points count from now on.
-func (k *Killer) Arm() { k.armed.Store(true) }
-
-// Seen is how often each kind of point was passed.
+// Seen is how often each kind of point was passed since Arm.
 func (k *Killer) Seen() map[string]int {
 	all := map[string]int{}
-	for kind, n := range k.seen {
+	for kind, n := range k.point.Load().seen {
 		all[kind] = int(n.Load())
 	}
 	return all
@@ -69,7 +67,8 @@ func (k *Killer) Seen() map[string]int {
 
 // here reports whether it is time to end.
 func (k *Killer) here(kind string) bool {
-	return k.armed.Load() && k.seen[kind].Add(1) == k.at && kind == k.kind
+	p := k.point.Load()
+	return p != nil && p.seen[kind].Add(1) == p.at && kind == p.kind
 }
 
 func (k *Killer) pass(kind string) {
@@ -80,11 +79,12 @@ func (k *Killer) pass(kind string) {
 
 // die does not return.
 func die() {
-	if p, err := os.FindProcess(os.Getpid()); err == nil {
+	p, err := os.FindProcess(os.Getpid())
+	if err == nil {
 		err = p.Kill()
-		if err != nil {
-			os.Exit(137)
-		}
+	}
+	if err != nil {
+		panic(err)
 	}
 	select {}
 }
