@@ -223,10 +223,14 @@ func keyStatus(r *oid4vci.CredentialRequest) attestation.Status {
 // sign makes the copies, in the order of the keys. The first is looked over
 // before anything is recorded: the others differ in salts, key and index only.
 func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+	spaces, err := c.filledUp()
+	if err != nil {
+		return nil, err
+	}
 	credentials := make([]string, 0, len(r.Keys))
 	for i, pub := range r.Keys {
 		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
-			DocType: c.docType, NameSpaces: c.nameSpaces, DeviceKey: pub, Validity: c.validity,
+			DocType: c.docType, NameSpaces: spaces, DeviceKey: pub, Validity: c.validity,
 			Status: &status.Claim{List: &status.ListReference{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}},
 			Chain:  signer.Record.Chain,
 		}, signer)
@@ -242,6 +246,26 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 		credentials = append(credentials, oid4vci.EncodeMdoc(signed))
 	}
 	return credentials, nil
+}
+
+// filledUp are the name spaces with as many digests as all documents of the
+// offering have, those too of which this person has nothing.
+func (c *content) filledUp() ([]mdoc.NameSpace, error) {
+	room, _, err := c.offering.Room(c.typ)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	var out []mdoc.NameSpace
+	for i := range c.typ.Namespaces {
+		ns := mdoc.NameSpace{Name: c.typ.Namespaces[i].Name}
+		if at := slices.IndexFunc(c.nameSpaces, func(n mdoc.NameSpace) bool { return n.Name == ns.Name }); at >= 0 {
+			ns = c.nameSpaces[at]
+		}
+		if ns.Digests = room[ns.Name]; ns.Digests > 0 || len(ns.Elements) > 0 {
+			out = append(out, ns)
+		}
+	}
+	return out, nil
 }
 
 // batch is what to record of the copies, still without status entries.

@@ -232,18 +232,24 @@ func (w *world) install(reach fetch.Func) (*app, error) {
 		return nil, err
 	}
 	instance := testkit.Signer(w.t, elliptic.P256())
-	attested, err := attestation.WalletInstance{
-		Issuer: "http://provider.localhost:8080/default", ClientID: walletID, Key: instance.Public(), IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
-		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
-	}.Sign(ctx, w.provider.key, w.provider.chain)
-	if err != nil {
-		return nil, err
-	}
 	p.oauth = &oauth.Client{
 		Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch,
-		Attestation: attested, Instance: instance,
+		Attestation: w.attest(instance.Public(), p), Instance: instance,
 	}
 	return p, nil
+}
+
+// attest is what the provider says of an app's instance now.
+func (w *world) attest(instance crypto.PublicKey, p *app) string {
+	w.t.Helper()
+	attested, err := attestation.WalletInstance{
+		Issuer: "http://provider.localhost:8080/default", ClientID: walletID, Key: instance, IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
+		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
+	}.Sign(context.Background(), w.provider.key, w.provider.chain)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return attested
 }
 
 func (p *app) status(index uint64) attestation.Status {
