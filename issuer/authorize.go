@@ -493,15 +493,17 @@ func (t *tenant) approve(ctx context.Context, tx *db.Tx, e *engines, s session, 
 		return oauth.Reply{}, web.Errorf(http.StatusForbidden, "Please say who you are first.")
 	}
 	st := tx.Once(t.config.ID)
+	approval := oauth.Approval{Subject: s.Subject}
 	if s.IssuerState != "" {
-		switch _, err := st.Claim(ctx, kindOffer, s.IssuerState, now); {
+		var err error
+		switch approval.Data, err = offerApproved(ctx, st, s.IssuerState, now); {
 		case isGone(err):
 			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired.")
 		case err != nil:
 			return oauth.Reply{}, err
 		}
 	}
-	reply, err := e.oauth.Approve(ctx, st, s.RequestURI, oauth.Approval{Subject: s.Subject}, now)
+	reply, err := e.oauth.Approve(ctx, st, s.RequestURI, approval, now)
 	if err != nil || reply.Refusal != nil {
 		return reply, err
 	}

@@ -19,7 +19,7 @@ import (
 
 // browser is a person's browser: cookies, one page at a time.
 type browser struct {
-	t       *testing.T
+	t       testing.TB
 	handler http.Handler
 	cookies map[string]string
 	header  http.Header
@@ -255,10 +255,60 @@ func TestOfferByCode(t *testing.T) {
 	if !strings.HasPrefix(b.location, redirect+"?") {
 		t.Fatalf("approved: %d %s", b.status, b.location)
 	}
+	// The redirect is lost: the person approves again, and again.
+	var tokens []*oauth.Token
+	for range 2 {
+		if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err != nil {
+			t.Fatal(err)
+		}
+		b = w.browser(t, w.authority)
+		authorization := w.begin(t, p, b, request)
+		b.identify("ada", adasCode)
+		b.decide("approve")
+		code, err := authorization.Code(b.location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens = append(tokens, token)
+	}
+	for range 2 {
+		if _, _, err := p.get(tokens[1], "pid", 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err = p.get(tokens[0], "pid", 1)
+	wantCode(t, "another grant of the same offer", err, oid4vci.CodeDenied)
+	w.closed(t, p, o, request)
+	if documents, err := w.authority.List(t.Context(), "default", Filter{}); err != nil || len(documents) != 1 {
+		t.Errorf("documents %+v, %v", documents, err)
+	}
+
+	// Approved, and then nothing.
+	if o, err = w.authority.Offer(t.Context(), "default", OfferParams{Offerings: []string{"pid"}, Subject: "ada", Grant: AuthorizationCode}); err != nil {
+		t.Fatal(err)
+	}
+	request.IssuerState = o.ID
+	for range 2 {
+		b = w.browser(t, w.authority)
+		w.begin(t, p, b, request)
+		b.identify("ada", adasCode)
+		b.decide("approve")
+		w.pass(approvedOpen / 2) // the second does not put the end off
+	}
+	w.closed(t, w.newApp(w.authority), o, request)
+}
+
+// closed checks that an offer is over.
+func (w *world) closed(t *testing.T, p *app, o Offer, request oauth.AuthorizationRequest) {
+	t.Helper()
 	if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err == nil {
 		t.Error("a used offer is still served")
 	}
-	b = w.browser(t, w.authority)
+	b := w.browser(t, w.authority)
 	w.begin(t, p, b, request)
 	b.identify("ada", adasCode)
 	if !strings.Contains(b.page, "used or has expired") {

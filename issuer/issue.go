@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -124,6 +125,13 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 		return answer, nil, err
 	}
 	r := t.batch(e, grant, request, c, cert, level, now)
+	if len(grant.Data) > 0 {
+		var data grantData
+		if err := json.Unmarshal(grant.Data, &data); err != nil {
+			return answer, nil, fmt.Errorf("issuer: data of a grant: %w", err)
+		}
+		r.offer = data.Offer
+	}
 	for _, entry := range entries {
 		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
 	}
@@ -131,7 +139,7 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	switch {
 	case errors.Is(err, errTaken):
 		return answer, unknownTransaction(err), nil
-	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended):
+	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended), errors.Is(err, errOfferUsed):
 		return answer, denied(err.Error(), nil), nil
 	case err != nil:
 		return answer, nil, err
@@ -242,10 +250,14 @@ func keyStatus(r *oid4vci.CredentialRequest) attestation.Status {
 // sign makes the copies, in the order of the keys. The first is looked over
 // before anything is recorded: the others differ in salts, key and index only.
 func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+	spaces, err := c.filledUp()
+	if err != nil {
+		return nil, err
+	}
 	credentials := make([]string, 0, len(r.Keys))
 	for i, pub := range r.Keys {
 		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
-			DocType: c.docType, NameSpaces: c.nameSpaces, DeviceKey: pub, Validity: c.validity,
+			DocType: c.docType, NameSpaces: spaces, DeviceKey: pub, Validity: c.validity,
 			Status: &status.Claim{List: &status.ListReference{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}},
 			Chain:  signer.Record.Chain,
 		}, signer)
@@ -261,6 +273,26 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 		credentials = append(credentials, oid4vci.EncodeMdoc(signed))
 	}
 	return credentials, nil
+}
+
+// filledUp are the name spaces with as many digests as all documents of the
+// offering have, those too of which this person has nothing.
+func (c *content) filledUp() ([]mdoc.NameSpace, error) {
+	room, _, err := c.offering.Room(c.typ)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
+	var out []mdoc.NameSpace
+	for i := range c.typ.Namespaces {
+		ns := mdoc.NameSpace{Name: c.typ.Namespaces[i].Name}
+		if at := slices.IndexFunc(c.nameSpaces, func(n mdoc.NameSpace) bool { return n.Name == ns.Name }); at >= 0 {
+			ns = c.nameSpaces[at]
+		}
+		if ns.Digests = room[ns.Name]; ns.Digests > 0 || len(ns.Elements) > 0 {
+			out = append(out, ns)
+		}
+	}
+	return out, nil
 }
 
 // batch is what to record of the copies, still without status entries.
@@ -306,6 +338,11 @@ func (t *tenant) record(ctx context.Context, r issued, use string) (document str
 	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		if use != "" {
 			if err := takeRequest(ctx, tx, t.config.ID, use); err != nil {
+				return err
+			}
+		}
+		if r.offer != "" {
+			if err := offerUsed(ctx, tx.Once(t.config.ID), r.offer, r.grant, r.now, r.now.Add(t.authority.config.RefreshLifetime)); err != nil {
 				return err
 			}
 		}

@@ -52,6 +52,10 @@ type world struct {
 	log       *lockedBuffer
 	clients   []Client // besides the demonstration's
 
+	// Where the authority runs in processes of its own: see process_test.go.
+	keys, sockets string
+	remote        fetch.Func
+
 	mu       sync.Mutex
 	time     time.Time
 	provider struct {
@@ -190,6 +194,14 @@ func via(a *Authority) fetch.Func {
 	}
 }
 
+// fetch reaches the world's authority.
+func (w *world) fetch() fetch.Func {
+	if w.remote != nil {
+		return w.remote
+	}
+	return via(w.authority)
+}
+
 // app is the wallet's side, without the wallet.
 type app struct {
 	world    *world
@@ -203,34 +215,45 @@ type app struct {
 // newApp installs an app: its provider vouches for it.
 func (w *world) newApp(a *Authority) *app {
 	w.t.Helper()
-	ctx := context.Background()
-	p := &app{world: w, fetch: via(a), ends: w.now().Add(31 * day)}
-	var err error
-	if p.metadata, err = oid4vci.Discover(ctx, p.fetch, base); err != nil {
-		w.t.Fatal(err)
-	}
-	server, err := oauth.Discover(ctx, p.fetch, base)
+	p, err := w.install(via(a))
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p.oauth = &oauth.Client{Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch}
-	p.oauth.Attestation, p.oauth.Instance = p.attestedAs(walletID)
 	return p
 }
 
-// attestedAs is what the provider says about an instance of a client, and its key.
-func (p *app) attestedAs(clientID string) (string, key.Signer) {
-	w := p.world
+// install is newApp for an authority that may not answer.
+func (w *world) install(reach fetch.Func) (*app, error) {
 	w.t.Helper()
+	ctx := context.Background()
+	p := &app{world: w, fetch: reach, ends: w.now().Add(31 * day)}
+	var err error
+	if p.metadata, err = oid4vci.Discover(ctx, p.fetch, base); err != nil {
+		return nil, err
+	}
+	server, err := oauth.Discover(ctx, p.fetch, base)
+	if err != nil {
+		return nil, err
+	}
 	instance := testkit.Signer(w.t, elliptic.P256())
+	p.oauth = &oauth.Client{
+		Server: server, ID: walletID, RedirectURI: redirect, DPoP: testkit.Signer(w.t, elliptic.P256()), Fetch: p.fetch,
+		Attestation: w.attest(walletID, instance.Public(), p), Instance: instance,
+	}
+	return p, nil
+}
+
+// attest is what the provider says of an instance of a client now.
+func (w *world) attest(clientID string, instance crypto.PublicKey, p *app) string {
+	w.t.Helper()
 	attested, err := attestation.WalletInstance{
-		Issuer: "http://provider.localhost:8080/default", ClientID: clientID, Key: instance.Public(), IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
+		Issuer: "http://provider.localhost:8080/default", ClientID: clientID, Key: instance, IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
 		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
 	}.Sign(context.Background(), w.provider.key, w.provider.chain)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return attested, instance
+	return attested
 }
 
 func (p *app) status(index uint64) attestation.Status {
@@ -293,7 +316,7 @@ func (w *world) offer(subject string, offerings ...string) Offer {
 // anchors of a verifier that trusts the authority.
 func (w *world) anchors() *assure.Anchors {
 	w.t.Helper()
-	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(base+"/iaca.cer", ""))
+	resp, err := w.fetch()(context.Background(), fetch.GetRequest(base+"/iaca.cer", ""))
 	if err != nil || resp.Status != 200 {
 		w.t.Fatalf("root: %v, status %d", err, resp.Status)
 	}
@@ -337,8 +360,13 @@ func (w *world) verify(credential string, signers []key.Signer) (assure.Document
 // published is what the fetched status list says of a document.
 func (w *world) published(d assure.Document) status.Status {
 	w.t.Helper()
-	ref := d.Result.Status.List
-	resp, err := via(w.authority)(context.Background(), fetch.GetRequest(ref.URI, status.MediaListCWT))
+	return w.publishedAt(d.Result.Status, d.Signer, true)
+}
+
+func (w *world) publishedAt(claim *status.Claim, signer assure.Signer, mso bool) status.Status {
+	w.t.Helper()
+	ref := claim.List
+	resp, err := w.fetch()(context.Background(), fetch.GetRequest(ref.URI, status.MediaListCWT))
 	if err != nil || resp.Status != 200 || resp.MediaType() != status.MediaListCWT {
 		w.t.Fatalf("status list: %v, status %d, %s", err, resp.Status, resp.MediaType())
 	}
@@ -346,13 +374,12 @@ func (w *world) published(d assure.Document) status.Status {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	claim := status.Claim{List: &status.ListReference{Index: ref.Index, URI: ref.URI}}
-	question := statuslist.Question{Claim: claim, MSO: true, Issuer: [][]byte{d.Signer.Path.Chain[0]}}
+	question := statuslist.Question{Claim: *claim, MSO: mso, Issuer: [][]byte{signer.Path.Chain[0]}}
 	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
 	if !report.OK() {
 		w.t.Fatalf("status signer: %v", report.Failed())
 	}
-	s, report := token.Verify(pub, claim, w.now(), status.Policy{MSO: true})
+	s, report := token.Verify(pub, *claim, w.now(), status.Policy{MSO: mso})
 	if !report.OK() {
 		w.t.Fatalf("status: %v", report.Failed())
 	}

@@ -71,9 +71,14 @@ func (o Offer) LogValue() slog.Value { return slog.StringValue(o.String()) }
 const (
 	kindOffer     = "issuer-offer"      // by the hash of the secret in its address
 	kindOfferCode = "issuer-offer-code" // by the hash of the pre-authorized code
+	kindOfferUsed = "issuer-offer-used" // by the id of an offer: under which grant documents were issued
 	pinDigits     = 6
 	maxOfferings  = 16
 	maxSubject    = 128
+
+	// approvedOpen is how long an offer stays open after it was approved, as
+	// long as no document came of it.
+	approvedOpen = 15 * time.Minute
 )
 
 // storedOffer is what is kept of an offer. The pre-authorized code in it is
@@ -86,6 +91,12 @@ type storedOffer struct {
 	TxCode    bool      `json:"tx_code,omitempty"`
 	Sealed    []byte    `json:"sealed,omitempty"`
 	Expires   time.Time `json:"expires"`
+	Approved  bool      `json:"approved,omitempty"` // in the browser, for the first time
+}
+
+// grantData is what the authority keeps with a grant.
+type grantData struct {
+	Offer string `json:"offer"` // that the person approved
 }
 
 // Offer makes an offer to a person of the source. OpenID4VCI 1.0, 4.
@@ -224,6 +235,51 @@ func offerRedeemed(ctx context.Context, st once.Store, code string, now time.Tim
 		return nil
 	}
 	return err
+}
+
+// offerApproved notes that the person has approved an offer in the browser, and
+// returns what to keep with the grant. The answer with the code, or that with
+// the token, may be lost, and a code is not for use again (RFC 6749, 4.1.2): the
+// offer stays open for a while, for the same person to identify and approve
+// once more. It ends with the first document: offerUsed.
+func offerApproved(ctx context.Context, st once.Store, id string, now time.Time) (json.RawMessage, error) {
+	value, err := st.Claim(ctx, kindOffer, id, now)
+	if err != nil {
+		return nil, err
+	}
+	var o storedOffer
+	if err := json.Unmarshal(value, &o); err != nil {
+		return nil, err
+	}
+	if !o.Approved {
+		o.Approved, o.Expires = true, now.Add(approvedOpen)
+	}
+	if value, err = json.Marshal(o); err != nil {
+		return nil, err
+	}
+	if err := st.Put(ctx, kindOffer, id, value, o.Expires); err != nil {
+		return nil, err
+	}
+	return json.Marshal(grantData{Offer: id})
+}
+
+var errOfferUsed = errors.New("the offer was used for another grant")
+
+// offerUsed ends an offer with the first document that is issued under a grant
+// of it, and keeps other grants of it from documents: errOfferUsed.
+func offerUsed(ctx context.Context, st once.Store, id, grant string, now, until time.Time) error {
+	switch first, err := st.Get(ctx, kindOfferUsed, id, now); {
+	case err == nil && string(first) == grant:
+		return nil
+	case err == nil:
+		return errOfferUsed
+	case !isGone(err):
+		return err
+	}
+	if _, err := st.Claim(ctx, kindOffer, id, now); err != nil && !isGone(err) {
+		return err
+	}
+	return st.Put(ctx, kindOfferUsed, id, []byte(grant), until)
 }
 
 func isGone(err error) bool {

@@ -111,8 +111,8 @@ func TestCredentialRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
-	wantCode(t, "offer used twice", err, oauth.CodeInvalidGrant)
+	_, err = w.newApp(w.authority).oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	wantCode(t, "offer used by another app", err, oauth.CodeInvalidGrant)
 
 	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
 	nonce, err := c.Nonce(ctx)
@@ -125,6 +125,8 @@ func TestCredentialRefused(t *testing.T) {
 	}
 	_, err = c.Request(ctx, "mdl", signers, nonce, attested, w.now())
 	wantCode(t, "nonce used twice", err, oid4vci.CodeInvalidNonce)
+	_, err = p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	wantCode(t, "offer used twice", err, oauth.CodeInvalidGrant)
 
 	nonce, _ = c.Nonce(ctx)
 	signers, _ = p.keys(2, nonce)

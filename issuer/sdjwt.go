@@ -18,7 +18,8 @@ import (
 )
 
 // decoys are so many digests of nothing in each object, so that the number of
-// claims that a person has says less.
+// claims that a person has says less. At the top there are as many as all
+// documents of the offering have.
 const decoys = 2
 
 // vctOf is the type of an offering's SD-JWT VCs.
@@ -74,8 +75,12 @@ func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.Credentia
 	if err != nil {
 		return nil, fmt.Errorf("issuer: claims: %w", err)
 	}
+	_, room, err := c.offering.Room(c.typ)
+	if err != nil {
+		return nil, fmt.Errorf("issuer: %w", err)
+	}
 	p := sdjwt.IssueParams{
-		VCT: t.vctOf(c.offering, c.typ), Claims: claims, Decoys: decoys, Chain: signer.Record.Chain,
+		VCT: t.vctOf(c.offering, c.typ), Claims: claims, Decoys: decoys, Digests: room + decoys, Chain: signer.Record.Chain,
 		IssuedAt: c.validity.Signed, NotBefore: c.validity.ValidFrom, Expires: c.validity.ValidUntil,
 	}
 	if c.offering.VCT == offering.VCTHere {

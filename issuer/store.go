@@ -244,6 +244,7 @@ func sweepForgotten(ctx context.Context, tx *db.Tx, now time.Time) error {
 type issued struct {
 	tenant, offering, docType, subject, grant string
 	format                                    string
+	offer                                     string // that the person approved for the grant, "" for none
 	document, batch                           string // ids; document is for a new one
 	now, validFrom, validUntil                time.Time
 	fingerprint                               []byte

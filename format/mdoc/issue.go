@@ -47,6 +47,9 @@ type IssueParams struct {
 type NameSpace struct {
 	Name     string
 	Elements []Element
+	// Digests is how many digests the name space has at least; decoys fill it
+	// up, so that documents of a type have equally many. Optional.
+	Digests int
 }
 
 // Element is one data element: of a document to be issued, or of a result.
@@ -148,6 +151,9 @@ func (ns *NameSpace) check() error {
 	if ns.Name == "" || !utf8.ValidString(ns.Name) {
 		return fmt.Errorf("%w: name is empty or not UTF-8", ErrSyntax)
 	}
+	if ns.Digests < 0 || ns.Digests > DefaultLimits().Elements {
+		return fmt.Errorf("%w: %d digests", ErrLimit, ns.Digests)
+	}
 	if dup, ok := unique(len(ns.Elements), func(i int) string { return ns.Elements[i].ID }); !ok {
 		return fmt.Errorf("%w: element %.128q twice", ErrSyntax, dup)
 	}
@@ -194,7 +200,7 @@ func (p *IssueParams) items() (out []byte, all []nameSpaceDigests) {
 	all = make([]nameSpaceDigests, len(p.NameSpaces))
 	for i := range p.NameSpaces {
 		ns := &p.NameSpaces[i]
-		n := len(ns.Elements) + p.Decoys
+		n := max(len(ns.Elements)+p.Decoys, ns.Digests)
 		if n == 0 {
 			n = 1 // valueDigests holds no empty map: second edition (draft v4), 12.3.4
 		}

@@ -156,6 +156,7 @@ func TestIssueRefuses(t *testing.T) {
 		"no device key":       func(p *mdoc.IssueParams) { p.DeviceKey = nil },
 		"empty status":        func(p *mdoc.IssueParams) { p.Status = &status.Claim{} },
 		"too many decoys":     func(p *mdoc.IssueParams) { p.Decoys = 1 << 20 },
+		"too many digests":    func(p *mdoc.IssueParams) { p.NameSpaces[0].Digests = 1 << 20 },
 		"authorised in both": func(p *mdoc.IssueParams) {
 			p.KeyAuthorizations = mdoc.KeyAuthorizations{NameSpaces: []string{"x"}, Elements: []mdoc.ElementRef{{NameSpace: "x", ID: "y"}}}
 		},

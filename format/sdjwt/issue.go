@@ -71,6 +71,9 @@ type IssueParams struct {
 	// something disclosable gets in addition, so that their number says less;
 	// in arrays they come last, so that positions stay. RFC 9901, 4.2.5.
 	Decoys int
+	// Digests is how many digests the payload itself has at least; decoys fill
+	// it up, so that credentials of a type have equally many. Optional.
+	Digests int
 	// Chain is the x5c, DER, the signer's certificate first, without the root.
 	// HAIP 1.0, 6.1.1.
 	Chain [][]byte
@@ -113,7 +116,7 @@ func PrepareIssue(p IssueParams, signer crypto.PublicKey) (*PreparedIssue, error
 	if p.DigestAlgorithm == "" {
 		p.DigestAlgorithm = "sha-256"
 	}
-	w := writer{decoys: p.Decoys}
+	w := writer{decoys: p.Decoys, least: p.Digests}
 	if w.hash, err = hashNamed(p.DigestAlgorithm); err == nil {
 		err = p.check()
 	}
@@ -165,6 +168,8 @@ func (p *IssueParams) check() error {
 		return fmt.Errorf("%w: status without a reference", ErrSyntax)
 	case p.Decoys < 0 || p.Decoys > DefaultLimits().Disclosures:
 		return fmt.Errorf("%w: %d decoys", ErrLimit, p.Decoys)
+	case p.Digests < 0 || p.Digests > DefaultLimits().Disclosures:
+		return fmt.Errorf("%w: %d digests", ErrLimit, p.Digests)
 	case slices.Contains(p.AlsoVCTs, p.VCT) || slices.Contains(p.AlsoVCTs, ""):
 		return fmt.Errorf("%w: an empty type, or vct itself, among the further types (SD-JWT VC draft 18, 2.2.2.2)", ErrSyntax)
 	case !p.Expires.IsZero() && (!p.Expires.After(p.IssuedAt) || !p.Expires.After(p.NotBefore)):

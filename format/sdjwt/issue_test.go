@@ -135,6 +135,7 @@ func TestIssueRefuses(t *testing.T) {
 		"identifier list": {func(p *sdjwt.IssueParams) { p.Status.Identifier = &status.IdentifierReference{} }, sdjwt.ErrSyntax},
 		"hash":            {func(p *sdjwt.IssueParams) { p.DigestAlgorithm = "md5" }, sdjwt.ErrUnsupported},
 		"decoys":          {func(p *sdjwt.IssueParams) { p.Decoys = -1 }, sdjwt.ErrLimit},
+		"digests":         {func(p *sdjwt.IssueParams) { p.Digests = -1 }, sdjwt.ErrLimit},
 		"holder key":      {func(p *sdjwt.IssueParams) { p.HolderKey = "key" }, sdjwt.ErrKey},
 		"registered":      {func(p *sdjwt.IssueParams) { p.Claims = []sdjwt.Node{leaf("exp", 1)} }, sdjwt.ErrSyntax},
 		"iat":             {func(p *sdjwt.IssueParams) { p.Claims = []sdjwt.Node{leaf("iat", 1)} }, sdjwt.ErrSyntax},

@@ -13,6 +13,7 @@ import (
 type writer struct {
 	hash        hashAlgorithm
 	decoys      int
+	least       int      // digests of the payload itself
 	buf         []byte   // JSON in progress; what is finished above an unfinished object is taken off again
 	out         []byte   // the disclosures, each with a tilde before it
 	digests     []string // of objects in progress, in the same manner as buf
@@ -72,6 +73,9 @@ func (w *writer) members(nodes []Node, depth int) error {
 		return nil
 	}
 	for range w.decoys {
+		w.digests = append(w.digests, w.decoy())
+	}
+	for depth == 1 && len(w.digests)-first < w.least {
 		w.digests = append(w.digests, w.decoy())
 	}
 	// Sorted, they say nothing of the order of the claims. RFC 9901, 4.2.4.1.

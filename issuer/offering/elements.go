@@ -57,6 +57,51 @@ func (o Offering) Elements(t *doctype.Type, attributes map[string]any, at time.T
 	return out, nil
 }
 
+// Room is how many digests the documents of an offering have, so that their
+// number does not tell what the authority knows of a person: one for each
+// element of the type that is not left out and for each derived one, by name
+// space, and for each claim at the top of the SD-JWT form.
+// ISO/IEC 18013-5 second edition (draft v4), E.9.5; RFC 9901, 4.2.5.
+func (o Offering) Room(t *doctype.Type) (elements map[string]int, claims int, err error) {
+	from, err := o.mapping(t, false)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %s: %w", ErrOffering, o.ID, err)
+	}
+	derived := map[doctype.Name]int{} // of elements with a wildcard
+	for i := range t.Rules {
+		r := &t.Rules[i]
+		name, err := t.Resolve(r.To)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%w: %s: %w", ErrOffering, o.ID, err)
+		}
+		derived[name] += len(r.Ages)
+		if r.Around {
+			derived[name] += 2 // which for some are among Ages
+		}
+	}
+	elements = map[string]int{}
+	top := map[string]bool{}
+	room := func(e doctype.Element, n int) {
+		elements[e.Namespace] += n
+		if len(e.Claim) > 0 {
+			top[e.Claim[0]] = true
+		}
+	}
+	for i := range t.Namespaces {
+		for j := range t.Namespaces[i].Elements {
+			switch e := t.Namespaces[i].Elements[j]; {
+			case e.Wild != "":
+				if n := derived[e.Name()]; n > 0 {
+					room(e, n)
+				}
+			case e.Presence != doctype.Retired && from[e.Name()] != "-":
+				room(e, 1)
+			}
+		}
+	}
+	return elements, len(top), nil
+}
+
 // ValidUntil returns the end of validity of copies that become valid at the
 // given time: after Lifetime, but not past the midnight at which a derived
 // age becomes wrong, nor past the day on which the document itself expires.

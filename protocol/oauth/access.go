@@ -40,6 +40,7 @@ type Grant struct {
 	Expires     time.Time           `json:"expires"`
 	Extended    time.Time           `json:"extended,omitzero"`   // when a lasting grant was last put off
 	Refreshed   bool                `json:"refreshed,omitempty"` // the token came by a refresh: it ends with the grant
+	Offer       string              `json:"offer,omitempty"`     // hash of the pre-authorized code that may be redeemed again; "" once a token was used
 }
 
 // CheckAccess decides whether a request to a resource endpoint carries a valid
@@ -99,5 +100,14 @@ func (s *Server) access(ctx context.Context, st once.Store, r fetch.Request, now
 	if !equal(d.Thumbprint, g.Thumbprint) {
 		return nil, refuse(CodeInvalidToken, "the access token is bound to another DPoP key", nil)
 	}
-	return g, s.useUp(ctx, st, []proofID{{kindDPoP, d.Thumbprint, d.ID}}, now)
+	if err := s.useUp(ctx, st, []proofID{{kindDPoP, d.Thumbprint, d.ID}}, now); err != nil || g.Offer == "" {
+		return g, err
+	}
+	if err := s.arrived(ctx, st, g, now); err != nil {
+		return nil, err
+	}
+	if value, err = record(g); err == nil {
+		err = st.Put(ctx, kindAccess, once.Hash(token), value, g.Expires)
+	}
+	return g, err
 }

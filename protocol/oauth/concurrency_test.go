@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"encoding/json"
 	"net/url"
 	"sync"
 	"testing"
@@ -29,6 +30,11 @@ func (w *world) race(requests []fetch.Request) (granted int) {
 			defer mu.Unlock()
 			if rep.Refusal == nil {
 				granted++
+				var body oauth.Token
+				if err := json.Unmarshal(rep.Response.Body, &body); err != nil {
+					w.t.Error(err)
+				}
+				w.granted = append(w.granted, body.AccessToken)
 			}
 		})
 	}

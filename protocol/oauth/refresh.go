@@ -88,7 +88,13 @@ func (s *Server) refreshed(ctx context.Context, st once.Store, token string, g *
 	case !equal(g.Thumbprint, c.dpop.Thumbprint):
 		return nil, refuse(CodeInvalidGrant, "refresh_token is bound to another DPoP key", nil)
 	}
-	if now.Sub(g.Extended) > s.config.RefreshLifetime/extendAfter {
+	used := g.Offer == ""
+	if !used {
+		if err := s.arrived(ctx, st, g, now); err != nil {
+			return nil, err
+		}
+	}
+	if !used || now.Sub(g.Extended) > s.config.RefreshLifetime/extendAfter {
 		if err := s.keepRefresh(ctx, st, token, *g, now); err != nil {
 			return nil, err
 		}

@@ -379,7 +379,10 @@ func TestTransactionCodes(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	try := func(code, txCode string) error {
-		_, err := c.RedeemPreAuthorized(w.ctx, code, txCode, nil, w.now)
+		token, err := c.RedeemPreAuthorized(w.ctx, code, txCode, nil, w.now)
+		if err == nil && w.use(c, token) != 200 {
+			t.Error("the token is of no use")
+		}
 		return err
 	}
 	code := w.offer("493536")

@@ -22,6 +22,7 @@ const (
 	kindOffer  = "oauth-offer"
 	kindAccess = "oauth-access"
 	kindIssued = "oauth-issued" // which token a code was exchanged for
+	kindRetry  = "oauth-retry"  // by the hash of a redeemed pre-authorized code: authorized, until its token is used
 
 	maxTxCode = 64
 )
@@ -41,6 +42,11 @@ type authorized struct {
 	TxCode  string    `json:"tx_code,omitempty"` // keyed hash, see hashTxCode
 	Tries   int       `json:"tries,omitempty"`   // wrong ones so far
 	Expires time.Time `json:"expires,omitzero"`
+
+	// Of a pre-authorized code that was redeemed: by which instance, and for
+	// which grant. Client and Thumbprint are the redeemer's then.
+	Instance string `json:"instance_jkt,omitempty"`
+	Grant    string `json:"grant,omitempty"`
 }
 
 // Offer is an authorisation given in advance, for a credential offer.
@@ -78,8 +84,10 @@ func (s *Server) Offer(ctx context.Context, st once.Store, o Offer) (code string
 // WithdrawOffer makes a pre-authorized code unusable. It is no error if it is
 // used, expired or unknown already.
 func (s *Server) WithdrawOffer(ctx context.Context, st once.Store, code string, now time.Time) error {
-	if _, err := st.Claim(ctx, kindOffer, once.Hash(code), now); err != nil && !gone(err) {
-		return fmt.Errorf("oauth: withdraw offer: %w", err)
+	for _, kind := range []string{kindOffer, kindRetry} {
+		if _, err := st.Claim(ctx, kind, once.Hash(code), now); err != nil && !gone(err) {
+			return fmt.Errorf("oauth: withdraw offer: %w", err)
+		}
 	}
 	return nil
 }
@@ -160,49 +168,64 @@ func (s *Server) token(ctx context.Context, st once.Store, r fetch.Request, now 
 	if grant == grantPreAuthorized {
 		redeem = s.redeemOffer
 	}
-	a, code, err := redeem(ctx, st, form, c, now)
+	a, err := redeem(ctx, st, form, c, subset, now)
 	if err != nil {
 		return nil, err
 	}
+	whole := *a
 	if err := a.reduce(subset); err != nil {
 		return nil, err
 	}
-	return s.issue(ctx, st, a, c, code, now)
+	token := newSecret()
+	g := Grant{
+		ID: once.Hash(token), Subject: a.Subject, ClientID: c.client.ID, Credentials: a.Credentials, Details: a.Details, Scope: a.Scope,
+		Thumbprint: c.dpop.Thumbprint, Instance: c.instance, Data: a.Data, IssuedAt: now,
+	}
+	if grant == grantPreAuthorized {
+		g.Offer = once.Hash(form.Get("pre-authorized_code"))
+		err = s.keepRetry(ctx, st, whole, g, now)
+	} else if err = st.Put(ctx, kindIssued, once.Hash(form.Get("code")), []byte(g.ID), now.Add(s.config.TokenLifetime)); err != nil {
+		err = fmt.Errorf("oauth: keep what a code was exchanged for: %w", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.issue(ctx, st, g, token, now)
 }
 
 // redeemCode uses an authorisation code up and checks that it may be: RFC
 // 6749, 4.1.3, RFC 7636, 4.6 and RFC 9449, 10. A wrong client, verifier or key
 // ends the code too: somebody else has it.
-func (s *Server) redeemCode(ctx context.Context, st once.Store, form url.Values, c *caller, now time.Time) (*authorized, string, error) {
+func (s *Server) redeemCode(ctx context.Context, st once.Store, form url.Values, c *caller, _ []Details, now time.Time) (*authorized, error) {
 	code := form.Get("code")
 	if code == "" {
-		return nil, "", refuse(CodeInvalidRequest, "code is needed", nil)
+		return nil, refuse(CodeInvalidRequest, "code is needed", nil)
 	}
 	value, err := st.Claim(ctx, kindCode, once.Hash(code), now)
 	if gone(err) {
 		if err := s.revokeIssued(ctx, st, code, now); err != nil {
-			return nil, "", err
+			return nil, err
 		}
-		return nil, "", refuse(CodeInvalidGrant, "code is unknown, expired or used (RFC 6749, 4.1.2)", err)
+		return nil, refuse(CodeInvalidGrant, "code is unknown, expired or used (RFC 6749, 4.1.2)", err)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("oauth: claim code: %w", err)
+		return nil, fmt.Errorf("oauth: claim code: %w", err)
 	}
 	a := &authorized{}
 	if err := read(value, a); err != nil {
-		return nil, "", err
+		return nil, err
 	}
 	switch uri := form.Get("redirect_uri"); {
 	case a.Client != c.client.ID:
-		return nil, "", refuse(CodeInvalidGrant, "code was given to another client", nil)
+		return nil, refuse(CodeInvalidGrant, "code was given to another client", nil)
 	case uri != "" && uri != a.RedirectURI:
-		return nil, "", refuse(CodeInvalidGrant, "redirect_uri is not that of the authorisation request", nil)
+		return nil, refuse(CodeInvalidGrant, "redirect_uri is not that of the authorisation request", nil)
 	case !checkVerifier(form.Get("code_verifier"), a.Challenge):
-		return nil, "", refuse(CodeInvalidGrant, "code_verifier is missing or does not match the code_challenge", nil)
+		return nil, refuse(CodeInvalidGrant, "code_verifier is missing or does not match the code_challenge", nil)
 	case a.Thumbprint != "" && a.Thumbprint != c.dpop.Thumbprint:
-		return nil, "", refuse(CodeInvalidGrant, "code is bound to another DPoP key", nil)
+		return nil, refuse(CodeInvalidGrant, "code is bound to another DPoP key", nil)
 	}
-	return a, code, nil
+	return a, nil
 }
 
 // revokeIssued ends the token that a code was exchanged for: a code that comes
@@ -220,36 +243,36 @@ func (s *Server) revokeIssued(ctx context.Context, st once.Store, code string, n
 
 // redeemOffer uses a pre-authorized code up, or counts a wrong transaction
 // code. OpenID4VCI 1.0, 6.1, 6.3 and 13.6.
-func (s *Server) redeemOffer(ctx context.Context, st once.Store, form url.Values, _ *caller, now time.Time) (*authorized, string, error) {
+func (s *Server) redeemOffer(ctx context.Context, st once.Store, form url.Values, c *caller, subset []Details, now time.Time) (*authorized, error) {
 	code, txCode := form.Get("pre-authorized_code"), form.Get("tx_code")
 	if code == "" {
-		return nil, "", refuse(CodeInvalidRequest, "pre-authorized_code is needed", nil)
+		return nil, refuse(CodeInvalidRequest, "pre-authorized_code is needed", nil)
 	}
 	if len(txCode) > maxTxCode {
-		return nil, "", refuse(CodeInvalidRequest, "tx_code is too long", nil)
+		return nil, refuse(CodeInvalidRequest, "tx_code is too long", nil)
 	}
 	// Claimed first and put back where the offer lives on, so that no two
 	// requests can try at once.
 	value, err := st.Claim(ctx, kindOffer, once.Hash(code), now)
 	if gone(err) {
-		return nil, "", refuse(CodeInvalidGrant, "pre-authorized_code is unknown, expired or used (OpenID4VCI 1.0, 6.3)", err)
+		return s.redeemAgain(ctx, st, code, txCode, c, subset, now)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("oauth: claim offer: %w", err)
+		return nil, fmt.Errorf("oauth: claim offer: %w", err)
 	}
 	a := &authorized{}
 	if err := read(value, a); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	back := func(refusal *Error) (*authorized, string, error) {
+	back := func(refusal error) (*authorized, error) {
 		value, err := record(a)
 		if err == nil {
 			err = st.Put(ctx, kindOffer, once.Hash(code), value, a.Expires)
 		}
 		if err != nil {
-			return nil, "", fmt.Errorf("oauth: put offer back: %w", err)
+			return nil, fmt.Errorf("oauth: put offer back: %w", err)
 		}
-		return nil, "", refusal
+		return nil, refusal
 	}
 	switch {
 	case a.TxCode == "" && txCode != "":
@@ -259,47 +282,44 @@ func (s *Server) redeemOffer(ctx context.Context, st once.Store, form url.Values
 	case a.TxCode != "" && !equal(a.TxCode, hashTxCode(code, txCode)):
 		a.Tries++
 		if a.Tries >= MaxTries {
-			return nil, "", refuse(CodeInvalidGrant, fmt.Sprintf("tx_code is wrong for the %dth time: the offer has ended", MaxTries), nil)
+			return nil, refuse(CodeInvalidGrant, fmt.Sprintf("tx_code is wrong for the %dth time: the offer has ended", MaxTries), nil)
 		}
 		return back(refuse(CodeInvalidGrant, "tx_code is wrong", nil))
 	}
-	// An offer is seen by bystanders: their trying it must not end the
-	// holder's token, so the code is not remembered with it.
-	return a, "", nil
+	if err := a.allows(subset); err != nil {
+		return back(err)
+	}
+	return a, nil
+}
+
+// allows reports whether a token request asks for no more than was authorised.
+func (a *authorized) allows(subset []Details) error {
+	for _, d := range subset {
+		if !slices.ContainsFunc(a.Credentials, func(c GrantedCredential) bool { return c.Configuration == d.Configuration }) {
+			return refuse(CodeInvalidDetails, "authorization_details go beyond what was authorised", nil)
+		}
+	}
+	return nil
 }
 
 // reduce keeps what the token request asks for. OpenID4VCI 1.0, 6.1.1.
 func (a *authorized) reduce(subset []Details) error {
-	if subset == nil {
-		return nil
+	if err := a.allows(subset); subset == nil || err != nil {
+		return err
 	}
 	var kept []GrantedCredential
-	for _, d := range subset {
-		i := slices.IndexFunc(a.Credentials, func(c GrantedCredential) bool { return c.Configuration == d.Configuration })
-		if i < 0 {
-			return refuse(CodeInvalidDetails, "authorization_details go beyond what was authorised", nil)
-		}
-		if !slices.ContainsFunc(kept, func(c GrantedCredential) bool { return c.Configuration == d.Configuration }) {
-			kept = append(kept, a.Credentials[i])
+	for _, c := range a.Credentials {
+		if slices.ContainsFunc(subset, func(d Details) bool { return d.Configuration == c.Configuration }) {
+			kept = append(kept, c)
 		}
 	}
 	a.Credentials, a.Details = kept, true
 	return nil
 }
 
-// issue makes a grant with its access token, and a refresh token where such are
-// given. With a code that comes again the grant is to be revoked.
-func (s *Server) issue(ctx context.Context, st once.Store, a *authorized, c *caller, code string, now time.Time) (*tokenBody, error) {
-	token := newSecret()
-	g := Grant{
-		ID: once.Hash(token), Subject: a.Subject, ClientID: c.client.ID, Credentials: a.Credentials, Details: a.Details, Scope: a.Scope,
-		Thumbprint: c.dpop.Thumbprint, Instance: c.instance, Data: a.Data, IssuedAt: now,
-	}
-	if code != "" {
-		if err := st.Put(ctx, kindIssued, once.Hash(code), []byte(g.ID), now.Add(s.config.TokenLifetime)); err != nil {
-			return nil, fmt.Errorf("oauth: keep what a code was exchanged for: %w", err)
-		}
-	}
+// issue answers with the first access token of a grant, and a refresh token
+// where such are given.
+func (s *Server) issue(ctx context.Context, st once.Store, g Grant, token string, now time.Time) (*tokenBody, error) {
 	body, err := s.grantAccess(ctx, st, g, token, now)
 	if err == nil && s.config.RefreshLifetime > 0 {
 		body.RefreshToken, err = s.newRefresh(ctx, st, g, now)

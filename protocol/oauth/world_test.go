@@ -50,6 +50,7 @@ type world struct {
 	replies  []fetch.Response
 	refusals []*oauth.Error
 	grant    *oauth.Grant // of the last request to the resource
+	granted  []string     // access tokens that race got
 }
 
 func newWorld(t testing.TB, change func(*oauth.ServerConfig)) *world {
