@@ -155,6 +155,7 @@ func TestAppWithoutItsAssertion(t *testing.T) {
 	}
 	without, foreign, wallet := w.newServerApp(serverApp, nil), w.newServerApp(serverApp, stranger), w.newServerApp(walletID, k)
 	impostor := w.newServerApp(serverApp, nil) // vouched for by a provider as the app that it is not
+	impostor.oauth.Instance = testkit.Signer(t, elliptic.P256())
 	impostor.oauth.Attestation = w.attest(serverApp, impostor.oauth.Instance.Public(), impostor)
 	offer := w.offer("ada", "mdl")
 	for name, p := range map[string]*app{"without": without, "with another key": foreign, "by a client without keys": wallet, "by attestation": impostor} {
