@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -140,6 +141,12 @@ func (a *Authority) Handler() http.Handler { return a.handler }
 // Drain makes /readyz say that this process is about to end.
 func (a *Authority) Drain() { a.health.Drain() }
 
+// Tenants are the ids of all tenants, sorted.
+func (a *Authority) Tenants() []string { return slices.Sorted(maps.Keys(a.tenants)) }
+
+// Failing names what keeps this process from answering, nothing if it is ready.
+func (a *Authority) Failing(ctx context.Context) []string { return a.health.Failing(ctx) }
+
 func (a *Authority) tenant(id string) (*tenant, error) {
 	if t := a.tenants[id]; t != nil {
 		return t, nil
@@ -149,10 +156,10 @@ func (a *Authority) tenant(id string) (*tenant, error) {
 
 // OfferingInfo says what an authority issues.
 type OfferingInfo struct {
-	ID, DocType, Name        string
-	Level                    offering.Level
-	Batch                    int
-	PreAuthorized, Authorize bool // the ways to get it
+	ID, DocType, Format, Name string
+	Level                     offering.Level
+	Batch                     int
+	PreAuthorized, Authorize  bool // the ways to get it
 }
 
 // Offerings lists what a tenant issues, by id. Error: ErrUnknownTenant.
@@ -164,7 +171,7 @@ func (a *Authority) Offerings(tenant string) ([]OfferingInfo, error) {
 	var list []OfferingInfo
 	for _, o := range t.offerings {
 		list = append(list, OfferingInfo{
-			ID: o.ID, DocType: o.DocType, Name: o.Display[0].Name, Level: o.Level, Batch: o.Batch,
+			ID: o.ID, DocType: o.DocType, Format: o.Format, Name: o.Display[0].Name, Level: o.Level, Batch: o.Batch,
 			PreAuthorized: o.PreAuthorized, Authorize: o.Authorization,
 		})
 	}

@@ -1,0 +1,77 @@
+package admin
+
+import (
+	"context"
+	"reflect"
+	"time"
+)
+
+// call is a request that was let through.
+type call struct {
+	context.Context
+	tenant string
+	id     string // of the path, "" if it has none
+	item   string // the second one of the path
+	token  Token
+	secret string // text of the token
+	key    string // Idempotency-Key, "" if none was sent
+	now    time.Time
+}
+
+// none is an input or an answer without content.
+type none struct{}
+
+// operation is one thing that the API does. Routes, checks, and the OpenAPI
+// document are made of the table of operations: one that is added there is
+// complete.
+type operation struct {
+	method, path string
+	id           string // operationId
+	summary      string
+	scope        Scope
+	status       int  // of success
+	idempotent   bool // takes an Idempotency-Key
+
+	input  *schema // of the body or, for GET and DELETE, of the query; nil for none
+	answer *schema // nil for none
+	run    func(s *Server, c call, input []byte) (any, error)
+}
+
+// op makes an operation of a function. In is the input: the body, or the query
+// of GET and DELETE, whose names are the JSON names of its fields. Out is the
+// answer. none is for either without content.
+func op[In, Out any](method, path, id, summary string, scope Scope, status int, f func(s *Server, c call, in In) (Out, error)) operation {
+	o := operation{method: method, path: path, id: id, summary: summary, scope: scope, status: status}
+	if t := reflect.TypeFor[In](); t != reflect.TypeFor[none]() {
+		o.input = schemaOf(t).bounded()
+	}
+	if t := reflect.TypeFor[Out](); t != reflect.TypeFor[none]() {
+		o.answer = schemaOf(t)
+	}
+	o.run = func(s *Server, c call, input []byte) (any, error) {
+		var in In
+		if err := decode(input, o.input, &in); err != nil {
+			return nil, err
+		}
+		return f(s, c, in)
+	}
+	return o
+}
+
+// operations is everything that the API does.
+func operations() []operation {
+	offer := op("POST", "/v1/{tenant}/offers", "createOffer", "Offer documents to a person: a link, and a PIN that goes another way.", Issue, 201, (*Server).createOffer)
+	offer.idempotent = true
+	return []operation{
+		op("GET", "/v1/{tenant}/offerings", "listOfferings", "What the authority issues.", Read, 200, (*Server).listOfferings),
+		offer,
+		op("GET", "/v1/{tenant}/documents", "listDocuments", "Documents that were issued, the newest first.", Read, 200, (*Server).listDocuments),
+		op("GET", "/v1/{tenant}/documents/{id}", "getDocument", "One document.", Read, 200, (*Server).getDocument),
+		op("POST", "/v1/{tenant}/documents/{id}/revoke", "revokeDocument", "Revoke a document for good.", Revoke, 200, (*Server).revokeDocument),
+		op("POST", "/v1/{tenant}/revocations", "revokeSelection", "Revoke all documents of a person for good, of one offering or of any.", Revoke, 200, (*Server).revokeSelection),
+		op("GET", "/v1/{tenant}/status-lists", "listStatusLists", "The status lists of the authority.", Read, 200, (*Server).listStatusLists),
+		op("GET", "/v1/{tenant}/status-lists/{id}", "getStatusList", "The current edition of a status list.", Read, 200, (*Server).getStatusList),
+		op("GET", "/v1/{tenant}/certificates", "listCertificates", "Certificates whose signatures count, and keys that wait for theirs.", Read, 200, (*Server).listCertificates),
+		op("GET", "/v1/{tenant}/health", "getHealth", "Whether the authority can work, and what waits.", Read, 200, (*Server).getHealth),
+	}
+}
