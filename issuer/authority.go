@@ -17,10 +17,14 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
@@ -48,8 +52,11 @@ type Deps struct {
 	// them; it bounds how often that happens: assure's Follower.Refresh.
 	// Optional.
 	Refresh func(ctx context.Context, now time.Time) error
-	Now     func() time.Time // optional, time.Now
-	Log     *slog.Logger     // optional, none
+	// Webhooks is the way to those who are told of events, with a timeout of
+	// some seconds. Optional: without it this process tells nobody.
+	Webhooks fetch.Func
+	Now      func() time.Time // optional, time.Now
+	Log      *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -78,6 +85,8 @@ type Authority struct {
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
 	audit   *audit.Process
+	outbox  *outbox.Outbox
+	metrics *metrics
 	files   web.Files
 	pages   *web.Pages
 	health  *web.Health
@@ -104,6 +113,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.outbox, a.metrics = a.newOutbox(deps), newMetrics()
 	var err error
 	if a.types, err = a.config.types(); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
@@ -137,6 +147,9 @@ func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
 
 // Handler serves everything that is public.
 func (a *Authority) Handler() http.Handler { return a.handler }
+
+// Books is the chain of the audit that this process writes.
+func (a *Authority) Books() *audit.Process { return a.audit }
 
 // Drain makes /readyz say that this process is about to end.
 func (a *Authority) Drain() { a.health.Drain() }
@@ -182,8 +195,16 @@ func (a *Authority) Offerings(tenant string) ([]OfferingInfo, error) {
 // tick is how often Run looks what there is to do.
 const tick = 20 * time.Second
 
-// Run keeps keys, revocation lists and status lists fresh until ctx ends.
+// Run keeps keys, revocation lists and status lists fresh, and delivers events,
+// until ctx ends.
 func (a *Authority) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.outbox.Run(ctx) })
+	group.Go(func() error { return a.upkeep(ctx) })
+	return group.Wait()
+}
+
+func (a *Authority) upkeep(ctx context.Context) error {
 	return upkeep.Run(ctx, upkeep.Task{Role: "issuer", Every: tick, Retry: tick, Do: a.maintain, Log: a.log})
 }
 

@@ -116,6 +116,9 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 				return err
 			}
 			lists = append(lists, changed...)
+			if err := t.tell(ctx, tx, EventRevoked, map[string]string{"document": d.ID, "offering": d.Offering}); err != nil {
+				return err
+			}
 			if err := a.audit.Append(ctx, tx, now, audit.Event{
 				Tenant: t.config.ID, What: "document revoked", Object: d.ID,
 				Detail: map[string]string{"offering": d.Offering, "reason": reason},

@@ -22,6 +22,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -41,6 +42,7 @@ type Config struct {
 	// Fetch is the way to the endpoints, with a timeout well below the lease of
 	// a minute. Optional: without it this process delivers nothing.
 	Fetch fetch.Func
+	Books *audit.Process // is told of endpoints that come, change and go
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -49,16 +51,18 @@ type Config struct {
 type Outbox struct {
 	db     *db.DB
 	config Config
+	wake   chan struct{} // makes Run look at once
 
 	mu    sync.Mutex
 	asked time.Time       // when the endpoints were looked at, zero if never
+	turn  int             // grows when this process changes endpoints
 	known map[string]bool // tenants that have some
 	busy  map[string]bool // endpoints that this process delivers to
 }
 
 // New returns the outbox in a role's database.
 func New(d *db.DB, c Config) *Outbox {
-	return &Outbox{db: d, config: c, busy: map[string]bool{}}
+	return &Outbox{db: d, config: c, wake: make(chan struct{}, 1), busy: map[string]bool{}}
 }
 
 // Event is something that happened. Data holds ids and no personal data: it goes
@@ -172,7 +176,10 @@ func (o *Outbox) Add(ctx context.Context, tenant, address string, kinds []string
 		if len(there) >= maxEndpoints {
 			return fmt.Errorf("%w: there are %d, at most %d", ErrInvalid, len(there), maxEndpoints)
 		}
-		return insertEndpoint(ctx, tx, e)
+		if err := insertEndpoint(ctx, tx, e); err != nil {
+			return err
+		}
+		return o.note(ctx, tx, "webhook added", e)
 	})
 	o.forget()
 	return e, secret, err
@@ -191,7 +198,11 @@ func (o *Outbox) secret(ctx context.Context, e Endpoint) (string, error) {
 func (o *Outbox) forget() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.asked = time.Time{}
+	o.asked, o.turn = time.Time{}, o.turn+1
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
 }
 
 // List returns a tenant's endpoints, the oldest first.
@@ -240,7 +251,10 @@ func (o *Outbox) Update(ctx context.Context, tenant, id string, c Change, loopba
 		if err := e.check(loopback); err != nil {
 			return err
 		}
-		return updateEndpoint(ctx, tx, e)
+		if err := updateEndpoint(ctx, tx, e); err != nil {
+			return err
+		}
+		return o.note(ctx, tx, "webhook changed", e)
 	})
 	o.forget()
 	return e, err
@@ -254,7 +268,10 @@ func (o *Outbox) Rotate(ctx context.Context, tenant, id string) (e Endpoint, sec
 			return err
 		}
 		e.generation, e.Rotated = e.generation+1, o.config.Now()
-		return updateEndpoint(ctx, tx, e)
+		if err := updateEndpoint(ctx, tx, e); err != nil {
+			return err
+		}
+		return o.note(ctx, tx, "webhook secret made", e)
 	})
 	if err != nil {
 		return e, "", err
@@ -265,7 +282,18 @@ func (o *Outbox) Rotate(ctx context.Context, tenant, id string) (e Endpoint, sec
 
 // Remove forgets an endpoint and what waits for it. Error: ErrUnknown.
 func (o *Outbox) Remove(ctx context.Context, tenant, id string) error {
-	return o.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return removeEndpoint(ctx, tx, tenant, id) })
+	return o.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := removeEndpoint(ctx, tx, tenant, id); err != nil {
+			return err
+		}
+		return o.note(ctx, tx, "webhook removed", Endpoint{Tenant: tenant, ID: id})
+	})
+}
+
+// note writes what was done to an endpoint into the books. Its address may hold
+// a secret of the receiver, and stays out.
+func (o *Outbox) note(ctx context.Context, tx *db.Tx, what string, e Endpoint) error {
+	return o.config.Books.Append(ctx, tx, o.config.Now(), audit.Event{Tenant: e.Tenant, What: what, Object: e.ID})
 }
 
 // Message is an event on its way.
@@ -295,6 +323,7 @@ func (o *Outbox) Messages(ctx context.Context, tenant, id string, limit int) (li
 // Retry makes a message due now, also one that was given up: its days begin
 // again. Error: ErrUnknown.
 func (o *Outbox) Retry(ctx context.Context, tenant, endpoint, message string) error {
+	defer o.forget()
 	return o.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return retry(ctx, tx, tenant, endpoint, message, o.config.Now())
 	})

@@ -18,6 +18,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/web"
@@ -68,7 +69,7 @@ func process(t *testing.T, dsn string, c *clock, timeout time.Duration) *Outbox 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(d, Config{Fetch: do, Now: c.now, Log: slog.New(slog.DiscardHandler),
+	return New(d, Config{Fetch: do, Books: audit.NewProcess(d, "issuer"), Now: c.now, Log: slog.New(slog.DiscardHandler),
 		Secret: func(_ context.Context, tenant, endpoint string, generation int64) ([]byte, error) {
 			return []byte(tenant + endpoint + strconv.FormatInt(generation, 10)), nil
 		}})

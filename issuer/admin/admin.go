@@ -61,7 +61,7 @@ func New(deps Deps) (*Server, error) {
 		return nil, err
 	}
 	s.document = web.NewFile("application/json", document)
-	s.handler = web.Wrap(s.routes(all), web.WrapOptions{Log: deps.Log, Role: "issuer admin", HTTPS: deps.HTTPS})
+	s.handler = web.Wrap(s.authority.Instrument("admin", s.routes(all)), web.WrapOptions{Log: deps.Log, Role: "issuer admin", HTTPS: deps.HTTPS})
 	return s, nil
 }
 
@@ -92,6 +92,15 @@ func (s *Server) routes(all []operation) http.Handler {
 			fail(w, r, refusal(http.StatusMethodNotAllowed, "method_not_allowed", "This address takes %s.", strings.Join(methods, ", ")))
 		})
 	}
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		_, err := s.authenticate(w, r, Read, AllTenants)
+		if err == nil {
+			err = s.authority.ServeMetrics(w, r)
+		}
+		if err != nil {
+			fail(w, r, err)
+		}
+	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, errNowhere()) })
 	return mux
 }

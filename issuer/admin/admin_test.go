@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/issuer"
@@ -34,7 +33,6 @@ type house struct {
 	t      *testing.T
 	dsn    string
 	db     *db.DB
-	books  *audit.Process
 	tokens *Tokens
 	issuer *issuer.Authority
 	url    string
@@ -84,8 +82,7 @@ func newHouse(t *testing.T, dsn string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.books = audit.NewProcess(h.db, "issuer")
-	h.tokens = NewTokens(h.db, h.books)
+	h.tokens = NewTokens(h.db, h.issuer.Books())
 	s, err := New(Deps{Authority: h.issuer, DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.now, Log: log})
 	if err != nil {
 		t.Fatal(err)
@@ -375,6 +372,25 @@ func TestTokens(t *testing.T) {
 		if err != nil || strings.Contains(stored, strings.Split(short, ".")[3]) || strings.Contains(stored, base64.StdEncoding.EncodeToString(secret)) {
 			t.Errorf("the database holds a token: %v", err)
 		}
+	})
+}
+
+// A token that was revoked after the backup does not come back with it.
+func TestTokensAfterRestore(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		h := newHouse(t, dsn)
+		h.time = time.Now().Add(-time.Minute)
+		old := h.token("default", Read)
+		h.want(h.ask(old, "GET", "/v1/default/offerings", ""), 200, "")
+		if err := h.db.MarkRestored(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		h.want(h.ask(old, "GET", "/v1/default/offerings", ""), 401, "invalid_token")
+		if list, err := h.tokens.List(t.Context(), "default"); err != nil || list[0].Valid(h.now()) {
+			t.Errorf("%+v, %v", list, err)
+		}
+		h.pass(2 * time.Minute)
+		h.want(h.ask(h.token("default", Read), "GET", "/v1/default/offerings", ""), 200, "")
 	})
 }
 

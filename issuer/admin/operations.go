@@ -73,5 +73,13 @@ func operations() []operation {
 		op("GET", "/v1/{tenant}/status-lists/{id}", "getStatusList", "The current edition of a status list.", Read, 200, (*Server).getStatusList),
 		op("GET", "/v1/{tenant}/certificates", "listCertificates", "Certificates whose signatures count, and keys that wait for theirs.", Read, 200, (*Server).listCertificates),
 		op("GET", "/v1/{tenant}/health", "getHealth", "Whether the authority can work, and what waits.", Read, 200, (*Server).getHealth),
+		op("GET", "/v1/{tenant}/webhooks", "listWebhooks", "Who is told of events.", Admin, 200, (*Server).listWebhooks),
+		op("POST", "/v1/{tenant}/webhooks", "createWebhook", "Have an address told of events; the answer holds the secret, once.", Admin, 201, (*Server).createWebhook),
+		op("GET", "/v1/{tenant}/webhooks/{id}", "getWebhook", "One webhook.", Admin, 200, (*Server).getWebhook),
+		op("PATCH", "/v1/{tenant}/webhooks/{id}", "changeWebhook", "Change address, events or activity.", Admin, 200, (*Server).changeWebhook),
+		op("DELETE", "/v1/{tenant}/webhooks/{id}", "deleteWebhook", "Forget a webhook and what waits for it.", Admin, 204, (*Server).deleteWebhook),
+		op("POST", "/v1/{tenant}/webhooks/{id}/secret", "rotateWebhookSecret", "A new secret; the one before signs as well for a day.", Admin, 200, (*Server).rotateSecret),
+		op("GET", "/v1/{tenant}/webhooks/{id}/deliveries", "listDeliveries", "Events that wait for delivery or were given up.", Admin, 200, (*Server).listDeliveries),
+		op("POST", "/v1/{tenant}/webhooks/{id}/deliveries/{item}/retry", "retryDelivery", "Try an event again now, also one that was given up.", Admin, 204, (*Server).retryDelivery),
 	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
 	"github.com/eidos-id/eidos/statuslist"
@@ -40,6 +42,8 @@ func known() []struct {
 		{issuer.ErrUnknownPerson, web.Error{Status: 422, Code: "unknown_person", Message: "Nobody in the register has this id."}},
 		{issuer.ErrDeceased, web.Error{Status: 422, Code: "deceased", Message: "The person has died."}},
 		{statuslist.ErrUnknown, web.Error{Status: 404, Code: "unknown_list", Message: "There is no such status list."}},
+		{outbox.ErrUnknown, web.Error{Status: 404, Code: "unknown_webhook", Message: "There is no such webhook or delivery."}},
+		{outbox.ErrInvalid, web.Error{Status: 422, Code: "invalid", Message: "The webhook is not one that can be called."}},
 	}
 }
 
@@ -49,7 +53,7 @@ func problemOf(err error) web.Error {
 		return *we
 	}
 	if errors.Is(err, issuer.ErrInvalid) { // its words name limits and ids of offerings only
-		return web.Error{Status: 422, Code: "invalid", Message: err.Error()}
+		return web.Error{Status: 422, Code: "invalid", Message: strings.TrimPrefix(err.Error(), issuer.ErrInvalid.Error()+": ")}
 	}
 	for _, k := range known() {
 		if errors.Is(err, k.err) {

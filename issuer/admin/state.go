@@ -100,6 +100,8 @@ func (s *Server) listCertificates(c call, _ none) (certificateList, error) {
 type health struct {
 	Status  string   `json:"status" enum:"ok|failing"`
 	Failing []string `json:"failing" doc:"what keeps this process from working"`
+	Waiting int64    `json:"events_waiting" doc:"for receivers of webhooks"`
+	GivenUp int64    `json:"events_given_up" doc:"in the last 30 days"`
 }
 
 func (s *Server) getHealth(c call, _ none) (health, error) {
@@ -107,5 +109,11 @@ func (s *Server) getHealth(c call, _ none) (health, error) {
 	if len(h.Failing) > 0 {
 		h.Status = "failing"
 	}
-	return h, nil
+	all, err := s.authority.Outbox().Depths(c)
+	for _, d := range all {
+		if d.Tenant == c.tenant {
+			h.Waiting, h.GivenUp = d.Waiting, d.GivenUp
+		}
+	}
+	return h, err
 }

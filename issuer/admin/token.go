@@ -53,6 +53,14 @@ type Token struct {
 // Valid reports whether the token opens anything at a time.
 func (t Token) Valid(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
 
+// endAt ends a token that was made before the database was restored, at epoch:
+// what was revoked after the backup would open again.
+func (t *Token) endAt(epoch int64) {
+	if epoch > t.Created.UnixMilli() && t.Revoked.IsZero() {
+		t.Revoked = time.UnixMilli(epoch).UTC()
+	}
+}
+
 // Errors of Tokens. Test with errors.Is.
 var (
 	ErrToken        = errors.New("admin: token not valid")
@@ -172,11 +180,12 @@ func (s *Tokens) put(ctx context.Context, tx *db.Tx, t Token, now time.Time) err
 func (s *Tokens) List(ctx context.Context, tenant string) (list []Token, err error) {
 	err = s.records.View(ctx, shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
 		list, err = record.All[Token](ctx, tx, kindToken)
+		for i := range list {
+			list[i].Hash = nil
+			list[i].endAt(tx.Epoch())
+		}
 		return err
 	})
-	for i := range list {
-		list[i].Hash = nil
-	}
 	slices.SortFunc(list, func(a, b Token) int { return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID)) })
 	return list, err
 }
@@ -210,6 +219,7 @@ func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, e
 	var t Token
 	err := s.records.View(ctx, shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
 		t, err = record.Get[Token](ctx, tx, kindToken, id)
+		t.endAt(tx.Epoch())
 		return err
 	})
 	if errors.Is(err, record.ErrNotFound) {
