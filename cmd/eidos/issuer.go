@@ -18,6 +18,7 @@ type issuerCmd struct {
 	Types  issuerTypesCmd  `cmd:"" help:"List what the authority issues."`
 	List   issuerListCmd   `cmd:"" help:"List the documents that were issued."`
 	Revoke issuerRevokeCmd `cmd:"" help:"Revoke documents for good."`
+	Token  issuerTokenCmd  `cmd:"" help:"Access tokens of the authority's API: create, list, revoke."`
 }
 
 // roleFlags are common to the operators' commands.
