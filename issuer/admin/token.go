@@ -152,11 +152,15 @@ func (s *Tokens) make(t Token, now time.Time) (Token, string, error) {
 	rand.Read(secret)
 	sum := sha256.Sum256(secret)
 	t.ID, t.Created, t.Revoked, t.Hash = rand.Text()[:12], now.UTC(), time.Time{}, sum[:]
-	tenant := t.Tenant
+	return t, tokenText(t.Tenant, t.ID, secret), nil
+}
+
+// tokenText is a token as its holder has it.
+func tokenText(tenant, id string, secret []byte) string {
 	if tenant == AllTenants {
 		tenant = everyTenant
 	}
-	return t, strings.Join([]string{tokenPrefix, tenant, t.ID, base64.RawURLEncoding.EncodeToString(secret)}, "."), nil
+	return strings.Join([]string{tokenPrefix, tenant, id, base64.RawURLEncoding.EncodeToString(secret)}, ".")
 }
 
 func (s *Tokens) put(ctx context.Context, tx *db.Tx, t Token, now time.Time) error {
