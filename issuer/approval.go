@@ -177,6 +177,9 @@ func (t *tenant) later(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vc
 	if err := putRequest(ctx, tx, t.config.ID, g.ID, q); err != nil {
 		return oid4vci.Answer{}, err
 	}
+	if err := t.tell(ctx, tx, EventRequested, map[string]string{"request": q.ID, "offering": o.ID}); err != nil {
+		return oid4vci.Answer{}, err
+	}
 	err := t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "document requested", Actor: g.ID, Object: q.ID, Detail: map[string]string{"offering": o.ID},
 	})
@@ -207,7 +210,7 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		return err
 	})
 	if err != nil || grant == nil {
-		return finish(ctx, reply, err)
+		return t.finish(ctx, reply, err)
 	}
 	answer := oid4vci.Answer{Transaction: q.ID, Interval: askAgain}
 	switch {

@@ -12,14 +12,19 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/upkeep"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/offering"
@@ -47,8 +52,11 @@ type Deps struct {
 	// them; it bounds how often that happens: assure's Follower.Refresh.
 	// Optional.
 	Refresh func(ctx context.Context, now time.Time) error
-	Now     func() time.Time // optional, time.Now
-	Log     *slog.Logger     // optional, none
+	// Webhooks is the way to those who are told of events, with a timeout of
+	// some seconds. Optional: without it this process tells nobody.
+	Webhooks fetch.Func
+	Now      func() time.Time // optional, time.Now
+	Log      *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -77,6 +85,8 @@ type Authority struct {
 	indexes *statuslist.Allocator
 	tenants map[string]*tenant
 	audit   *audit.Process
+	outbox  *outbox.Outbox
+	metrics *metrics
 	files   web.Files
 	pages   *web.Pages
 	health  *web.Health
@@ -103,6 +113,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 	if a.log == nil {
 		a.log = slog.New(slog.DiscardHandler)
 	}
+	a.outbox, a.metrics = a.newOutbox(deps), newMetrics()
 	var err error
 	if a.types, err = a.config.types(); err != nil {
 		return nil, fmt.Errorf("issuer: %w", err)
@@ -140,8 +151,17 @@ func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
 // Handler serves everything that is public.
 func (a *Authority) Handler() http.Handler { return a.handler }
 
+// Books is the chain of the audit that this process writes.
+func (a *Authority) Books() *audit.Process { return a.audit }
+
 // Drain makes /readyz say that this process is about to end.
 func (a *Authority) Drain() { a.health.Drain() }
+
+// Tenants are the ids of all tenants, sorted.
+func (a *Authority) Tenants() []string { return slices.Sorted(maps.Keys(a.tenants)) }
+
+// Failing names what keeps this process from answering, nothing if it is ready.
+func (a *Authority) Failing(ctx context.Context) []string { return a.health.Failing(ctx) }
 
 func (a *Authority) tenant(id string) (*tenant, error) {
 	if t := a.tenants[id]; t != nil {
@@ -152,10 +172,10 @@ func (a *Authority) tenant(id string) (*tenant, error) {
 
 // OfferingInfo says what an authority issues.
 type OfferingInfo struct {
-	ID, DocType, Name        string
-	Level                    offering.Level
-	Batch                    int
-	PreAuthorized, Authorize bool // the ways to get it
+	ID, DocType, Format, Name string
+	Level                     offering.Level
+	Batch                     int
+	PreAuthorized, Authorize  bool // the ways to get it
 }
 
 // Offerings lists what a tenant issues, by id. Error: ErrUnknownTenant.
@@ -167,7 +187,7 @@ func (a *Authority) Offerings(tenant string) ([]OfferingInfo, error) {
 	var list []OfferingInfo
 	for _, o := range t.offerings {
 		list = append(list, OfferingInfo{
-			ID: o.ID, DocType: o.DocType, Name: o.Display[0].Name, Level: o.Level, Batch: o.Batch,
+			ID: o.ID, DocType: o.DocType, Format: o.Format, Name: o.Display[0].Name, Level: o.Level, Batch: o.Batch,
 			PreAuthorized: o.PreAuthorized, Authorize: o.Authorization,
 		})
 	}
@@ -178,8 +198,16 @@ func (a *Authority) Offerings(tenant string) ([]OfferingInfo, error) {
 // tick is how often Run looks what there is to do.
 const tick = 20 * time.Second
 
-// Run keeps keys, revocation lists and status lists fresh until ctx ends.
+// Run keeps keys, revocation lists and status lists fresh, and delivers events,
+// until ctx ends.
 func (a *Authority) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.outbox.Run(ctx) })
+	group.Go(func() error { return a.upkeep(ctx) })
+	return group.Wait()
+}
+
+func (a *Authority) upkeep(ctx context.Context) error {
 	return upkeep.Run(ctx, upkeep.Task{Role: "issuer", Every: tick, Retry: tick, Do: a.maintain, Log: a.log})
 }
 

@@ -95,8 +95,8 @@ func browserHeaders(w http.ResponseWriter) { w.Header().Set("Referrer-Policy", "
 
 // answer sends the engine's answer to the browser: a redirect as it is, a
 // refusal as a page.
-func answer(w http.ResponseWriter, r *http.Request, reply oauth.Reply) error {
-	resp, err := finish(r.Context(), reply, nil)
+func (t *tenant) answer(w http.ResponseWriter, r *http.Request, reply oauth.Reply) error {
+	resp, err := t.finish(r.Context(), reply, nil)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ func (t *tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if pending == nil {
-		return answer(w, r, reply)
+		return t.answer(w, r, reply)
 	}
 	http.SetCookie(w, &http.Cookie{
 		Name: cookieName, Value: cookie, Path: t.authorizePath(), HttpOnly: true, SameSite: http.SameSiteStrictMode,
@@ -226,7 +226,7 @@ func (t *tenant) takeIdentification(w http.ResponseWriter, r *http.Request) erro
 	case err != nil:
 		return errSession(err)
 	case reply != nil:
-		return answer(w, r, *reply)
+		return t.answer(w, r, *reply)
 	case problem != "":
 		t.showIdentify(w, http.StatusUnprocessableEntity, s, next, problem)
 		return nil
@@ -484,7 +484,7 @@ func (t *tenant) takeDecision(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return errSession(err)
 	}
-	return answer(w, r, reply)
+	return t.answer(w, r, reply)
 }
 
 // approve ends a request with the yes of an identified person.
@@ -500,6 +500,9 @@ func (t *tenant) approve(ctx context.Context, tx *db.Tx, e *engines, s session, 
 		case isGone(err):
 			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired.")
 		case err != nil:
+			return oauth.Reply{}, err
+		}
+		if err := t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": s.IssuerState}); err != nil {
 			return oauth.Reply{}, err
 		}
 	}

@@ -3,6 +3,7 @@ package issuer
 import (
 	_ "embed" // ConfigSource
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -62,9 +63,24 @@ type Config struct {
 	// stay valid, for the app to get new ones. Optional, 7 days.
 	UpdateWithin time.Duration `yaml:"updateWithin,omitempty"`
 
+	// Admin is the API for consoles and automation; see docs/admin-api.md.
+	Admin Admin `yaml:"admin,omitempty"`
+
 	// RequireEncryption asks apps to encrypt their requests on top of TLS, and
 	// encrypts what they are given. Apps that can do so anyway. Optional, false.
 	RequireEncryption bool `yaml:"requireEncryption,omitempty"`
+}
+
+// Admin is the API for consoles and automation, on a listener of its own: it is
+// not on the public origin.
+type Admin struct {
+	// Listen is its address, such as 127.0.0.1:8090; off while it is empty. On
+	// any but a loopback address it is served with TLS only: then the
+	// certificate of the roles is needed.
+	Listen string `yaml:"listen,omitempty"`
+	// PrivateWebhooks lets webhooks go to private addresses (RFC 1918, RFC 4193,
+	// RFC 6598), for receivers in the authority's own network. Optional, false.
+	PrivateWebhooks bool `yaml:"privateWebhooks,omitempty"`
 }
 
 // Tenant is one authority.
@@ -179,6 +195,10 @@ func (c Config) Check() error {
 	p.Within("updateWithin", c.UpdateWithin, 0, 90*24*time.Hour)
 	if c.BatchesPerDay < 1 || c.BatchesPerDay > 1000 {
 		p.Add("batchesPerDay: wanted 1 to 1000")
+	}
+	if l := c.Admin.Listen; l != "" {
+		_, _, err := net.SplitHostPort(l)
+		p.AddError("admin.listen", err)
 	}
 	types, err := c.types()
 	if err != nil {

@@ -43,6 +43,14 @@ type Filter struct {
 	ID, Subject, Offering string
 	State                 State
 	Limit                 int // optional, 1000
+	// After goes on behind the last document of the page before. Optional.
+	After Position
+}
+
+// Position is where a document stands in List.
+type Position struct {
+	Issued time.Time
+	ID     string
 }
 
 const maxListed = 1000

@@ -59,7 +59,7 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		return err
 	})
 	if err != nil || grant == nil {
-		return finish(ctx, reply, err)
+		return t.finish(ctx, reply, err)
 	}
 	if refusal == nil && answer.Transaction == "" {
 		answer, refusal, err = t.issue(ctx, e, grant, request, use, now)
@@ -68,6 +68,7 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		return fetch.Response{}, err
 	}
 	if refusal != nil {
+		t.refused(string(refusal.Code))
 		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
 		return refusal.Response(), nil
 	}
@@ -144,6 +145,8 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	case err != nil:
 		return answer, nil, err
 	}
+	t.authority.metrics.issued.WithLabelValues(t.config.ID, o.ID, o.Format).Inc()
+	t.authority.metrics.copies.WithLabelValues(t.config.ID, o.ID, o.Format).Add(float64(r.copies))
 	web.Log(ctx).Info("document issued", "tenant", t.config.ID, "document", document, "offering", o.ID, "copies", r.copies)
 	return oid4vci.Answer{Credentials: credentials, Notification: r.batch}, nil, nil
 }
@@ -347,6 +350,11 @@ func (t *tenant) record(ctx context.Context, r issued, use string) (document str
 			}
 		}
 		if document, err = record(ctx, tx, r, t.authority.config.BatchesPerDay); err != nil {
+			return err
+		}
+		if err := t.tell(ctx, tx, EventIssued, map[string]string{
+			"document": document, "offering": r.offering, "batch": r.batch, "copies": strconv.Itoa(r.copies),
+		}); err != nil {
 			return err
 		}
 		return t.authority.audit.Append(ctx, tx, r.now, audit.Event{

@@ -61,8 +61,11 @@ func (t *tenant) newCA() *keyring.CA {
 		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
 		Signers: signers,
 		Offline: t.config.OfflineRoot,
-		Notify: func(_ context.Context, notice string) {
+		Notify: func(ctx context.Context, notice string) {
 			a.log.Warn("certificates of the authority need an operator", "role", "issuer", "tenant", t.config.ID, "notice", notice)
+			if err := t.tellNotice(ctx, notice, a.now()); err != nil {
+				a.log.Error("nobody was told of it", "role", "issuer", "tenant", t.config.ID, "error", err.Error())
+			}
 		},
 		Changed: func(ctx context.Context, c keyring.Change) error {
 			return a.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})

@@ -23,7 +23,8 @@ const maxReason = 200
 
 // change is an event in the life of a document.
 type change struct {
-	what string // for the audit: "document revoked"
+	what  string // for the audit: "document revoked"
+	event string // for webhooks, "" for none
 	// apply makes the change to a document that it is possible for, and returns
 	// the status lists that have changed.
 	possible func(d Document) bool
@@ -38,7 +39,7 @@ type change struct {
 // Errors: ErrUnknownTenant, ErrUnknownDocument if none is meant, ErrInvalid.
 func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, reason string) ([]string, error) {
 	return a.change(ctx, tenant, which, reason, change{
-		what:     "document revoked",
+		what: "document revoked", event: EventRevoked,
 		possible: func(d Document) bool { return d.State != StateRevoked },
 		apply:    revokeDocument,
 	})
@@ -50,7 +51,7 @@ func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, 
 // documents stay revoked and are returned too.
 func (a *Authority) Suspend(ctx context.Context, tenant string, which Selection, reason string) ([]string, error) {
 	return a.change(ctx, tenant, which, reason, change{
-		what:     "document suspended",
+		what: "document suspended", event: EventSuspended,
 		possible: func(d Document) bool { return d.State == StateValid || d.State == StateExpired },
 		apply:    suspendDocument,
 	})
@@ -60,7 +61,7 @@ func (a *Authority) Suspend(ctx context.Context, tenant string, which Selection,
 // app gets new ones. Everything else is as with Suspend.
 func (a *Authority) Resume(ctx context.Context, tenant string, which Selection, reason string) ([]string, error) {
 	return a.change(ctx, tenant, which, reason, change{
-		what:     "document resumed",
+		what: "document resumed", event: EventResumed,
 		possible: func(d Document) bool { return d.State == StateSuspended },
 		apply: func(ctx context.Context, tx *db.Tx, tenant string, d Document, _ string, now time.Time) ([]string, error) {
 			return resumeDocument(ctx, tx, tenant, d)
@@ -82,7 +83,7 @@ func (a *Authority) Delete(ctx context.Context, tenant string, which Selection, 
 		return nil, err
 	}
 	return a.change(ctx, tenant, which, reason, change{
-		what:     "document deleted",
+		what: "document deleted", event: EventDeleted,
 		possible: func(Document) bool { return true },
 		apply: func(ctx context.Context, tx *db.Tx, tenant string, d Document, reason string, now time.Time) (lists []string, err error) {
 			if d.State != StateRevoked {
@@ -147,6 +148,11 @@ func (t *tenant) happen(ctx context.Context, tx *db.Tx, c change, d Document, re
 	lists, err := c.apply(ctx, tx, t.config.ID, d, reason, now)
 	if err != nil {
 		return nil, err
+	}
+	if c.event != "" {
+		if err := t.tell(ctx, tx, c.event, map[string]string{"document": d.ID, "offering": d.Offering}); err != nil {
+			return nil, err
+		}
 	}
 	return lists, t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: c.what, Object: d.ID, Detail: map[string]string{"offering": d.Offering, "reason": reason},

@@ -45,9 +45,10 @@ func (t *tenant) notification(ctx context.Context, e *engines, r fetch.Request) 
 		})
 	})
 	if err != nil || grant == nil {
-		return finish(ctx, reply, err)
+		return t.finish(ctx, reply, err)
 	}
 	if refusal != nil {
+		t.refused(string(refusal.Code))
 		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
 		return refusal.Response(), nil
 	}

@@ -226,7 +226,8 @@ func readOffer(ctx context.Context, st once.Store, id string, now time.Time) (st
 
 // offerRedeemed ends the offer that a pre-authorized code belongs to, once the
 // code was exchanged for a token.
-func offerRedeemed(ctx context.Context, st once.Store, code string, now time.Time) error {
+func (t *tenant) offerRedeemed(ctx context.Context, tx *db.Tx, code string, now time.Time) error {
+	st := tx.Once(t.config.ID)
 	id, err := st.Claim(ctx, kindOfferCode, once.Hash(code), now)
 	if err == nil {
 		_, err = st.Claim(ctx, kindOffer, string(id), now)
@@ -234,7 +235,10 @@ func offerRedeemed(ctx context.Context, st once.Store, code string, now time.Tim
 	if isGone(err) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": string(id)})
 }
 
 // offerApproved notes that the person has approved an offer in the browser, and

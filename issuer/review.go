@@ -132,7 +132,7 @@ func (t *tenant) review(ctx context.Context, d compared, now time.Time, sum *Rev
 	switch {
 	case reason != "":
 		sum.Revoked++
-		c = change{what: "document revoked", apply: revokeDocument}
+		c = change{what: "document revoked", event: EventRevoked, apply: revokeDocument}
 	case same == nil:
 		sum.Problems++
 		return nil, nil
@@ -140,7 +140,7 @@ func (t *tenant) review(ctx context.Context, d compared, now time.Time, sum *Rev
 		c = change{what: "document up to date again", apply: setOutdated(time.Time{})}
 	case !*same && d.Outdated.IsZero():
 		sum.Outdated++
-		c = change{what: "document outdated", apply: setOutdated(now)}
+		c = change{what: "document outdated", event: EventOutdated, apply: setOutdated(now)}
 	case !*same && now.Sub(d.Outdated) >= t.authority.config.UpdateWithin && d.ValidUntil.After(now):
 		sum.Ended++
 		c = change{what: "outdated copies revoked", apply: endCopies}

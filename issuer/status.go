@@ -19,6 +19,16 @@ func (t *tenant) pool(format string) statuslist.Pool {
 	return statuslist.Pool{Tenant: t.config.ID, Name: "mdoc", Bits: 1}
 }
 
+// Board returns where the tenant's status lists are published. Error:
+// ErrUnknownTenant.
+func (a *Authority) Board(tenant string) (*statuslist.Board, error) {
+	t, err := a.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.board, nil
+}
+
 // newBoard is where the tenant's lists are published.
 func (t *tenant) newBoard() *statuslist.Board {
 	a := t.authority

@@ -51,6 +51,10 @@ func documents(ctx context.Context, tx *db.Tx, tenant string, f Filter, now time
 		where("suspended =", int64(0))
 		where("valid_until >", db.Millis(now))
 	}
+	if f.After.ID != "" {
+		args = append(args, db.Millis(f.After.Issued), f.After.ID)
+		fmt.Fprintf(&q, " and (created < $%[1]d or created = $%[1]d and id > $%[2]d)", len(args)-1, len(args))
+	}
 	q.WriteString(" order by created desc, id")
 	if f.Limit > 0 {
 		args = append(args, f.Limit)

@@ -169,7 +169,7 @@ func (a *Authority) routes() http.Handler {
 	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
 	engine("POST /{tenant}/deferred", maxRequest, (*tenant).deferred)
 	engine("POST /{tenant}/notification", web.DefaultBodyLimit, (*tenant).notification)
-	return web.Wrap(mux, web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
+	return web.Wrap(a.Instrument("public", mux), web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
 }
 
 // forTenant gives a request to the tenant in its path.
@@ -234,7 +234,7 @@ func (t *tenant) push(ctx context.Context, e *engines, r fetch.Request) (fetch.R
 		reply, err = e.oauth.Push(ctx, tx.Once(t.config.ID), r, t.authority.now())
 		return err
 	})
-	return finish(ctx, reply, err)
+	return t.finish(ctx, reply, err)
 }
 
 // token answers the token endpoint. RFC 6749, 5; OpenID4VCI 1.0, 6.
@@ -251,15 +251,15 @@ func (t *tenant) token(ctx context.Context, e *engines, r fetch.Request) (fetch.
 			return err
 		}
 		if code := form.Get("pre-authorized_code"); code != "" {
-			return offerRedeemed(ctx, st, code, now)
+			return t.offerRedeemed(ctx, tx, code, now)
 		}
 		return nil
 	})
-	return finish(ctx, reply, err)
+	return t.finish(ctx, reply, err)
 }
 
 // finish logs why a request was refused and returns the answer.
-func finish(ctx context.Context, reply oauth.Reply, err error) (fetch.Response, error) {
+func (t *tenant) finish(ctx context.Context, reply oauth.Reply, err error) (fetch.Response, error) {
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -268,6 +268,7 @@ func finish(ctx context.Context, reply oauth.Reply, err error) (fetch.Response, 
 		if reply.Refusal.Err != nil {
 			cause = reply.Refusal.Err.Error()
 		}
+		t.refused(reply.Refusal.Code)
 		web.Log(ctx).Info("refused", "code", reply.Refusal.Code, "error", reply.Refusal.Description, "cause", cause)
 	}
 	return reply.Response, nil

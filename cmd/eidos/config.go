@@ -123,6 +123,9 @@ func (c Config) Check() error {
 	if c.Database != "" && c.Database != "sqlite" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		add("database", errors.New("wanted sqlite or a postgres:// URL"))
 	}
+	if host, _, err := net.SplitHostPort(c.Issuer.Admin.Listen); err == nil && !web.IsLoopbackName(host) && c.TLS.Certificate == "" {
+		add("issuer.admin.listen", errors.New("on an address that others reach the API needs tls"))
+	}
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		add("tls", errors.New("certificate and key go together"))
 	}

@@ -56,8 +56,9 @@ type house struct {
 	log     *slog.Logger
 	now     func() time.Time
 
-	invite  func(link string) // tells the holder how to get to the app's pages
-	closers []func() error
+	adminURL string            // where the issuer's API is, "" if it is off
+	invite   func(link string) // tells the holder how to get to the app's pages
+	closers  []func() error
 }
 
 // newHouse completes the configuration with the addresses of this machine:
@@ -224,12 +225,20 @@ type service struct {
 func (h *house) service(ctx context.Context, role string) (*service, error) {
 	switch role {
 	case roleIssuer:
-		a, f, err := h.issuer(ctx)
+		a, f, d, err := h.openIssuer(ctx)
 		if err != nil {
 			return nil, err
 		}
-		return &service{name: role, handler: a.Handler(), drain: a.Drain, refresh: followNow(h, f),
-			run: []func(context.Context) error{a.Run, func(ctx context.Context) error { return h.keepFollowing(ctx, f) }}}, nil
+		s := &service{name: role, handler: a.Handler(), drain: a.Drain, refresh: followNow(h, f),
+			run: []func(context.Context) error{a.Run, func(ctx context.Context) error { return h.keepFollowing(ctx, f) }}}
+		if h.cfg.Issuer.Admin.Listen != "" {
+			run, err := h.admin(ctx, a, d)
+			if err != nil {
+				return nil, err
+			}
+			s.run = append(s.run, run)
+		}
+		return s, nil
 	case roleVerifier:
 		v, err := h.verifier(ctx, h.fetch)
 		if err != nil {
@@ -273,20 +282,33 @@ func followNow(h *house, f *assure.Follower) func(context.Context) error {
 }
 
 func (h *house) issuer(ctx context.Context) (*issuer.Authority, *assure.Follower, error) {
+	a, f, _, err := h.openIssuer(ctx)
+	return a, f, err
+}
+
+// webhookTimeout limits one delivery.
+const webhookTimeout = 10 * time.Second
+
+// openIssuer is issuer with the authority's database, for its API.
+func (h *house) openIssuer(ctx context.Context) (*issuer.Authority, *assure.Follower, *db.DB, error) {
 	if err := h.demoRegister(); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	d, area, err := h.open(ctx, roleIssuer, issuer.Schema)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
+	}
+	hooks, err := web.NewClient(web.Options{AllowLoopback: !h.cfg.public(), AllowPrivate: h.cfg.Issuer.Admin.PrivateWebhooks, Timeout: webhookTimeout})
+	if err != nil {
+		return nil, nil, nil, err
 	}
 	f := h.follow(d)
-	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Now: h.now, Log: h.log})
+	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Webhooks: hooks, Now: h.now, Log: h.log})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	h.closes(a)
-	return a, f, nil
+	return a, f, d, nil
 }
 
 // demoRegister writes the demonstration's people out if no authority is

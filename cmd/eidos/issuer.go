@@ -26,6 +26,7 @@ type issuerCmd struct {
 	Approve  issuerApproveCmd  `cmd:"" help:"Approve a request for a document."`
 	Deny     issuerDenyCmd     `cmd:"" help:"Deny a request for a document."`
 	Review   issuerReviewCmd   `cmd:"" help:"Compare all documents with the register now, which serve does every hour."`
+	Token    issuerTokenCmd    `cmd:"" help:"Access tokens of the authority's API: create, list, revoke."`
 }
 
 // roleFlags are common to the operators' commands.

@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 			return cond == "vectors" && vectorsDir() != "", nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part, "until": until, "tamper": tamper,
+			"waitfile": waitFile, "pin": pin, "spoil": spoil, "http": request, "part": part, "until": until, "tamper": tamper, "api": api,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("EIDOS_DATA", filepath.Join(env.WorkDir, "data"))
@@ -44,6 +44,14 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			env.Setenv("PORT", port)
+			if port, err = freePort(); err != nil {
+				return err
+			}
+			env.Setenv("ADMIN", "127.0.0.1:"+port)
+			admin := "issuer:\n  admin:\n    listen: 127.0.0.1:" + port + "\n"
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "admin.yaml"), []byte(admin), 0o600); err != nil {
+				return err
+			}
 			return writeVectors(env.WorkDir)
 		},
 	})

@@ -47,7 +47,8 @@ func (c *serveCmd) Run(m *machine) error {
 	if err := m.json(struct {
 		Ready bool              `json:"ready"`
 		Roles map[string]string `json:"roles"`
-	}{true, s.urls}); err != nil {
+		Admin string            `json:"admin,omitempty"` // the issuer's API
+	}{true, s.urls, s.house.adminURL}); err != nil {
 		return errors.Join(err, s.stop())
 	}
 	return s.wait()

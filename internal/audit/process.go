@@ -28,8 +28,19 @@ func NewProcess(d *db.DB, role string) *Process {
 	return &Process{db: d, chain: role + "-" + rand.Text()[:10]}
 }
 
+type actorKey struct{}
+
+// WithActor returns a context in which the events of a Process that name no
+// actor are this one's: an id, no personal data.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
 // Append writes an event in the transaction of what was decided.
 func (p *Process) Append(ctx context.Context, tx *db.Tx, now time.Time, e Event) error {
+	if actor, ok := ctx.Value(actorKey{}).(string); ok && e.Actor == "" {
+		e.Actor = actor
+	}
 	_, err := Append(ctx, tx, p.chain, now, e)
 	p.rows.Add(1)
 	return err
