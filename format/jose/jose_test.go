@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -341,6 +343,36 @@ func compareJSON(t failer, data []byte) {
 	}
 	if err != nil && valid && !strings.Contains(err.Error(), "twice") && !strings.Contains(err.Error(), "surrogate") && !strings.Contains(err.Error(), "UTF-8") {
 		t.Fatalf("refuses %q: %v", data, err)
+	}
+	compareMembers(t, data, err == nil)
+}
+
+// compareMembers holds the way in which objects are taken apart to encoding/json.
+func compareMembers(t failer, data []byte, good bool) {
+	m, err := parseMembers(data, Limits{})
+	var want map[string]json.RawMessage
+	object := good && json.Unmarshal(data, &want) == nil && want != nil
+	if object != (err == nil) {
+		t.Fatalf("%q as an object: %v", data, err)
+	}
+	if !object {
+		return
+	}
+	if !maps.EqualFunc(m, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+		t.Fatalf("%q has members %q, want %q", data, m, want)
+	}
+	for name, raw := range want {
+		compareTaken[string](t, m, name, raw)
+		compareTaken[[]string](t, m, name, raw)
+	}
+}
+
+func compareTaken[T any](t failer, m members, name string, raw json.RawMessage) {
+	var got, want T
+	err := maps.Clone(m).take(name, &got)
+	wrong := json.Unmarshal(raw, &want) != nil || string(raw) == "null"
+	if (err != nil) != wrong || !wrong && !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s taken as %#v, %v; want %#v", raw, got, err, want)
 	}
 }
 
