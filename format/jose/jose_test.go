@@ -333,6 +333,21 @@ func TestCheckJSONAgainstLibrary(t *testing.T) {
 	}
 }
 
+func TestAppendText(t *testing.T) {
+	alphabet := []rune("abcdefghi\"\\\n\x7f<é\u2028😀")
+	rapid.Check(t, func(r *rapid.T) {
+		s := rapid.StringOfN(rapid.SampledFrom(alphabet), 0, 40, -1).Draw(r, "text")
+		out := AppendText([]byte("before"), s)
+		var back string
+		if err := json.Unmarshal(out[6:], &back); err != nil || back != s || string(out[:6]) != "before" {
+			r.Fatalf("%q written as %s: %v", s, out, err)
+		}
+	})
+	if got := string(AppendText(nil, "a\xffb")); got != `"a\ufffdb"` {
+		t.Errorf("no UTF-8 becomes %s", got)
+	}
+}
+
 type failer interface{ Fatalf(string, ...any) }
 
 func compareJSON(t failer, data []byte) {
