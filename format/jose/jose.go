@@ -58,7 +58,18 @@ func (l Limits) withDefaults() Limits {
 }
 
 // Encode is base64url without padding (RFC 7515, 2).
-func Encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+func Encode(b []byte) string {
+	if len(b) < 4<<10 {
+		return base64.RawURLEncoding.EncodeToString(b)
+	}
+	// The library's way makes two copies of documents with portraits.
+	var s strings.Builder
+	s.Grow(base64.RawURLEncoding.EncodedLen(len(b)))
+	w := base64.NewEncoder(base64.RawURLEncoding, &s)
+	w.Write(b) // a strings.Builder takes everything
+	w.Close()
+	return s.String()
+}
 
 // Decode is the strict reverse of Encode: no padding, no line breaks, no other
 // alphabet, and unused bits zero, so that each value has one spelling.

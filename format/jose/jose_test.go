@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/elliptic"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -330,6 +331,16 @@ func TestCheckJSONAgainstLibrary(t *testing.T) {
 	for _, s := range []string{`0`, `-0`, `-`, `01`, `1.`, `1e`, `1e+`, `.1`, `1E-2`, `tru`, `truee`, `"\u12"`, `"\ud83d\ude00"`, `"\ude00"`,
 		`{"a" : 1 , "b" : [ ] }`, `{"a"}`, `{,}`, `[1,]`, `[,]`, `[1 2]`, "\"\x1f\"", "\"\x7f\"", `"\x"`, `{"":1,"":2}`, `{"é":1,"\u00e9":2}`, "\ufeff{}"} {
 		compareJSON(t, []byte(s))
+	}
+}
+
+// TestEncodeLarge compares what is encoded in a different way with the library.
+func TestEncodeLarge(t *testing.T) {
+	for n := 4<<10 - 2; n < 4<<10+8; n++ {
+		b := bytes.Repeat([]byte{0xfb, 0, 0x7e, 9, 200}, n/5+1)[:n]
+		if got := Encode(b); got != base64.RawURLEncoding.EncodeToString(b) {
+			t.Errorf("%d bytes are encoded otherwise", n)
+		}
 	}
 }
 

@@ -47,7 +47,10 @@ func TestKeptStatements(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, id := range []string{"a", "b"} {
-		err := tx(func(ctx context.Context, tx *db.Tx) error { _, err := tx.Exec(ctx, insert, "default", id, 7); return err })
+		err := tx(func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, insert, "default", id, 7)
+			return err
+		})
 		if !db.IsDuplicate(err) {
 			t.Errorf("%s again: %v", id, err)
 		}

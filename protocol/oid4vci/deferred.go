@@ -65,7 +65,7 @@ func (r recipient) Reply(a Answer) (fetch.Response, error) {
 // marshal writes the body of an answer with documents: hundreds of kilobytes of
 // base64url, which encoding/json would look at byte by byte and copy.
 func (a Answer) marshal() []byte {
-	size := 64 + len(a.Notification)
+	size := 64 + len(a.Notification) // with room for the tag of an encryption
 	for _, c := range a.Credentials {
 		size += len(c) + len(`{"credential":""},`)
 	}

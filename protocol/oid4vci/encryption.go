@@ -166,7 +166,7 @@ func (e *Encryption) recipient(raw json.RawMessage, encrypted bool) (recipient, 
 	return recipient{&jose.EncryptOptions{Recipient: *jwk, Enc: w.Enc, CTY: "json", Zip: w.Zip == zipDeflate}}, nil
 }
 
-// reply renders a response, which is JSON, for the recipient.
+// reply renders a response, which is JSON, for the recipient. It owns body.
 func (r recipient) reply(status int, body []byte) (fetch.Response, error) {
 	if r.options == nil {
 		return fetch.Response{
@@ -175,14 +175,14 @@ func (r recipient) reply(status int, body []byte) (fetch.Response, error) {
 			Body:   body,
 		}, nil
 	}
-	jwe, err := jose.Encrypt(body, *r.options)
+	jwe, err := jose.EncryptInPlace(body, *r.options)
 	if err != nil {
 		return fetch.Response{}, fmt.Errorf("encrypt the response: %w", err)
 	}
 	return fetch.Response{
 		Status: status,
 		Header: map[string]string{"content-type": mediaJWT, "cache-control": "no-store"},
-		Body:   []byte(jwe),
+		Body:   jwe,
 	}, nil
 }
 
@@ -215,8 +215,8 @@ func (m *Metadata) seal(body map[string]any) (data []byte, mediaType string, e e
 	if data, err = json.Marshal(body); err != nil || e.request == nil {
 		return data, mediaJSON, e, err
 	}
-	jwe, err := jose.Encrypt(data, *e.request)
-	return []byte(jwe), mediaJWT, e, err
+	jwe, err := jose.EncryptInPlace(data, *e.request)
+	return jwe, mediaJWT, e, err
 }
 
 // envelope decides how to encrypt for this authority.
