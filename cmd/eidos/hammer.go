@@ -73,7 +73,6 @@ func (c *hammerIssueCmd) Run(m *machine) (err error) {
 	if err != nil {
 		return err
 	}
-	result.Load.Procs, result.Load.Schema = ready.Procs, ready.Schema
 	if c.JSON {
 		err = m.json(result)
 	} else {
@@ -171,9 +170,9 @@ type hammerResult struct {
 		Encryption bool   `json:"encryption"` // of requests and answers, on top of TLS
 		Batch      int    `json:"batch"`      // documents of a flow
 		Clients    int    `json:"clients"`
-		Database   string `json:"database"` // sqlite, postgres, or unknown with --url
+		Database   string `json:"database"` // sqlite or postgres
 		Schema     string `json:"schema,omitempty"`
-		Procs      int    `json:"authority_procs,omitempty"` // GOMAXPROCS of the authority's process
+		Procs      int    `json:"authority_procs"` // GOMAXPROCS of the authority's process
 		CPUs       int    `json:"machine_cpus"`
 		Go         string `json:"go"`
 		Prepared   string `json:"prepared"` // what is not in the figures

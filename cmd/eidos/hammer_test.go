@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -71,6 +74,42 @@ func TestHammerIssueOtherwise(t *testing.T) {
 	checkHammered(t, r)
 	if l := r.Load; r.Documents != 40 || l.Database != "postgres" || !strings.HasPrefix(l.Schema, "hammer") || l.Encryption || l.Proofs != "jwt" {
 		t.Errorf("%d documents, %+v", r.Documents, l)
+	}
+}
+
+// TestHammerURL loads an authority that was started by itself.
+func TestHammerURL(t *testing.T) {
+	cmd := exec.CommandContext(t.Context(), "eidos", "hammer", "authority", "--tied")
+	tie, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := errors.Join(tie.Close(), cmd.Wait()); err != nil {
+			t.Error(err)
+		}
+	}()
+	var ready hammerReady
+	if err := json.NewDecoder(out).Decode(&ready); err != nil {
+		t.Fatal(err)
+	}
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, []byte(ready.CA), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second has a provider of its own
+		r := hammerRunOf(t, "--documents", "20", "--clients", "1", "--url", ready.URL, "--ca", ca)
+		checkHammered(t, r)
+		if l := r.Load; l.Database != "sqlite" || l.Procs != 1 || r.Documents != 20 {
+			t.Errorf("%d documents, %+v", r.Documents, l)
+		}
 	}
 }
 

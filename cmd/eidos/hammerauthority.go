@@ -50,11 +50,9 @@ type hammerAuthorityCmd struct {
 
 // hammerReady is what it says when it is ready.
 type hammerReady struct {
-	Ready  bool   `json:"ready"`
-	URL    string `json:"url"`    // origin
-	CA     string `json:"ca"`     // PEM, of the TLS certificate
-	Schema string `json:"schema"` // in PostgreSQL
-	Procs  int    `json:"procs"`
+	Ready bool   `json:"ready"`
+	URL   string `json:"url"` // origin
+	CA    string `json:"ca"`  // PEM, of the TLS certificate
 }
 
 // Run serves until it is interrupted.
@@ -105,7 +103,7 @@ func (c *hammerAuthorityCmd) Run(m *machine) (err error) {
 		return web.Serve(ctx, ln, a.handler(), web.ServeOptions{TLS: config, Drain: time.Second})
 	})
 	group.Go(func() error { return a.authority.Run(ctx) })
-	if err := m.json(hammerReady{Ready: true, URL: a.origin, CA: string(ca), Schema: a.schema, Procs: c.Procs}); err != nil {
+	if err := m.json(hammerReady{Ready: true, URL: a.origin, CA: string(ca)}); err != nil {
 		cancel()
 		return errors.Join(err, group.Wait())
 	}
@@ -115,6 +113,7 @@ func (c *hammerAuthorityCmd) Run(m *machine) (err error) {
 // hammered is an authority under load.
 type hammered struct {
 	origin    string
+	engine    string // of the database
 	now       func() time.Time
 	db        *db.DB
 	schema    string // on PostgreSQL
@@ -136,7 +135,8 @@ func (a *hammered) open(ctx context.Context, dir, dsn string) error {
 		return err
 	}
 	schema := roleIssuer
-	if dsn == "" {
+	if a.engine = "postgres"; dsn == "" {
+		a.engine = "sqlite"
 		dsn = "sqlite:" + filepath.Join(dir, "issuer.db")
 	} else {
 		// Records of another run would name keys that are not here.
@@ -227,12 +227,15 @@ func (a *hammered) offers(w http.ResponseWriter, r *http.Request) error {
 // hammerUsage is what the process has used so far.
 type hammerUsage struct {
 	hammer.Usage
+	Procs    int      `json:"procs"`            // GOMAXPROCS
+	Engine   string   `json:"engine"`           // of the database: sqlite or postgres
+	Schema   string   `json:"schema,omitempty"` // in PostgreSQL
 	Database db.Stats `json:"database"`
 	Profile  []byte   `json:"profile,omitempty"` // CPU, as runtime/pprof writes it
 }
 
 func (a *hammered) used() hammerUsage {
-	return hammerUsage{Usage: hammer.Now(), Database: a.db.Stats()}
+	return hammerUsage{Usage: hammer.Now(), Procs: runtime.GOMAXPROCS(0), Engine: a.engine, Schema: a.schema, Database: a.db.Stats()}
 }
 
 func (a *hammered) usage(w http.ResponseWriter, _ *http.Request) error {

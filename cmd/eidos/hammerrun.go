@@ -115,7 +115,7 @@ func (r *hammerRun) issue(ctx context.Context) (*hammerResult, error) {
 	}
 	r.progress("\n")
 	if r.cmd.Profile != "" {
-		if err := os.WriteFile(r.cmd.Profile, all.profile, 0o600); err != nil {
+		if err := os.WriteFile(r.cmd.Profile, all.used.Profile, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -201,16 +201,17 @@ func (r *hammerRun) work(ctx context.Context, n int) (<-chan hammerWork, error) 
 // hammerRound is what a round, or all of them, have used.
 type hammerRound struct {
 	wall    time.Duration
-	used    hammerUsage // between start and end
+	used    hammerUsage // between start and end, with the profile of the longest
+	longest time.Duration
 	samples int64
 	byClass []int64
-	profile []byte // of the longest
 }
 
 func (h *hammerRound) add(o hammerRound) {
-	if o.samples > h.samples || h.profile == nil {
-		h.profile = o.profile
+	if o.wall > h.longest || h.used.Profile == nil {
+		h.longest, h.used.Profile = o.wall, o.used.Profile
 	}
+	h.used.Procs, h.used.Engine, h.used.Schema = o.used.Procs, o.used.Engine, o.used.Schema
 	h.wall += o.wall
 	h.used.CPU += o.used.CPU
 	h.used.Database.Transactions += o.used.Database.Transactions
@@ -256,11 +257,11 @@ func (r *hammerRun) round(ctx context.Context, n int, d time.Duration) (h hammer
 		return h, err
 	}
 	r.noteResident(after.Resident)
-	h.used.CPU = after.CPU - before.CPU
-	h.used.Database.Transactions = after.Database.Transactions - before.Database.Transactions
-	h.used.Database.Statements = after.Database.Statements - before.Database.Statements
-	h.used.Database.Retries = after.Database.Retries - before.Database.Retries
-	h.profile = after.Profile
+	h.used = after
+	h.used.CPU -= before.CPU
+	h.used.Database.Transactions -= before.Database.Transactions
+	h.used.Database.Statements -= before.Database.Statements
+	h.used.Database.Retries -= before.Database.Retries
 	h.samples, h.byClass, err = hammer.Shares(after.Profile, unavoidable())
 	return h, errors.Join(err, ctx.Err())
 }
@@ -327,14 +328,7 @@ func (r *hammerRun) result(all hammerRound, rounds int, raws []hammer.Raw) *hamm
 	out.Load.Offering, out.Load.Proofs, out.Load.Encryption = r.cmd.Offering, r.cmd.Proofs, r.metadata.RequestEncryption != nil
 	out.Load.Batch, out.Load.Clients, out.Load.CPUs, out.Load.Go = r.metadata.BatchSize(), r.cmd.Clients, runtime.NumCPU(), hammerGo()
 	out.Load.Prepared = "offers, device keys, client attestations, TLS handshakes, a warm-up"
-	switch {
-	case r.cmd.URL != "":
-		out.Load.Database = "unknown"
-	case r.cmd.DB != "":
-		out.Load.Database = "postgres"
-	default:
-		out.Load.Database = "sqlite"
-	}
+	out.Load.Procs, out.Load.Database, out.Load.Schema = all.used.Procs, all.used.Engine, all.used.Schema
 	out.PerSecond = hammerRates{Flows: float64(flows) / all.wall.Seconds(), Documents: float64(documents) / all.wall.Seconds()}
 	out.Requests = r.latencies.Load().Summary()
 	each := float64(max(flows, 1))
