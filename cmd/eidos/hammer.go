@@ -52,17 +52,19 @@ func (c *hammerIssueCmd) Run(m *machine) (err error) {
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
 	ready := hammerReady{URL: strings.TrimSuffix(c.URL, "/")}
-	if c.URL == "" {
-		a, err := c.startAuthority(ctx, m)
+	if c.URL != "" {
+		ca, err := os.ReadFile(c.CA)
 		if err != nil {
 			return err
 		}
+		ready.CA = string(ca)
+	} else {
+		a, failed := c.startAuthority(ctx, m)
+		if failed != nil {
+			return failed
+		}
 		defer func() { err = errors.Join(err, a.stop()) }()
 		ready = a.ready
-	} else if pemText, err := os.ReadFile(c.CA); err != nil {
-		return err
-	} else {
-		ready.CA = string(pemText)
 	}
 	root, err := certificateOf(ready.CA)
 	if err != nil {
