@@ -91,6 +91,8 @@ type Authority struct {
 	pages   *web.Pages
 	health  *web.Health
 	handler http.Handler
+
+	recording chan struct{} // holds one element while a batch is recorded
 }
 
 // New returns the authority. It makes no keys yet: Run does, or the first
@@ -106,6 +108,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
 		now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "issuer"), pages: newPages(),
+		recording: make(chan struct{}, 1),
 	}
 	if a.now == nil {
 		a.now = time.Now

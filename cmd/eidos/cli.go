@@ -15,6 +15,7 @@ type cli struct {
 	Verify   verifyCmd   `cmd:"" help:"Verify a document or a response against trust anchors, and say why."`
 	PKI      pkiCmd      `cmd:"" name:"pki" help:"Make and check certificates and trust lists."`
 	DB       dbCmd       `cmd:"" name:"db" help:"Back up the databases of the roles; say that they were restored."`
+	Hammer   hammerCmd   `cmd:"" help:"Load our own servers and say what they bear."`
 	Audit    auditCmd    `cmd:"" help:"What roles have decided, and whether the books were changed since."`
 }
 

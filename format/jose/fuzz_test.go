@@ -103,7 +103,8 @@ func FuzzParseJWK(f *testing.F) {
 }
 
 func FuzzCheckJSON(f *testing.F) {
-	for _, s := range []string{`{"a":[1,-2.5e+3,"\ud83d\ude00",true,false,null,{}]}`, `"\u00e9"`, `[[[]]]`, ` 0 `} {
+	for _, s := range []string{`{"a":[1,-2.5e+3,"\ud83d\ude00",true,false,null,{}]}`, `"\u00e9"`, `[[[]]]`, ` 0 `,
+		`{"\u0061": "long enough for eight at a time", "l" : [ "one,\t" , "two" ] , "e":[],"n":["a",null],"m":["a",1],"x":[["a"]],"s":"]"}`, `[{"a":1}]`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) { compareJSON(t, text) })

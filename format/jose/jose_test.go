@@ -5,9 +5,12 @@ import (
 	"crypto"
 	"crypto/ecdh"
 	"crypto/elliptic"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -331,6 +334,31 @@ func TestCheckJSONAgainstLibrary(t *testing.T) {
 	}
 }
 
+// TestEncodeLarge compares what is encoded in a different way with the library.
+func TestEncodeLarge(t *testing.T) {
+	for n := 4<<10 - 2; n < 4<<10+8; n++ {
+		b := bytes.Repeat([]byte{0xfb, 0, 0x7e, 9, 200}, n/5+1)[:n]
+		if got := Encode(b); got != base64.RawURLEncoding.EncodeToString(b) {
+			t.Errorf("%d bytes are encoded otherwise", n)
+		}
+	}
+}
+
+func TestAppendText(t *testing.T) {
+	alphabet := []rune("abcdefghi\"\\\n\x7f<é\u2028😀")
+	rapid.Check(t, func(r *rapid.T) {
+		s := rapid.StringOfN(rapid.SampledFrom(alphabet), 0, 40, -1).Draw(r, "text")
+		out := AppendText([]byte("before"), s)
+		var back string
+		if err := json.Unmarshal(out[6:], &back); err != nil || back != s || string(out[:6]) != "before" {
+			r.Fatalf("%q written as %s: %v", s, out, err)
+		}
+	})
+	if got := string(AppendText(nil, "a\xffb")); got != `"a\ufffdb"` {
+		t.Errorf("no UTF-8 becomes %s", got)
+	}
+}
+
 type failer interface{ Fatalf(string, ...any) }
 
 func compareJSON(t failer, data []byte) {
@@ -341,6 +369,36 @@ func compareJSON(t failer, data []byte) {
 	}
 	if err != nil && valid && !strings.Contains(err.Error(), "twice") && !strings.Contains(err.Error(), "surrogate") && !strings.Contains(err.Error(), "UTF-8") {
 		t.Fatalf("refuses %q: %v", data, err)
+	}
+	compareMembers(t, data, err == nil)
+}
+
+// compareMembers holds the way in which objects are taken apart to encoding/json.
+func compareMembers(t failer, data []byte, good bool) {
+	m, err := parseMembers(data, Limits{})
+	var want map[string]json.RawMessage
+	object := good && json.Unmarshal(data, &want) == nil && want != nil
+	if object != (err == nil) {
+		t.Fatalf("%q as an object: %v", data, err)
+	}
+	if !object {
+		return
+	}
+	if !maps.EqualFunc(m, want, func(a, b json.RawMessage) bool { return string(a) == string(b) }) {
+		t.Fatalf("%q has members %q, want %q", data, m, want)
+	}
+	for name, raw := range want {
+		compareTaken[string](t, m, name, raw)
+		compareTaken[[]string](t, m, name, raw)
+	}
+}
+
+func compareTaken[T any](t failer, m members, name string, raw json.RawMessage) {
+	var got, want T
+	err := maps.Clone(m).take(name, &got)
+	wrong := json.Unmarshal(raw, &want) != nil || string(raw) == "null"
+	if (err != nil) != wrong || !wrong && !reflect.DeepEqual(got, want) {
+		t.Fatalf("%s taken as %#v, %v; want %#v", raw, got, err, want)
 	}
 }
 

@@ -2,6 +2,7 @@ package jose
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -12,7 +13,10 @@ import (
 // duplicate member names, invalid UTF-8, unpaired surrogates and what is
 // beyond the limits: all that two parsers could understand differently.
 // Of the limits it uses Token, Depth and Members. The error is ErrMalformed.
-func CheckJSON(data []byte, limits Limits) error {
+func CheckJSON(data []byte, limits Limits) error { return checkJSON(data, limits, nil) }
+
+// checkJSON is CheckJSON that also puts the members of an object into top.
+func checkJSON(data []byte, limits Limits, top members) error {
 	limits = limits.withDefaults()
 	if len(data) > limits.Token {
 		return fmt.Errorf("JSON of %d bytes, limit %d: %w", len(data), limits.Token, ErrMalformed)
@@ -20,7 +24,7 @@ func CheckJSON(data []byte, limits Limits) error {
 	if !utf8.Valid(data) {
 		return fmt.Errorf("JSON with invalid UTF-8: %w", ErrMalformed)
 	}
-	s := scanner{data: data, depth: limits.Depth, members: limits.Members}
+	s := scanner{data: data, depth: limits.Depth, members: limits.Members, top: top}
 	s.space()
 	if err := s.value(); err != nil {
 		return err
@@ -51,6 +55,7 @@ type scanner struct {
 	pos     int
 	depth   int
 	members int
+	top     members // where not nil: the members of the outermost object
 }
 
 func (s *scanner) fail(what string) error {
@@ -83,7 +88,7 @@ func (s *scanner) value() error {
 	case c == '[':
 		return s.nest(s.array)
 	case c == '"':
-		_, err := s.str()
+		_, err := s.quoted()
 		return err
 	case c == '-' || '0' <= c && c <= '9':
 		return s.number()
@@ -142,8 +147,13 @@ func (s *scanner) object() error {
 		}
 		s.pos++
 		s.space()
+		start, top := s.pos, s.top
+		s.top = nil
 		if err := s.value(); err != nil {
 			return err
+		}
+		if s.top = top; top != nil {
+			top[name] = s.data[start:s.pos:s.pos]
 		}
 		if more, err := s.next('}'); !more {
 			return err
@@ -187,32 +197,57 @@ func (s *scanner) next(end byte) (more bool, err error) {
 // str takes a string and returns what it stands for.
 func (s *scanner) str() (string, error) {
 	start := s.pos
+	escaped, err := s.quoted()
+	if err != nil {
+		return "", err
+	}
+	raw := s.data[start:s.pos]
+	if !escaped {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var text string
+	if err := json.Unmarshal(raw, &text); err != nil {
+		return "", s.fail("string malformed")
+	}
+	return text, nil
+}
+
+// quoted passes over a string and reports whether there are escapes in it.
+func (s *scanner) quoted() (escaped bool, err error) {
 	s.pos++
-	escaped := false
 	for {
+		s.pos += plain(s.data[s.pos:])
 		switch c := s.peek(); {
 		case c == '"':
 			s.pos++
-			raw := s.data[start:s.pos]
-			if !escaped {
-				return string(raw[1 : len(raw)-1]), nil
-			}
-			var text string
-			if err := json.Unmarshal(raw, &text); err != nil {
-				return "", s.fail("string malformed")
-			}
-			return text, nil
+			return escaped, nil
 		case c < 0x20:
-			return "", s.fail("string not closed, or a control character in it")
+			return false, s.fail("string not closed, or a control character in it")
 		case c == '\\':
 			escaped = true
 			if err := s.escape(); err != nil {
-				return "", err
+				return false, err
 			}
 		default:
 			s.pos++
 		}
 	}
+}
+
+// plain is the number of bytes up to the first eight that a string may not
+// simply continue with: quotes, backslashes, controls or beyond ASCII. Images
+// are long strings, so eight bytes are looked at together.
+func plain(b []byte) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	n := 0
+	for ; len(b)-n >= 8; n += 8 {
+		x := binary.LittleEndian.Uint64(b[n:])
+		quote, slash := x^(ones*'"'), x^(ones*'\\')
+		if (x|(x-ones*0x20)|(quote-ones)|(slash-ones))&tops != 0 {
+			break
+		}
+	}
+	return n
 }
 
 // escape takes one escape sequence, or the two of a surrogate pair.
@@ -312,11 +347,11 @@ func abbreviate(s string) string {
 type members map[string]json.RawMessage
 
 func parseMembers(data []byte, limits Limits) (members, error) {
-	if err := CheckJSON(data, limits); err != nil {
+	m := make(members, 8)
+	if err := checkJSON(data, limits, m); err != nil {
 		return nil, err
 	}
-	var m members
-	if err := json.Unmarshal(data, &m); err != nil || m == nil {
+	if firstByte(data) != '{' {
 		return nil, fmt.Errorf("JSON object expected: %w", ErrMalformed)
 	}
 	return m, nil
@@ -333,10 +368,43 @@ func (m members) take(name string, v any) error {
 	if string(raw) == "null" {
 		return fmt.Errorf("%q is null: %w", name, ErrMalformed)
 	}
+	if bytes.IndexByte(raw, '\\') < 0 { // the usual members without encoding/json, which looks at each byte three times
+		switch v := v.(type) {
+		case *string:
+			if raw[0] == '"' {
+				*v = string(raw[1 : len(raw)-1])
+				return nil
+			}
+		case *[]string:
+			if list, ok := plainStrings(raw); ok {
+				*v = list
+				return nil
+			}
+		}
+	}
 	if err := json.Unmarshal(raw, v); err != nil {
 		return fmt.Errorf("%q: %w: %w", name, ErrMalformed, err)
 	}
 	return nil
+}
+
+// plainStrings reads an array of strings without escapes. ok is false for
+// whatever else it may be.
+func plainStrings(raw []byte) (list []string, ok bool) {
+	list = []string{}
+	parts := bytes.Split(raw, []byte{'"'})
+	if len(parts)%2 == 0 { // the text between quotes has an odd index
+		return nil, false
+	}
+	for i, p := range parts {
+		switch between := string(bytes.TrimSpace(p)); {
+		case i%2 == 1:
+			list = append(list, string(p))
+		case i == 0 && between != "[", i == len(parts)-1 && between != "]", i > 0 && i < len(parts)-1 && between != ",":
+			return nil, false
+		}
+	}
+	return list, len(list) > 0
 }
 
 // stringMember says where takeStrings puts a member.

@@ -171,7 +171,7 @@ func TestCompressionBomb(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := ParseJWE(token)
+		j, err := ParseJWE(string(token))
 		if err != nil {
 			t.Fatal(err)
 		}

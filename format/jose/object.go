@@ -42,19 +42,27 @@ func (w *objectWriter) name(name string) {
 	w.out = append(w.out, ':')
 }
 
-// quote appends a string, as it is if nothing in it needs escaping.
-func (w *objectWriter) quote(s string) {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			b, err := marshal(s)
-			w.err = errors.Join(w.err, err)
-			w.out = append(w.out, b...)
-			return
+// quote appends a string.
+func (w *objectWriter) quote(s string) { w.out = AppendText(w.out, s) }
+
+// AppendText appends a string as JSON to dst, as it is if nothing in it needs
+// escaping. What is no UTF-8 in it becomes U+FFFD.
+func AppendText(dst []byte, s string) []byte {
+	start := len(dst)
+	dst = append(append(dst, '"'), s...)
+	for i := start + 1; ; i++ {
+		if i += plain(dst[i:]); i >= len(dst) {
+			return append(dst, '"')
+		}
+		if c := dst[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			break
 		}
 	}
-	w.out = append(w.out, '"')
-	w.out = append(w.out, s...)
-	w.out = append(w.out, '"')
+	b, err := marshal(s)
+	if err != nil {
+		panic(err) // strings can be encoded
+	}
+	return append(dst[:start], b...)
 }
 
 // raw writes a member whose value is JSON already.

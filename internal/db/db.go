@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,6 +27,20 @@ type DB struct {
 
 	epoch   int64 // when the database was restored last, 0 if never
 	revived bool  // it was found restored by Open
+
+	transactions, retries, statements atomic.Int64
+}
+
+// Stats is what was asked of a database since Open.
+type Stats struct {
+	Transactions int64 `json:"transactions"` // begun, retries among them
+	Retries      int64 `json:"retries"`      // because others ran at the same time
+	Statements   int64 `json:"statements"`   // besides begin and commit
+}
+
+// Stats counts what this DB has done so far.
+func (d *DB) Stats() Stats {
+	return Stats{Transactions: d.transactions.Load(), Retries: d.retries.Load(), Statements: d.statements.Load()}
 }
 
 type engine string
@@ -121,6 +136,7 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(con
 		if err == nil || !retryable(err) {
 			return err
 		}
+		d.retries.Add(1)
 		if try == 0 {
 			deadline = time.Now().Add(patience)
 		} else if time.Now().After(deadline) {
@@ -138,12 +154,13 @@ func (d *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(con
 
 // once makes one try at a transaction.
 func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(context.Context, *Tx) error) error {
+	d.transactions.Add(1)
 	tx, err := pool.BeginTx(ctx, o)
 	if err != nil {
 		return fmt.Errorf("db: begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit; also when f panics
-	if err := f(ctx, &Tx{tx: tx, epoch: d.epoch}); err != nil {
+	if err := f(ctx, &Tx{tx: tx, epoch: d.epoch, statements: &d.statements}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -155,12 +172,14 @@ func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(co
 // Tx is a running transaction. It must not be used concurrently, nor after the
 // function that it was given to has returned.
 type Tx struct {
-	tx    *sql.Tx
-	epoch int64
+	tx         *sql.Tx
+	epoch      int64
+	statements *atomic.Int64
 }
 
 // Exec runs a statement that returns no rows and returns how many it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	t.statements.Add(1)
 	r, err := t.tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -171,12 +190,14 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 // Query runs a statement that returns rows. The caller closes them before
 // running the next statement.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	t.statements.Add(1)
 	return t.tx.QueryContext(ctx, query, args...)
 }
 
 // QueryRow runs a statement that returns at most one row. Scan returns
 // sql.ErrNoRows if there was none.
 func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+	t.statements.Add(1)
 	return t.tx.QueryRowContext(ctx, query, args...)
 }
 

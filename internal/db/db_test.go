@@ -115,6 +115,28 @@ func TestViewCannotWrite(t *testing.T) {
 	})
 }
 
+func TestStats(t *testing.T) {
+	d := open(t, testkit.SQLite(t), schema(things))
+	before := d.Stats()
+	err := d.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		if _, err := tx.Exec(ctx, `delete from thing`); err != nil {
+			return err
+		}
+		if _, err := tx.Texts(ctx, `select id from thing`); err != nil {
+			return err
+		}
+		var n int
+		return tx.QueryRow(ctx, `select count(*) from thing`).Scan(&n)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := d.Stats()
+	if after.Transactions-before.Transactions != 1 || after.Statements-before.Statements != 3 || after.Retries != before.Retries {
+		t.Errorf("from %+v to %+v", before, after)
+	}
+}
+
 func TestErrorRollsBack(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		d := open(t, dsn, schema(things))

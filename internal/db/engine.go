@@ -2,7 +2,6 @@ package db
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
@@ -43,7 +42,7 @@ func openSQLite(path string) (*DB, error) {
 	if !filepath.IsAbs(u.Path) || u.Path[0] != '/' {
 		u.Path = "/" + u.Path // C:/… on Windows
 	}
-	write, err := sql.Open("sqlite", u.String())
+	write, err := openCaching(u.String())
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +50,7 @@ func openSQLite(path string) (*DB, error) {
 	write.SetConnMaxLifetime(0)
 	q.Set("_query_only", "1")
 	u.RawQuery = q.Encode()
-	read, err := sql.Open("sqlite", u.String())
+	read, err := openCaching(u.String())
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
