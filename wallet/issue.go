@@ -203,7 +203,24 @@ func (i *issuing) redeem(ctx context.Context) (*oauth.Token, error) {
 	if i.offer.TxCode != nil {
 		code = i.opts.TxCode
 	}
-	return i.oauth.RedeemPreAuthorized(ctx, i.offer.PreAuthorized.Code, code, nil, i.w.now())
+	return answered[*oauth.Error](ctx, func() (*oauth.Token, error) {
+		return i.oauth.RedeemPreAuthorized(ctx, i.offer.PreAuthorized.Code, code, nil, i.w.now())
+	})
+}
+
+// answered asks once more when no answer came, neither what was asked for nor a
+// Refusal: it may have been lost on its way. Authorities give the same app the
+// same again, with the same keys, for as long as it was not used.
+func answered[Refusal error, T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	got, err := ask()
+	var refusal Refusal
+	if err == nil || errors.As(err, &refusal) || ctx.Err() != nil {
+		return got, err
+	}
+	if again, err := ask(); err == nil || errors.As(err, &refusal) {
+		return again, err
+	}
+	return got, err
 }
 
 // browse is the authorisation code flow.
@@ -289,7 +306,7 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 		return obtained{}, err
 	}
 	i.spare = append(i.spare, ids(keys)...)
-	answer, err := i.request(ctx, wanted.Configuration, keys, attest)
+	answer, err := answered[*oid4vci.Error](ctx, func() (oid4vci.Answer, error) { return i.request(ctx, wanted.Configuration, keys, attest) })
 	var refusal *oid4vci.Error
 	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeInvalidNonce {
 		answer, err = i.request(ctx, wanted.Configuration, keys, attest) // with a fresh one, once

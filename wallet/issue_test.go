@@ -395,3 +395,31 @@ func TestSweep(t *testing.T) {
 func (w *world) take(d *device) {
 	_, _ = d.take(w.offer("", "mdl"), wallet.AcceptOptions{})
 }
+
+// An answer that was lost on its way costs neither the offer nor the documents;
+// one that never comes ends in an error, and no key is left.
+func TestLostAnswers(t *testing.T) {
+	for _, endpoint := range []string{"/token", "/credential"} {
+		for _, lost := range []int{1, 2} {
+			w := newWorld(t)
+			d := w.device(nil)
+			if _, err := d.Install(t.Context(), providerURL); err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			w.more[issuerURL+endpoint] = func(fetch.Request) (fetch.Response, error) {
+				if n++; n == lost {
+					delete(w.more, issuerURL+endpoint)
+				}
+				return fetch.Response{}, errors.New("connection reset")
+			}
+			docs, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{})
+			if lost == 1 && (err != nil || len(docs) != 1) {
+				t.Errorf("%s lost: %+v, %v", endpoint, docs, err)
+			}
+			if lost == 2 && (err == nil || d.keys(t) != 1) {
+				t.Errorf("%s lost twice: %v, %d keys", endpoint, err, d.keys(t))
+			}
+		}
+	}
+}
