@@ -33,9 +33,12 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	f.Close()
+	// synchronous(full): what was committed survives a power failure too. Without
+	// it the last copies would be unrecorded, their indexes given again, and the
+	// last revocations lost.
 	q := url.Values{
 		"_txlock": {"immediate"}, // a transaction that begins by reading cannot fail later for want of the lock
-		"_pragma": {"busy_timeout(5000)", "journal_mode(wal)", "synchronous(normal)", "foreign_keys(1)"},
+		"_pragma": {"busy_timeout(5000)", "journal_mode(wal)", "synchronous(full)", "foreign_keys(1)"},
 		"_dqs":    {"0"}, // "x" is a name, as on PostgreSQL, never a string
 	}
 	u := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: q.Encode()}
