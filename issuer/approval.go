@@ -207,6 +207,9 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		if errors.Is(err, ErrUnknownRequest) {
 			refusal, err = unknownTransaction(err), nil
 		}
+		if _, ok := t.offerings[q.Offering]; !ok && err == nil && refusal == nil {
+			refusal = denied("the authority does not issue this document any more", nil)
+		}
 		return err
 	})
 	if err != nil || grant == nil {
@@ -224,6 +227,7 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		return fetch.Response{}, err
 	}
 	if refusal != nil {
+		t.refused(string(refusal.Code))
 		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
 		return refusal.Response(), nil
 	}

@@ -159,3 +159,23 @@ func TestApprovalExpires(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A document that is not issued any more is not issued to those who wait either.
+func TestApprovalOfNothing(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	w.withApproval()
+	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.get(token, "mdl", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.authority.Decide(t.Context(), "default", p.answer.Transaction, true, ""); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.authority.tenants["default"].offerings, "mdl")
+	_, err = p.again(t, token, p.answer.Transaction)
+	wantCode(t, "not issued any more", err, oid4vci.CodeDenied)
+}

@@ -5,12 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/status"
+	"github.com/eidos-id/eidos/internal/fetch"
 )
 
 // Edition is what to publish of one list.
@@ -114,57 +113,16 @@ func entityTag(body []byte) string {
 //
 // Token Status List, 8.1; RFC 9110, 12.5.1.
 func (p *Published) Choose(accept string) (mediaType string, body []byte, etag string, ok bool) {
-	cwtType, jwt := status.MediaListCWT, 0.0
+	offered := []string{status.MediaListJWT, status.MediaListCWT}
 	if p.Identifiers {
-		cwtType = status.MediaIdentifiersCWT
-	} else {
-		jwt = weight(accept, status.MediaListJWT)
+		offered = []string{status.MediaIdentifiersCWT}
 	}
-	cwt := weight(accept, cwtType)
-	switch {
-	case jwt == 0 && cwt == 0:
+	switch mediaType = fetch.Prefer(accept, offered...); mediaType {
+	case "":
 		return "", nil, "", false
-	case cwt > jwt:
-		return cwtType, p.CWT, p.CWTTag, true
+	case status.MediaListJWT:
+		return mediaType, p.JWT, p.JWTTag, true
+	default:
+		return mediaType, p.CWT, p.CWTTag, true
 	}
-	return status.MediaListJWT, p.JWT, p.JWTTag, true
-}
-
-// weight is the quality value that an Accept header gives a media type: that
-// of its most specific range. An empty header accepts everything.
-func weight(accept, mediaType string) float64 {
-	if strings.TrimSpace(accept) == "" {
-		return 1
-	}
-	best, specific := 0.0, -1
-	for part := range strings.SplitSeq(accept, ",") {
-		media, params, _ := strings.Cut(part, ";")
-		rank := -1
-		switch strings.ToLower(strings.TrimSpace(media)) {
-		case mediaType:
-			rank = 2
-		case "application/*":
-			rank = 1
-		case "*/*":
-			rank = 0
-		}
-		if rank > specific {
-			best, specific = quality(params), rank
-		}
-	}
-	return best
-}
-
-func quality(params string) float64 {
-	for p := range strings.SplitSeq(params, ";") {
-		name, value, _ := strings.Cut(strings.TrimSpace(p), "=")
-		if strings.EqualFold(name, "q") {
-			q, err := strconv.ParseFloat(value, 64)
-			if err != nil || !(q >= 0 && q <= 1) {
-				return 0
-			}
-			return q
-		}
-	}
-	return 1
 }
