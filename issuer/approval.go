@@ -12,7 +12,6 @@ import (
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
-	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
@@ -227,9 +226,7 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		return fetch.Response{}, err
 	}
 	if refusal != nil {
-		t.refused(string(refusal.Code))
-		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
-		return refusal.Response(), nil
+		return t.refuse(ctx, refusal), nil
 	}
 	return request.Reply(answer)
 }

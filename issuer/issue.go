@@ -68,11 +68,16 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		return fetch.Response{}, err
 	}
 	if refusal != nil {
-		t.refused(string(refusal.Code))
-		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
-		return refusal.Response(), nil
+		return t.refuse(ctx, refusal), nil
 	}
 	return request.Reply(answer)
+}
+
+// refuse logs and counts a refusal and returns the answer.
+func (t *tenant) refuse(ctx context.Context, refusal *oid4vci.Error) fetch.Response {
+	t.refused(string(refusal.Code))
+	web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
+	return refusal.Response()
 }
 
 func denied(description string, err error) *oid4vci.Error {

@@ -48,9 +48,7 @@ func (t *tenant) notification(ctx context.Context, e *engines, r fetch.Request) 
 		return t.finish(ctx, reply, err)
 	}
 	if refusal != nil {
-		t.refused(string(refusal.Code))
-		web.Log(ctx).Info("refused", "code", refusal.Code, "error", refusal.Error())
-		return refusal.Response(), nil
+		return t.refuse(ctx, refusal), nil
 	}
 	if n.Event != oid4vci.EventAccepted {
 		web.Log(ctx).Warn("app did not keep copies", "tenant", t.config.ID, "batch", n.ID, "event", string(n.Event), "said", n.Description)
