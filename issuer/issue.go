@@ -126,7 +126,7 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	if err != nil {
 		return answer, nil, fmt.Errorf("issuer: %w", err)
 	}
-	credentials, err := sign(ctx, c, request, entries, signer)
+	signed, err := sign(ctx, c, request, entries, signer)
 	if err != nil {
 		return answer, nil, err
 	}
@@ -153,7 +153,8 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	t.authority.metrics.issued.WithLabelValues(t.config.ID, o.ID, o.Format).Inc()
 	t.authority.metrics.copies.WithLabelValues(t.config.ID, o.ID, o.Format).Add(float64(r.copies))
 	web.Log(ctx).Info("document issued", "tenant", t.config.ID, "document", document, "offering", o.ID, "copies", r.copies)
-	return oid4vci.Answer{Credentials: credentials, Notification: r.batch}, nil, nil
+	signed.Notification = r.batch
+	return signed, nil, nil
 }
 
 // enough refuses keys that do not reach the level of an offering.
@@ -257,12 +258,12 @@ func keyStatus(r *oid4vci.CredentialRequest) attestation.Status {
 
 // sign makes the copies, in the order of the keys. The first is looked over
 // before anything is recorded: the others differ in salts, key and index only.
-func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) (answer oid4vci.Answer, err error) {
 	spaces, err := c.filledUp()
 	if err != nil {
-		return nil, err
+		return answer, err
 	}
-	credentials := make([]string, 0, len(r.Keys))
+	answer.Mdocs = make([][]byte, len(r.Keys))
 	for i, pub := range r.Keys {
 		signed, err := mdoc.Issue(ctx, mdoc.IssueParams{
 			DocType: c.docType, NameSpaces: spaces, DeviceKey: pub, Validity: c.validity,
@@ -270,17 +271,17 @@ func (t *tenant) sign(ctx context.Context, c *content, r *oid4vci.CredentialRequ
 			Chain:  signer.Record.Chain,
 		}, signer)
 		if err != nil {
-			return nil, fmt.Errorf("issuer: sign: %w", err)
+			return answer, fmt.Errorf("issuer: sign: %w", err)
 		}
 		if i == 0 {
 			report := mdoc.Lint(signed)
 			if err := report.Err(); err != nil {
-				return nil, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
+				return answer, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
 			}
 		}
-		credentials = append(credentials, oid4vci.EncodeMdoc(signed))
+		answer.Mdocs[i] = signed
 	}
-	return credentials, nil
+	return answer, nil
 }
 
 // filledUp are the name spaces with as many digests as all documents of the

@@ -64,7 +64,7 @@ func (t *tenant) serveType(w http.ResponseWriter, r *http.Request) error {
 
 // signSDJWT makes the copies of a document as SD-JWT VCs, in the order of the
 // keys. The first is looked over before anything is recorded.
-func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) ([]string, error) {
+func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.CredentialRequest, entries []statuslist.Entry, signer keyring.Key) (answer oid4vci.Answer, err error) {
 	elements := map[doctype.Name][]byte{}
 	for _, ns := range c.nameSpaces {
 		for _, e := range ns.Elements {
@@ -73,11 +73,11 @@ func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.Credentia
 	}
 	claims, err := c.typ.SDJWTClaims(elements)
 	if err != nil {
-		return nil, fmt.Errorf("issuer: claims: %w", err)
+		return answer, fmt.Errorf("issuer: claims: %w", err)
 	}
 	_, room, err := c.offering.Room(c.typ)
 	if err != nil {
-		return nil, fmt.Errorf("issuer: %w", err)
+		return answer, fmt.Errorf("issuer: %w", err)
 	}
 	p := sdjwt.IssueParams{
 		VCT: t.vctOf(c.offering, c.typ), Claims: claims, Decoys: decoys, Digests: room + decoys, Chain: signer.Record.Chain,
@@ -85,23 +85,23 @@ func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.Credentia
 	}
 	if c.offering.VCT == offering.VCTHere {
 		if _, p.VCTIntegrity, err = t.typeMetadata(c.offering, c.typ); err != nil {
-			return nil, fmt.Errorf("issuer: type metadata: %w", err)
+			return answer, fmt.Errorf("issuer: type metadata: %w", err)
 		}
 	}
-	credentials := make([]string, len(r.Keys))
+	answer.Credentials = make([]string, len(r.Keys))
 	for i, pub := range r.Keys {
 		p.HolderKey = pub
 		p.Status = &status.Claim{List: &status.ListReference{Index: entries[i].Index, URI: t.board.ListURI(entries[i].List)}}
-		if credentials[i], err = sdjwt.Issue(ctx, p, signer); err != nil {
-			return nil, fmt.Errorf("issuer: sign: %w", err)
+		if answer.Credentials[i], err = sdjwt.Issue(ctx, p, signer); err != nil {
+			return answer, fmt.Errorf("issuer: sign: %w", err)
 		}
 		if i == 0 {
-			if err := fit(credentials[0]); err != nil {
-				return nil, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
+			if err := fit(answer.Credentials[0]); err != nil {
+				return answer, fmt.Errorf("issuer: a document that we made is not fit for release: %w", err)
 			}
 		}
 	}
-	return credentials, nil
+	return answer, nil
 }
 
 // fit reports whether an SD-JWT VC can be read, and its disclosures fit.

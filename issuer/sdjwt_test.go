@@ -103,11 +103,11 @@ func TestTypeMetadata(t *testing.T) {
 		t.Fatal(err)
 	}
 	holder := testkit.Signer(t, elliptic.P256())
-	credentials, err := tenant.signSDJWT(t.Context(), c, &oid4vci.CredentialRequest{Keys: []crypto.PublicKey{holder.Public()}}, []statuslist.Entry{{List: "x"}}, signer)
+	answer, err := tenant.signSDJWT(t.Context(), c, &oid4vci.CredentialRequest{Keys: []crypto.PublicKey{holder.Public()}}, []statuslist.Entry{{List: "x"}}, signer)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := sdjwt.Parse(credentials[0], sdjwt.Limits{})
+	s, err := sdjwt.Parse(answer.Credentials[0], sdjwt.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -364,7 +364,7 @@ func (w *world) deferred(ctx context.Context, r fetch.Request) (fetch.Response, 
 
 // issue signs a copy for each key of a request.
 func (w *world) issue(ctx context.Context, req *oid4vci.CredentialRequest) (oid4vci.Answer, error) {
-	var out []string
+	var out [][]byte
 	for n, pub := range req.Keys {
 		p := w.params(pub)
 		if w.mangle != nil {
@@ -374,12 +374,12 @@ func (w *world) issue(ctx context.Context, req *oid4vci.CredentialRequest) (oid4
 		if err != nil {
 			return oid4vci.Answer{}, err
 		}
-		out = append(out, oid4vci.EncodeMdoc(raw))
+		out = append(out, raw)
 	}
 	if w.reverse {
 		slices.Reverse(out)
 	}
-	return oid4vci.Answer{Credentials: out, Notification: fmt.Sprint("n", w.next)}, nil
+	return oid4vci.Answer{Mdocs: out, Notification: fmt.Sprint("n", w.next)}, nil
 }
 
 // params is an mDL of the person for a key.

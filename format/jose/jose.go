@@ -11,7 +11,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+
+	asm "github.com/segmentio/asm/base64"
 )
 
 var (
@@ -59,16 +62,24 @@ func (l Limits) withDefaults() Limits {
 
 // Encode is base64url without padding (RFC 7515, 2).
 func Encode(b []byte) string {
-	if len(b) < 4<<10 {
-		return base64.RawURLEncoding.EncodeToString(b)
+	var s strings.Builder // which does not clear what is about to be written
+	s.Grow(rawURL.EncodedLen(len(b)))
+	var part [4 << 10]byte
+	for rest := b; len(rest) > 0; {
+		n := min(len(rest), len(part)/4*3)
+		rawURL.Encode(part[:], rest[:n])
+		s.Write(part[:rawURL.EncodedLen(n)])
+		rest = rest[n:]
 	}
-	// The library's way makes two copies of documents with portraits.
-	var s strings.Builder
-	s.Grow(base64.RawURLEncoding.EncodedLen(len(b)))
-	w := base64.NewEncoder(base64.RawURLEncoding, &s)
-	w.Write(b) // a strings.Builder takes everything
-	w.Close()
 	return s.String()
+}
+
+// AppendEncode is Encode at the end of dst.
+func AppendEncode(dst, b []byte) []byte {
+	n := rawURL.EncodedLen(len(b))
+	dst = slices.Grow(dst, n)
+	rawURL.Encode(dst[len(dst):len(dst)+n], b)
+	return dst[:len(dst)+n]
 }
 
 // Decode is the strict reverse of Encode: no padding, no line breaks, no other
@@ -87,6 +98,9 @@ func decode(e *base64.Encoding, s string) ([]byte, error) {
 }
 
 var (
+	// Writing has instructions of the processor behind it, which matter for
+	// documents with portraits. For reading, the library is strict.
+	rawURL    = asm.RawURLEncoding
 	strictURL = base64.RawURLEncoding.Strict()
 	strictStd = base64.StdEncoding.Strict()
 )

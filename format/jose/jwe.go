@@ -8,7 +8,6 @@ import (
 	"crypto/cipher"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -110,16 +109,15 @@ func seal(protected, cek, iv, plaintext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	enc := base64.RawURLEncoding
-	head := enc.AppendEncode(nil, protected)
+	head := AppendEncode(nil, protected)
 	sealed := aead.Seal(plaintext[:0], iv, plaintext, head)
 	body, tag := sealed[:len(plaintext)], sealed[len(plaintext):]
-	out := make([]byte, 0, len(head)+4+enc.EncodedLen(len(iv))+enc.EncodedLen(len(body))+enc.EncodedLen(len(tag)))
+	out := make([]byte, 0, len(head)+4+rawURL.EncodedLen(len(iv))+rawURL.EncodedLen(len(body))+rawURL.EncodedLen(len(tag)))
 	out = append(out, head...)
 	out = append(out, '.', '.')
-	out = append(enc.AppendEncode(out, iv), '.')
-	out = append(enc.AppendEncode(out, body), '.')
-	return enc.AppendEncode(out, tag), nil
+	out = append(AppendEncode(out, iv), '.')
+	out = append(AppendEncode(out, body), '.')
+	return AppendEncode(out, tag), nil
 }
 
 func (h *JWEHeader) marshal() ([]byte, error) {

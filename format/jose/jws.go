@@ -3,7 +3,6 @@ package jose
 import (
 	"context"
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -78,18 +77,16 @@ func Prepare(header Header, payload []byte) (signingInput []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	enc := base64.RawURLEncoding
-	out := make([]byte, 0, enc.EncodedLen(len(protected))+1+enc.EncodedLen(len(payload)))
-	out = enc.AppendEncode(out, protected)
-	out = append(out, '.')
-	return enc.AppendEncode(out, payload), nil
+	out := make([]byte, 0, rawURL.EncodedLen(len(protected))+1+rawURL.EncodedLen(len(payload)))
+	out = append(AppendEncode(out, protected), '.')
+	return AppendEncode(out, payload), nil
 }
 
 // Finish joins a signing input and its raw signature to a JWS in compact
 // serialisation (RFC 7515, 7.1).
 func Finish(signingInput, signature []byte) string {
 	var b strings.Builder
-	b.Grow(len(signingInput) + 1 + base64.RawURLEncoding.EncodedLen(len(signature)))
+	b.Grow(len(signingInput) + 1 + rawURL.EncodedLen(len(signature)))
 	b.Write(signingInput)
 	b.WriteByte('.')
 	b.WriteString(Encode(signature))
@@ -199,7 +196,7 @@ func newToken(header, payload, signature string, limits Limits) (*Token, error) 
 // protectedMembers decodes a protected header and refuses extensions that the
 // sender calls critical, because none is understood here (RFC 7515, 4.1.11).
 func protectedMembers(encoded string, limits Limits) (members, error) {
-	if base64.RawURLEncoding.DecodedLen(len(encoded)) > limits.Header {
+	if rawURL.DecodedLen(len(encoded)) > limits.Header {
 		return nil, fmt.Errorf("%d bytes encoded, limit %d decoded: %w", len(encoded), limits.Header, ErrMalformed)
 	}
 	text, err := Decode(encoded)

@@ -1,10 +1,13 @@
 package oid4vci
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -24,6 +27,8 @@ type Answer struct {
 	// Credentials are in the order of the request's keys: each is the base64url
 	// of an IssuerSigned, or an SD-JWT.
 	Credentials []string
+	// Mdocs stand for Credentials when an issuer answers: each is an IssuerSigned.
+	Mdocs [][]byte
 	// Notification, if not empty, names the documents in what the wallet tells
 	// about them later.
 	Notification string
@@ -59,24 +64,44 @@ func (r recipient) Reply(a Answer) (fetch.Response, error) {
 		}
 		return r.reply(202, body)
 	}
-	return r.reply(200, a.marshal())
+	if r.options == nil {
+		return r.reply(200, a.marshal(nil))
+	}
+	memory, _ := bodies.Get().(*[]byte)
+	if memory == nil {
+		memory = new([]byte)
+	}
+	*memory = a.marshal((*memory)[:0])
+	resp, err := r.reply(200, *memory)
+	clear(*memory) // encryption leaves ciphertext there, compression the documents
+	bodies.Put(memory)
+	return resp, err
 }
 
+// bodies has memory of answers that were encrypted, *[]byte, to be used again.
+var bodies sync.Pool
+
 // marshal writes the body of an answer with documents: hundreds of kilobytes of
-// base64url, which encoding/json would look at byte by byte and copy.
-func (a Answer) marshal() []byte {
+// base64url, which encoding/json would look at byte by byte and copy. It writes
+// to the memory of out, if there is enough.
+func (a Answer) marshal(out []byte) []byte {
+	const before, after = `{"credential":`, `},`
 	size := 64 + len(a.Notification) // with room for the tag of an encryption
 	for _, c := range a.Credentials {
-		size += len(c) + len(`{"credential":""},`)
+		size += len(before) + len(c) + len(`""`) + len(after)
 	}
-	out := append(make([]byte, 0, size), `{"credentials":[`...)
-	for i, c := range a.Credentials {
-		if i > 0 {
-			out = append(out, ',')
-		}
-		out = append(jose.AppendText(append(out, `{"credential":`...), c), '}')
+	for _, m := range a.Mdocs {
+		size += len(before) + (8*len(m)+5)/6 + len(`""`) + len(after)
 	}
-	out = append(out, ']')
+	out = append(slices.Grow(out, size), `{"credentials":[`...)
+	for _, c := range a.Credentials {
+		out = append(jose.AppendText(append(out, before...), c), after...)
+	}
+	for _, m := range a.Mdocs { // OpenID4VCI 1.0, A.2.4
+		out = append(jose.AppendEncode(append(append(out, before...), '"'), m), '"')
+		out = append(out, after...)
+	}
+	out = append(bytes.TrimSuffix(out, []byte(",")), ']')
 	if a.Notification != "" {
 		out = jose.AppendText(append(out, `,"notification_id":`...), a.Notification)
 	}

@@ -129,6 +129,3 @@ func granted(grant *oauth.Grant, configuration, identifier string) (string, *Err
 	}
 	return "", refuse(CodeUnknownConfiguration, "credential_configuration_id is not one of the token's")
 }
-
-// EncodeMdoc is an IssuerSigned as a credential. OpenID4VCI 1.0, A.2.4.
-func EncodeMdoc(issuerSigned []byte) string { return jose.Encode(issuerSigned) }

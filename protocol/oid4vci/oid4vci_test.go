@@ -142,11 +142,11 @@ func TestConversation(t *testing.T) {
 			return refusal.Response(), nil
 		}
 		got, asked = req, r
-		var out []string
+		a := oid4vci.Answer{Notification: "n1"}
 		for range req.Keys {
-			out = append(out, oid4vci.EncodeMdoc([]byte{0xa0}))
+			a.Mdocs = append(a.Mdocs, []byte{0xa0})
 		}
-		return req.Reply(oid4vci.Answer{Credentials: out, Notification: "n1"})
+		return req.Reply(a)
 	}
 	client := func(configuration string) *oid4vci.Client {
 		tok := &oauth.Token{AccessToken: "t"}
