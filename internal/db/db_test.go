@@ -281,6 +281,9 @@ func TestOnceStore(t *testing.T) {
 		if err := tx(func(s, _ once.Store) error { return s.Put(ctx, "code", "a", []byte("v1"), later) }); err != nil {
 			t.Fatal(err)
 		}
+		if err := tx(func(s, _ once.Store) error { return s.Put(ctx, "code", "b", nil, later) }); err != nil {
+			t.Fatal(err)
+		}
 		type step struct {
 			name string
 			f    func(s, other once.Store) ([]byte, error)
@@ -299,6 +302,9 @@ func TestOnceStore(t *testing.T) {
 			{"claim revived", func(s, _ once.Store) ([]byte, error) { return s.Claim(ctx, "code", "a", now) }, "", nil},
 			{"consume", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "jti", "j", now, later) }, "", nil},
 			{"consume again", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "jti", "j", now, later) }, "", once.ErrClaimed},
+			{"consume after it expired", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "jti", "j", later, later) }, "", nil},
+			{"consume what was put", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "code", "b", now, later) }, "", once.ErrClaimed},
+			{"consume what was claimed and expired", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "code", "a", later, later.Add(1)) }, "", once.ErrClaimed},
 		} {
 			var got []byte
 			err := tx(func(s, other once.Store) (err error) { got, err = c.f(s, other); return err })
@@ -312,8 +318,8 @@ func TestOnceStore(t *testing.T) {
 			}
 			return n
 		}
-		if early, due := sweep(later.Add(-time.Millisecond)), sweep(later); early != 0 || due != 2 {
-			t.Errorf("swept %d before and %d at the expiry, want 0 and 2", early, due)
+		if early, due := sweep(later.Add(-time.Millisecond)), sweep(later); early != 0 || due != 3 {
+			t.Errorf("swept %d before and %d at the expiry, want 0 and 3", early, due)
 		}
 	})
 }

@@ -88,3 +88,20 @@ func (s onceStore) Claim(ctx context.Context, kind, id string, now time.Time) ([
 	// Put between the two statements cannot happen in a serializable transaction.
 	return nil, fmt.Errorf("db: claim %s: row is there but was not updated", kind)
 }
+
+// Consume implements once.Consumer.
+func (s onceStore) Consume(ctx context.Context, kind, id string, now, expires time.Time) error {
+	const q = `
+		insert into once (tenant, kind, id, value, expires) values ($1, $2, $3, $4, $5)
+		on conflict (tenant, kind, id) do update
+		set value = excluded.value, expires = excluded.expires
+		where once.claimed is null and once.expires <= $6`
+	n, err := s.tx.Exec(ctx, q, s.tenant, kind, id, []byte{}, expires.UnixMilli(), now.UnixMilli())
+	switch {
+	case err != nil:
+		return fmt.Errorf("db: consume %s: %w", kind, err)
+	case n == 0:
+		return once.ErrClaimed
+	}
+	return nil
+}

@@ -19,8 +19,9 @@ type Memory struct {
 func NewMemory() *Memory { return &Memory{things: memoryTx{}} }
 
 var (
-	_ Store = (*Memory)(nil)
-	_ Store = memoryTx(nil)
+	_ Store    = (*Memory)(nil)
+	_ Consumer = (*Memory)(nil)
+	_ Store    = memoryTx(nil)
 )
 
 // Put implements Store.
@@ -42,6 +43,13 @@ func (m *Memory) Claim(ctx context.Context, kind, id string, now time.Time) ([]b
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.things.Claim(ctx, kind, id, now)
+}
+
+// Consume implements Consumer.
+func (m *Memory) Consume(ctx context.Context, kind, id string, now, expires time.Time) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Consume(ctx, m.things, kind, id, now, expires)
 }
 
 // Tx runs f alone on the store, and undoes what f did if it returns an error.

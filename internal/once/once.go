@@ -42,19 +42,20 @@ type Store interface {
 	Claim(ctx context.Context, kind, id string, now time.Time) ([]byte, error)
 }
 
+// Consumer is a Store that can do what Consume says in one step.
+type Consumer interface {
+	Consume(ctx context.Context, kind, id string, now, expires time.Time) error
+}
+
 // Consume records that id was seen: nil for the first caller, ErrClaimed for
 // every later one until expires. It is for stateless things, such as a jti or
 // a MACed nonce, of which only the consumption is stored. It is atomic in a
 // transaction of internal/db and on a *Memory. A thing whose record has
 // expired is taken as new: refuse it by its own age first.
 func Consume(ctx context.Context, s Store, kind, id string, now, expires time.Time) error {
-	if m, ok := s.(*Memory); ok {
-		return m.Tx(func(s Store) error { return consume(ctx, s, kind, id, now, expires) })
+	if c, ok := s.(Consumer); ok {
+		return c.Consume(ctx, kind, id, now, expires)
 	}
-	return consume(ctx, s, kind, id, now, expires)
-}
-
-func consume(ctx context.Context, s Store, kind, id string, now, expires time.Time) error {
 	switch _, err := s.Get(ctx, kind, id, now); {
 	case err == nil, errors.Is(err, ErrClaimed):
 		return ErrClaimed

@@ -80,23 +80,11 @@ func (o *Outbox) Run(ctx context.Context) error {
 // look finds endpoints with something due; idle says that there is no endpoint.
 func (o *Outbox) look(ctx context.Context) (due []Endpoint, idle bool, err error) {
 	now := o.config.Now()
-	o.mu.Lock()
-	turn := o.turn
-	o.mu.Unlock()
-	var tenants map[string]bool
 	err = o.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
-		tenants, due, err = work(ctx, tx, now)
+		due, idle, err = work(ctx, tx, now)
 		return err
 	})
-	if err != nil {
-		return nil, false, err
-	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if turn == o.turn { // else an endpoint may have come that was not seen
-		o.asked, o.known = now, tenants
-	}
-	return due, len(tenants) == 0, nil
+	return due, idle, err
 }
 
 func (o *Outbox) begin(e Endpoint) bool {

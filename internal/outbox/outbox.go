@@ -53,11 +53,8 @@ type Outbox struct {
 	config Config
 	wake   chan struct{} // makes Run look at once
 
-	mu    sync.Mutex
-	asked time.Time       // when the endpoints were looked at, zero if never
-	turn  int             // grows when this process changes endpoints
-	known map[string]bool // tenants that have some
-	busy  map[string]bool // endpoints that this process delivers to
+	mu   sync.Mutex
+	busy map[string]bool // endpoints that this process delivers to
 }
 
 // New returns the outbox in a role's database.
@@ -83,34 +80,27 @@ type payload struct {
 	Data      map[string]string `json:"data"`
 }
 
-// forgetful is for how long it counts that a tenant had no endpoint.
-const forgetful = 15 * time.Second
-
 // Write writes an event for each endpoint of the tenant that wants it, in the
-// transaction of what happened: one statement, or none if the tenant had no
-// endpoint a moment ago. One that another process has just added may miss the
-// events of up to 15 seconds.
+// transaction of what happened.
 func (o *Outbox) Write(ctx context.Context, tx *db.Tx, tenant string, e Event) error {
-	now := o.config.Now()
-	if o.nobody(tenant, now) {
-		return nil
+	ids, err := wanting(ctx, tx, tenant, e.Kind)
+	if err != nil || len(ids) == 0 {
+		return err
 	}
 	if e.ID == "" {
 		e.ID = "msg_" + rand.Text()
 	}
+	now := o.config.Now()
 	body, err := json.Marshal(payload{e.Kind, now.UTC(), tenant, e.Data})
 	if err != nil {
 		return fmt.Errorf("outbox: encode event: %w", err)
 	}
-	return insert(ctx, tx, tenant, e, string(body), now)
-}
-
-// nobody reports whether it is known, and has been for no longer than that
-// counts, that a tenant has no endpoint.
-func (o *Outbox) nobody(tenant string, now time.Time) bool {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return !o.asked.IsZero() && now.Sub(o.asked) < forgetful && !o.known[tenant]
+	for _, id := range ids {
+		if err := insert(ctx, tx, tenant, id, e, string(body), now); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Endpoint is who is told of events.
@@ -181,7 +171,7 @@ func (o *Outbox) Add(ctx context.Context, tenant, address string, kinds []string
 		}
 		return o.note(ctx, tx, "webhook added", e)
 	})
-	o.forget()
+	o.nudge()
 	return e, secret, err
 }
 
@@ -194,11 +184,8 @@ func (o *Outbox) secret(ctx context.Context, e Endpoint) (string, error) {
 	return "whsec_" + base64.StdEncoding.EncodeToString(s), nil
 }
 
-// forget makes the next event look for endpoints.
-func (o *Outbox) forget() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.asked, o.turn = time.Time{}, o.turn+1
+// nudge makes Run look at once.
+func (o *Outbox) nudge() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
@@ -256,7 +243,7 @@ func (o *Outbox) Update(ctx context.Context, tenant, id string, c Change, loopba
 		}
 		return o.note(ctx, tx, "webhook changed", e)
 	})
-	o.forget()
+	o.nudge()
 	return e, err
 }
 
@@ -323,7 +310,7 @@ func (o *Outbox) Messages(ctx context.Context, tenant, id string, limit int) (li
 // Retry makes a message due now, also one that was given up: its days begin
 // again. Error: ErrUnknown.
 func (o *Outbox) Retry(ctx context.Context, tenant, endpoint, message string) error {
-	defer o.forget()
+	defer o.nudge()
 	return o.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return retry(ctx, tx, tenant, endpoint, message, o.config.Now())
 	})

@@ -215,24 +215,29 @@ func TestRolledBack(t *testing.T) {
 	})
 }
 
-// Without endpoints no statement is made: the transaction here is none.
-func TestNobodyToTell(t *testing.T) {
-	c := newClock()
-	o := process(t, testkit.SQLite(t), c, time.Second)
-	if _, idle, err := o.look(t.Context()); err != nil || !idle {
-		t.Fatal(idle, err)
-	}
-	if err := o.Write(t.Context(), nil, "default", Event{Kind: "document.issued"}); err != nil {
-		t.Error(err)
-	}
-	c.pass(forgetful)
-	if o.nobody("default", c.now()) {
-		t.Error("it is believed for ever that there is nobody")
-	}
-	add(t, o, "default", "https://a.example/")
-	if o.nobody("default", c.now()) {
-		t.Error("the new endpoint is not known")
-	}
+// An endpoint that another process has just added gets the next event, and only
+// those that it asked for.
+func TestAddedElsewhere(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		c := newClock()
+		here, there := process(t, dsn, c, time.Second), process(t, dsn, c, time.Second)
+		write := func(kind string) {
+			t.Helper()
+			err := here.db.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+				return here.Write(ctx, tx, "default", Event{Kind: kind})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		write("document.issued")
+		e, _ := add(t, there, "default", "https://a.example/", "document.revoked")
+		write("document.issued")
+		write("document.revoked")
+		if got := waiting(t, there, e); len(got) != 1 || got[0].Kind != "document.revoked" {
+			t.Errorf("waiting: %+v", got)
+		}
+	})
 }
 
 // Of several processes one delivers each event; if it dies another does.

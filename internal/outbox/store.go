@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,14 +10,33 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 )
 
-// insert writes an event once for each endpoint that wants it.
-func insert(ctx context.Context, tx *db.Tx, tenant string, e Event, body string, now time.Time) error {
+// wanting returns the ids of the endpoints that want events of a kind.
+func wanting(ctx context.Context, tx *db.Tx, tenant, kind string) ([]string, error) {
+	rows, err := tx.Query(ctx, `select id, kinds from outbox_endpoint where tenant = $1 and active = $2`, tenant, true)
+	if err != nil {
+		return nil, fmt.Errorf("outbox: who wants an event: %w", err)
+	}
+	defer rows.Close()
+	var ids []string
+	for rows.Next() {
+		var id, kinds string
+		if err := rows.Scan(&id, &kinds); err != nil {
+			return nil, fmt.Errorf("outbox: who wants an event: %w", err)
+		}
+		if kinds == "" || strings.Contains(kinds, " "+kind+" ") {
+			ids = append(ids, id)
+		}
+	}
+	return ids, rows.Err()
+}
+
+// insert writes an event once for an endpoint.
+func insert(ctx context.Context, tx *db.Tx, tenant, endpoint string, e Event, body string, now time.Time) error {
 	const q = `
 		insert into outbox_message (tenant, endpoint, id, kind, body, created, due, tries, given_up, problem)
-		select tenant, id, $2, $3, $4, $5, $5, 0, $6, '' from outbox_endpoint
-		where tenant = $1 and active = $7 and (kinds = '' or kinds like $8)
+		values ($1, $2, $3, $4, $5, $6, $6, 0, $7, '')
 		on conflict (tenant, endpoint, id) do nothing`
-	if _, err := tx.Exec(ctx, q, tenant, e.ID, e.Kind, body, db.Millis(now), false, true, "% "+e.Kind+" %"); err != nil {
+	if _, err := tx.Exec(ctx, q, tenant, endpoint, e.ID, e.Kind, body, db.Millis(now), false); err != nil {
 		return fmt.Errorf("outbox: write event: %w", err)
 	}
 	return nil
@@ -162,41 +182,41 @@ func depths(ctx context.Context, tx *db.Tx) ([]Depth, error) {
 
 // work is what there is to do: the tenants that have endpoints, and the
 // endpoints that have something due.
-func work(ctx context.Context, tx *db.Tx, now time.Time) (tenants map[string]bool, due []Endpoint, err error) {
+func work(ctx context.Context, tx *db.Tx, now time.Time) (due []Endpoint, idle bool, err error) {
 	const q = `
 		select tenant, id, url, kinds, active, created, generation, rotated, failures, resume from outbox_endpoint e
 		where active = $1`
 	rows, err := tx.Query(ctx, q, true)
 	if err != nil {
-		return nil, nil, fmt.Errorf("outbox: endpoints: %w", err)
+		return nil, false, fmt.Errorf("outbox: endpoints: %w", err)
 	}
-	tenants = map[string]bool{}
+	idle = true
 	var all []Endpoint
 	for rows.Next() {
 		e, err := scanEndpoint(rows)
 		if err != nil {
 			rows.Close()
-			return nil, nil, err
+			return nil, false, err
 		}
-		tenants[e.Tenant] = true
+		idle = false
 		if !e.Resume.After(now) {
 			all = append(all, e)
 		}
 	}
-	if err := rows.Close(); err != nil {
-		return nil, nil, err
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, false, err
 	}
 	for _, e := range all {
 		const q = `select count(*) from (select 1 from outbox_message where tenant = $1 and endpoint = $2 and given_up = $3 and due <= $4 limit 1) m`
 		var n int
 		if err := tx.QueryRow(ctx, q, e.Tenant, e.ID, false, db.Millis(now)).Scan(&n); err != nil {
-			return nil, nil, fmt.Errorf("outbox: due messages: %w", err)
+			return nil, false, fmt.Errorf("outbox: due messages: %w", err)
 		}
 		if n > 0 {
 			due = append(due, e)
 		}
 	}
-	return tenants, due, rows.Err()
+	return due, idle, nil
 }
 
 // take leases the oldest due messages of an endpoint until a time. A lease that
