@@ -56,7 +56,7 @@ func requestFor(ctx context.Context, tx *db.Tx, tenant, grant, offering string, 
 	return oneRequest(tx.QueryRow(ctx, requestColumns+where, tenant, grant, offering, db.Millis(now)))
 }
 
-func oneRequest(row *sql.Row) (Request, error) {
+func oneRequest(row db.Row) (Request, error) {
 	q, err := scanRequest(row)
 	if errors.Is(err, sql.ErrNoRows) {
 		return q, ErrUnknownRequest

@@ -64,7 +64,7 @@ func instanceByKey(ctx context.Context, tx *db.Tx, tenant, thumbprint string) (i
 	return oneInstance(tx.QueryRow(ctx, selectInstance+" and i.thumbprint = $2", tenant, thumbprint))
 }
 
-func oneInstance(row *sql.Row) (instance, bool, error) {
+func oneInstance(row db.Row) (instance, bool, error) {
 	in, err := scanInstance(row.Scan)
 	if errors.Is(err, sql.ErrNoRows) {
 		return in, false, nil

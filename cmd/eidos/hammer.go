@@ -212,6 +212,7 @@ type hammerProcess struct {
 // hammerDatabase is what one flow asks of the database.
 type hammerDatabase struct {
 	Transactions float64 `json:"transactions_per_flow"`
+	Commits      float64 `json:"commits_per_flow"`
 	Statements   float64 `json:"statements_per_flow"` // besides begin and commit
 	Retries      float64 `json:"retries_per_flow"`
 }
@@ -258,7 +259,7 @@ func (r *hammerResult) print(w io.Writer) {
 	row("CPU of the authority", "%.1f s, %.2f ms a flow, %.0f %% of one processor", r.Authority.CPUSeconds, r.Authority.CPUPerFlow, 100*r.Authority.CPUShare)
 	row("memory of the authority", "%.0f MiB at the start, %.0f in the middle, %.0f at the end, %.0f at most",
 		r.Authority.ResidentStart, r.Authority.ResidentHalf, r.Authority.ResidentEnd, r.Authority.ResidentMost)
-	row("database", "%.1f transactions and %.1f statements a flow, %.3f retries", r.Database.Transactions, r.Database.Statements, r.Database.Retries)
+	row("database", "%.1f transactions in %.1f commits, and %.1f statements a flow, %.3f retries", r.Database.Transactions, r.Database.Commits, r.Database.Statements, r.Database.Retries)
 	row("raw P-256 signing", "%.0f a second, %.0f a second of CPU; a document costs %.1f signatures", r.Raw.PerSecond, r.Raw.PerCPUSecond, r.Raw.PerDocument)
 	row("cryptography", "%.1f %% of the authority's CPU (%d samples)", r.Crypto.Percent, r.Crypto.Samples)
 	for _, p := range r.Crypto.Parts {

@@ -215,6 +215,7 @@ func (h *hammerRound) add(o hammerRound) {
 	h.wall += o.wall
 	h.used.CPU += o.used.CPU
 	h.used.Database.Transactions += o.used.Database.Transactions
+	h.used.Database.Commits += o.used.Database.Commits
 	h.used.Database.Statements += o.used.Database.Statements
 	h.used.Database.Retries += o.used.Database.Retries
 	h.samples += o.samples
@@ -260,6 +261,7 @@ func (r *hammerRun) round(ctx context.Context, n int, d time.Duration) (h hammer
 	h.used = after
 	h.used.CPU -= before.CPU
 	h.used.Database.Transactions -= before.Database.Transactions
+	h.used.Database.Commits -= before.Database.Commits
 	h.used.Database.Statements -= before.Database.Statements
 	h.used.Database.Retries -= before.Database.Retries
 	h.samples, h.byClass, err = hammer.Shares(after.Profile, unavoidable())
@@ -336,7 +338,7 @@ func (r *hammerRun) result(all hammerRound, rounds int, raws []hammer.Raw) *hamm
 	out.Authority = hammerProcess{CPUSeconds: cpu, CPUPerFlow: 1000 * cpu / each, CPUShare: cpu / all.wall.Seconds()}
 	out.Authority.memory(r.resident)
 	used := all.used.Database
-	out.Database = hammerDatabase{Transactions: float64(used.Transactions) / each, Statements: float64(used.Statements) / each, Retries: float64(used.Retries) / each}
+	out.Database = hammerDatabase{Transactions: float64(used.Transactions) / each, Commits: float64(used.Commits) / each, Statements: float64(used.Statements) / each, Retries: float64(used.Retries) / each}
 	out.Crypto.Samples = all.samples
 	for i, c := range unavoidable() {
 		share := 100 * float64(all.byClass[i]) / float64(max(all.samples, 1))

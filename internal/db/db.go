@@ -24,23 +24,25 @@ type DB struct {
 	engine engine
 	write  *sql.DB
 	read   *sql.DB // the same as write on PostgreSQL
+	queue  *queue  // of those who write; nil on PostgreSQL
 
 	epoch   int64 // when the database was restored last, 0 if never
 	revived bool  // it was found restored by Open
 
-	transactions, retries, statements atomic.Int64
+	transactions, commits, retries, statements atomic.Int64
 }
 
 // Stats is what was asked of a database since Open.
 type Stats struct {
 	Transactions int64 `json:"transactions"` // begun, retries among them
+	Commits      int64 `json:"commits"`      // fewer than transactions where they share one
 	Retries      int64 `json:"retries"`      // because others ran at the same time
 	Statements   int64 `json:"statements"`   // besides begin and commit
 }
 
 // Stats counts what this DB has done so far.
 func (d *DB) Stats() Stats {
-	return Stats{Transactions: d.transactions.Load(), Retries: d.retries.Load(), Statements: d.statements.Load()}
+	return Stats{Transactions: d.transactions.Load(), Commits: d.commits.Load(), Retries: d.retries.Load(), Statements: d.statements.Load()}
 }
 
 type engine string
@@ -102,16 +104,27 @@ func (d *DB) Ping(ctx context.Context) error { return d.read.PingContext(ctx) }
 // back and returns that error as it is. Transactions are serializable: they
 // behave as if one ran after the other.
 //
-// When a transaction loses against a concurrent one, Tx runs f again, so f
-// must do nothing but work on tx and assign variables of its caller. It keeps
-// on for 15 seconds or until ctx ends. On PostgreSQL nothing but the
-// end of the transaction may follow a failed statement.
+// Tx may run f again, as when it loses against a concurrent transaction, and in
+// another goroutine, so f must do nothing but work on tx and assign variables of
+// its caller. It keeps
+// on for 15 seconds or until ctx ends. Nothing but the end of the transaction may
+// follow a failed statement: PostgreSQL refuses it, and SQLite may have rolled
+// back, so that the next would be on its own.
 //
 // A Tx inside a Tx of the same database is an error, recognised by the context
 // that f is given.
 func (d *DB) Tx(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
-	return d.run(ctx, d.write, &sql.TxOptions{Isolation: sql.LevelSerializable}, f)
+	return d.run(ctx, func(ctx context.Context) error {
+		if d.queue != nil {
+			return d.shared(ctx, f)
+		}
+		return d.once(ctx, d.write, serializable, f)
+	})
 }
+
+// OneWriter reports whether transactions of this process take turns, so that
+// none has to be run again because of another, as on SQLite.
+func (d *DB) OneWriter() bool { return d.queue != nil }
 
 // View runs f as Tx does, in a transaction that only reads. It waits for no
 // writer.
@@ -120,30 +133,31 @@ func (d *DB) View(ctx context.Context, f func(ctx context.Context, tx *Tx) error
 	if d.engine == postgres {
 		o.Isolation = sql.LevelRepeatableRead // one snapshot for all its statements, as SQLite gives
 	}
-	return d.run(ctx, d.read, o, f)
+	return d.run(ctx, func(ctx context.Context) error { return d.once(ctx, d.read, o, f) })
 }
 
 type inTx struct{ d *DB }
 
-func (d *DB) run(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(context.Context, *Tx) error) error {
+// run calls try until it does not lose against others any more.
+func (d *DB) run(ctx context.Context, try func(context.Context) error) error {
 	if ctx.Value(inTx{d}) != nil {
 		return errors.New("db: transaction inside a transaction")
 	}
 	ctx = context.WithValue(ctx, inTx{d}, true)
 	var deadline time.Time
-	for try := 0; ; try++ {
-		err := d.once(ctx, pool, o, f)
+	for tries := 1; ; tries++ {
+		err := try(ctx)
 		if err == nil || !retryable(err) {
 			return err
 		}
 		d.retries.Add(1)
-		if try == 0 {
+		if tries == 1 {
 			deadline = time.Now().Add(patience)
 		} else if time.Now().After(deadline) {
-			return fmt.Errorf("db: gave up after %d tries: %w", try+1, err)
+			return fmt.Errorf("db: gave up after %d tries: %w", tries, err)
 		}
 		// Waiting a random while, longer each time, lets the others finish.
-		longest := min(time.Millisecond<<min(try, 6), 50*time.Millisecond)
+		longest := min(time.Millisecond<<min(tries-1, 6), 50*time.Millisecond)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -160,14 +174,17 @@ func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(co
 		return fmt.Errorf("db: begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit; also when f panics
-	if err := f(ctx, &Tx{tx: tx, epoch: d.epoch, statements: &d.statements}); err != nil {
+	if err := f(ctx, d.newTx(tx)); err != nil {
 		return err
 	}
+	d.commits.Add(1)
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("db: commit: %w", err)
 	}
 	return nil
 }
+
+func (d *DB) newTx(tx *sql.Tx) *Tx { return &Tx{tx: tx, epoch: d.epoch, statements: &d.statements} }
 
 // Tx is a running transaction. It must not be used concurrently, nor after the
 // function that it was given to has returned.
@@ -175,13 +192,18 @@ type Tx struct {
 	tx         *sql.Tx
 	epoch      int64
 	statements *atomic.Int64
+	failed     error // of a statement: none may follow
 }
 
 // Exec runs a statement that returns no rows and returns how many it changed.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if t.failed != nil {
+		return 0, t.failed
+	}
 	t.statements.Add(1)
 	r, err := t.tx.ExecContext(ctx, query, args...)
 	if err != nil {
+		t.failed = err
 		return 0, err
 	}
 	return r.RowsAffected()
@@ -190,16 +212,33 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 // Query runs a statement that returns rows. The caller closes them before
 // running the next statement.
 func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	if t.failed != nil {
+		return nil, t.failed
+	}
 	t.statements.Add(1)
-	return t.tx.QueryContext(ctx, query, args...)
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	t.failed = err
+	return rows, err
 }
 
 // QueryRow runs a statement that returns at most one row. Scan returns
 // sql.ErrNoRows if there was none.
-func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) *sql.Row {
+func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) Row {
+	if t.failed != nil {
+		return failedRow{t.failed}
+	}
 	t.statements.Add(1)
-	return t.tx.QueryRowContext(ctx, query, args...)
+	row := t.tx.QueryRowContext(ctx, query, args...)
+	t.failed = row.Err()
+	return row
 }
+
+// Row is what QueryRow found.
+type Row interface{ Scan(dest ...any) error }
+
+type failedRow struct{ err error }
+
+func (r failedRow) Scan(...any) error { return r.err }
 
 // Texts runs a query that returns one column of text.
 func (t *Tx) Texts(ctx context.Context, query string, args ...any) ([]string, error) {

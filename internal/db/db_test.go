@@ -304,7 +304,9 @@ func TestOnceStore(t *testing.T) {
 			{"consume again", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "jti", "j", now, later) }, "", once.ErrClaimed},
 			{"consume after it expired", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "jti", "j", later, later) }, "", nil},
 			{"consume what was put", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "code", "b", now, later) }, "", once.ErrClaimed},
-			{"consume what was claimed and expired", func(s, _ once.Store) ([]byte, error) { return nil, once.Consume(ctx, s, "code", "a", later, later.Add(1)) }, "", once.ErrClaimed},
+			{"consume what was claimed and expired", func(s, _ once.Store) ([]byte, error) {
+				return nil, once.Consume(ctx, s, "code", "a", later, later.Add(1))
+			}, "", once.ErrClaimed},
 		} {
 			var got []byte
 			err := tx(func(s, other once.Store) (err error) { got, err = c.f(s, other); return err })

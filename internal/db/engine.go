@@ -60,7 +60,7 @@ func openSQLite(path string) (*DB, error) {
 	// Each connection has a cache of 2 MiB, and six roles may share a process.
 	read.SetMaxOpenConns(4)
 	read.SetMaxIdleConns(2)
-	return &DB{engine: sqlite, write: write, read: read}, nil
+	return &DB{engine: sqlite, write: write, read: read, queue: newQueue()}, nil
 }
 
 // openPostgres connects to a server and makes the schema of the role.

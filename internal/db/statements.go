@@ -136,13 +136,13 @@ func (c *keepingConn) statement(ctx context.Context, text string) (*statement, e
 	return s, nil
 }
 
-// single reports whether a text is one statement that reads or changes rows:
-// others change the schema or the connection.
+// single reports whether a text is one statement that reads or changes rows, or
+// goes to a savepoint: others change the schema or the connection.
 func single(text string) bool {
 	text = strings.TrimSpace(text)
 	word, _, _ := strings.Cut(text, " ")
 	switch strings.ToLower(word) {
-	case "select", "insert", "update", "delete":
+	case "select", "insert", "update", "delete", "savepoint", "release", "rollback":
 		return !strings.Contains(text, ";")
 	}
 	return false
