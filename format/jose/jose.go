@@ -62,16 +62,10 @@ func (l Limits) withDefaults() Limits {
 
 // Encode is base64url without padding (RFC 7515, 2).
 func Encode(b []byte) string {
-	var s strings.Builder // which does not clear what is about to be written
-	s.Grow(rawURL.EncodedLen(len(b)))
-	var part [4 << 10]byte
-	for rest := b; len(rest) > 0; {
-		n := min(len(rest), len(part)/4*3)
-		rawURL.Encode(part[:], rest[:n])
-		s.Write(part[:rawURL.EncodedLen(n)])
-		rest = rest[n:]
+	if len(b) < 256 {
+		return base64.RawURLEncoding.EncodeToString(b)
 	}
-	return s.String()
+	return string(AppendEncode(nil, b))
 }
 
 // AppendEncode is Encode at the end of dst.

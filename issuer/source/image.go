@@ -39,12 +39,9 @@ func (c *CSV) image(path string) (data []byte, modified time.Time, err error) {
 	if !info.Mode().IsRegular() || info.Size() > int64(c.options.MaxImage) {
 		return nil, time.Time{}, fmt.Errorf("%w: not a file of at most %d bytes", ErrImage, c.options.MaxImage)
 	}
-	data, err = io.ReadAll(io.LimitReader(f, int64(c.options.MaxImage)+1))
-	if err != nil {
+	data = make([]byte, info.Size())
+	if _, err = io.ReadFull(f, data); err != nil { // it became shorter at this moment
 		return nil, time.Time{}, fmt.Errorf("%w: %w", ErrImage, withoutPath(err))
-	}
-	if len(data) > c.options.MaxImage {
-		return nil, time.Time{}, fmt.Errorf("%w: more than %d bytes", ErrImage, c.options.MaxImage)
 	}
 	c.checkedMu.Lock()
 	seen := c.checked[path] == stampOf(info)
