@@ -137,15 +137,17 @@ func (a *Authority) Decide(ctx context.Context, tenant, id string, approve bool,
 	return err
 }
 
-// approved finds out whether a document may be issued by a grant: where an
-// operator has to approve its first copies, the request that was approved is in
-// use. If it has to wait, answer says until when.
+// approved finds out whether copies may be issued by a grant, before anything is
+// spent on them: recording them looks again. Where an operator has to approve
+// the first, the request that was approved is in use. If it has to wait, answer
+// says until when.
 func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[r.Configuration]
-	if !o.Approval {
-		return "", answer, nil, nil
+	document, err := t.entitled(ctx, tx, g, o.ID, now)
+	if refusal := deniedFor(err); refusal != nil {
+		return "", answer, refusal, nil
 	}
-	if issued, err := isIssued(ctx, tx, t.config.ID, g.ID, o.ID); issued || err != nil {
+	if err != nil || document != "" || !o.Approval {
 		return "", answer, nil, err
 	}
 	switch q, err := requestFor(ctx, tx, t.config.ID, g.ID, o.ID, now); {
@@ -162,6 +164,20 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid
 	default:
 		return q.ID, answer, nil, nil
 	}
+}
+
+// entitled returns the document that a grant has of an offering, "" if it may get its
+// first copies. Its other errors are those of deniedFor.
+func (t *tenant) entitled(ctx context.Context, tx *db.Tx, g *oauth.Grant, offering string, now time.Time) (document string, err error) {
+	if document, _, err = standing(ctx, tx, t.config.ID, g.ID, offering, t.authority.config.BatchesPerDay, now); err != nil {
+		return "", err
+	}
+	offer, err := offerOf(g)
+	if err != nil || offer == "" {
+		return document, err
+	}
+	_, err = offerFree(ctx, tx.Once(t.config.ID), offer, g.ID, now)
+	return document, err
 }
 
 const deniedByOperator = "the authority has refused this document"

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -84,6 +83,16 @@ func denied(description string, err error) *oid4vci.Error {
 	return &oid4vci.Error{Code: oid4vci.CodeDenied, Description: description, Err: err}
 }
 
+// deniedFor is the refusal of who may not have copies, nil for other errors.
+func deniedFor(err error) *oid4vci.Error {
+	for _, no := range []error{errTooMany, errRevoked, errSuspended, errOfferUsed} {
+		if errors.Is(err, no) {
+			return denied(no.Error(), nil)
+		}
+	}
+	return nil
+}
+
 // content is what the copies of a batch have in common.
 type content struct {
 	offering   offering.Offering
@@ -131,22 +140,18 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 		return answer, nil, err
 	}
 	r := t.batch(e, grant, request, c, cert, level, now)
-	if len(grant.Data) > 0 {
-		var data grantData
-		if err := json.Unmarshal(grant.Data, &data); err != nil {
-			return answer, nil, fmt.Errorf("issuer: data of a grant: %w", err)
-		}
-		r.offer = data.Offer
+	if r.offer, err = offerOf(grant); err != nil {
+		return answer, nil, err
 	}
 	for _, entry := range entries {
 		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
 	}
 	document, err := t.record(ctx, r, use)
-	switch {
+	switch refusal := deniedFor(err); {
 	case errors.Is(err, errTaken):
 		return answer, unknownTransaction(err), nil
-	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended), errors.Is(err, errOfferUsed):
-		return answer, denied(err.Error(), nil), nil
+	case refusal != nil:
+		return answer, refusal, nil
 	case err != nil:
 		return answer, nil, err
 	}

@@ -267,23 +267,43 @@ func offerApproved(ctx context.Context, st once.Store, id string, now time.Time)
 	return json.Marshal(grantData{Offer: id})
 }
 
+// offerOf is the id of the offer that a grant came of by way of the browser, ""
+// for none.
+func offerOf(g *oauth.Grant) (string, error) {
+	var data grantData
+	if len(g.Data) > 0 {
+		if err := json.Unmarshal(g.Data, &data); err != nil {
+			return "", fmt.Errorf("issuer: data of a grant: %w", err)
+		}
+	}
+	return data.Offer, nil
+}
+
 var errOfferUsed = errors.New("the offer was used for another grant")
 
 // offerUsed ends an offer with the first document that is issued under a grant
 // of it, and keeps other grants of it from documents: errOfferUsed.
 func offerUsed(ctx context.Context, st once.Store, id, grant string, now, until time.Time) error {
-	switch first, err := st.Get(ctx, kindOfferUsed, id, now); {
-	case err == nil && string(first) == grant:
-		return nil
-	case err == nil:
-		return errOfferUsed
-	case !isGone(err):
+	if used, err := offerFree(ctx, st, id, grant, now); used || err != nil {
 		return err
 	}
 	if _, err := st.Claim(ctx, kindOffer, id, now); err != nil && !isGone(err) {
 		return err
 	}
 	return st.Put(ctx, kindOfferUsed, id, []byte(grant), until)
+}
+
+// offerFree refuses documents under a grant of an offer that was used under
+// another: errOfferUsed. used: it was under this one.
+func offerFree(ctx context.Context, st once.Store, id, grant string, now time.Time) (used bool, err error) {
+	switch first, err := st.Get(ctx, kindOfferUsed, id, now); {
+	case isGone(err):
+		return false, nil
+	case err == nil && string(first) != grant:
+		return false, errOfferUsed
+	default:
+		return err == nil, err
+	}
 }
 
 func isGone(err error) bool {

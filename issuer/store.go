@@ -270,33 +270,47 @@ var (
 // document are issued.
 const batchWindow = 24 * time.Hour
 
-// record writes a batch down, with a new document at the first of a grant, and
-// returns the document's id.
-func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
+// standing finds the document of a grant and offering, "" if there is none yet,
+// and whether what its copies say is outdated. Its errors say that no more
+// copies are given out: errTooMany, errSuspended, errRevoked.
+func standing(ctx context.Context, tx *db.Tx, tenant, grant, offering string, maxBatches int, now time.Time) (document string, outdated bool, err error) {
 	const find = `
 		select d.id, d.revoked, d.suspended, d.outdated, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
 		from document d where d.tenant = $1 and d.grant_id = $2 and d.offering = $3`
-	var document string
 	var batches int
-	var revoked, suspended, outdated int64
-	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering, db.Millis(r.now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &outdated, &batches)
+	var revoked, suspended, since int64
+	err = tx.QueryRow(ctx, find, tenant, grant, offering, db.Millis(now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &since, &batches)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		return "", false, nil
+	case err != nil:
+		return "", false, fmt.Errorf("issuer: find document: %w", err)
+	case revoked != 0:
+		return "", false, errRevoked
+	case suspended != 0:
+		return "", false, errSuspended
+	case batches >= maxBatches:
+		return "", false, errTooMany
+	}
+	return document, since != 0, nil
+}
+
+// record writes a batch down, with a new document at the first of a grant, and
+// returns the document's id.
+func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
+	document, outdated, err := standing(ctx, tx, r.tenant, r.grant, r.offering, maxBatches, r.now)
+	switch {
+	case err != nil:
+		return "", err
+	case document == "":
 		document = r.document
 		const q = `
 			insert into document (tenant, id, offering, doctype, format, subject, grant_id, created, fingerprint, as_of, batches, copies, valid_until, level, revoked, reason)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, 0, '')`
 		_, err = tx.Exec(ctx, q, r.tenant, document, r.offering, r.docType, r.format, r.subject, r.grant, db.Millis(r.now), r.fingerprint,
 			db.Millis(r.validFrom), r.copies, db.Millis(r.validUntil), r.level)
-	case err != nil:
-	case revoked != 0:
-		return "", errRevoked
-	case suspended != 0:
-		return "", errSuspended
-	case batches >= maxBatches:
-		return "", errTooMany
 	default:
-		if outdated != 0 { // what the earlier copies say is not so any more
+		if outdated { // what the earlier copies say is not so any more
 			if _, err := markEntries(ctx, tx, r.tenant, document, "invalid", true); err != nil {
 				return "", err
 			}
