@@ -280,7 +280,13 @@ func (t *tenant) challenge(_ context.Context, e *engines, r fetch.Request) (fetc
 	return e.oauth.Challenge(r, t.authority.now()).Response, nil
 }
 
-// nonce answers the nonce endpoint. OpenID4VCI 1.0, 7.
+// nonce answers the nonce endpoint, with a nonce for the DPoP proof of the
+// request that follows too. OpenID4VCI 1.0, 7.2.
 func (t *tenant) nonce(_ context.Context, e *engines, _ fetch.Request) (fetch.Response, error) {
-	return e.issuer.Nonce(t.authority.now()), nil
+	now := t.authority.now()
+	resp := e.issuer.Nonce(now)
+	if n := e.oauth.DPoPNonce(now); n != "" {
+		resp.Header["dpop-nonce"] = n
+	}
+	return resp, nil
 }
