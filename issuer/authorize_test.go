@@ -223,6 +223,25 @@ func TestWrongCodes(t *testing.T) {
 	}
 }
 
+// What scripts that play a person hold on to, and that one can say no at once.
+func TestPagesHaveStableIDs(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, b := w.newApp(w.authority), w.browser(t, w.authority)
+	authorization := w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl"})
+	for _, id := range []string{"subject", "code", "continue", "refuse"} {
+		if strings.Count(b.page, ` id="`+id+`"`) != 1 {
+			t.Errorf("first page: no %s\n%s", id, b.page)
+		}
+	}
+	if strings.Contains(b.page, "<script") {
+		t.Error("the page needs a script")
+	}
+	b.decide("refuse")
+	if _, err := authorization.Code(b.location); code(err) != oauth.CodeAccessDenied {
+		t.Errorf("refused on the first page: %v", err)
+	}
+}
+
 func TestForeignRedirect(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.newApp(w.authority)
