@@ -55,8 +55,10 @@ type Deps struct {
 	// Webhooks is the way to those who are told of events, with a timeout of
 	// some seconds. Optional: without it this process tells nobody.
 	Webhooks fetch.Func
-	Now      func() time.Time // optional, time.Now
-	Log      *slog.Logger     // optional, none
+	// Guard holds back who asks or guesses too often. Optional.
+	Guard *web.Guard
+	Now   func() time.Time // optional, time.Now
+	Log   *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -77,6 +79,7 @@ type Authority struct {
 	area    securearea.Area
 	anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
 	refresh func(ctx context.Context, now time.Time) error // may be nil
+	guard   *web.Guard                                     // may be nil
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -105,7 +108,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		return nil, errors.New("issuer: a database, a secure area and anchors are needed")
 	}
 	a := &Authority{
-		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
+		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh, guard: deps.Guard,
 		now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "issuer"), pages: newPages(),
 		recording: make(chan struct{}, 1),

@@ -119,6 +119,9 @@ func sentence(s string) string {
 // RFC 9126, 4.
 func (t *tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
 	browserHeaders(w)
+	if err := t.authority.guard.Admit(r, t.config.ID, 1); err != nil { // each page is a session
+		return err
+	}
 	req, err := web.ToFetch(w, r, t.authority.config.URL, web.DefaultBodyLimit)
 	if err != nil {
 		return err
@@ -197,6 +200,11 @@ func (t *tenant) takeIdentification(w http.ResponseWriter, r *http.Request) erro
 	if _, err := t.viewSession(ctx, id); err != nil {
 		return err
 	}
+	// Beside the counters of the person and of the request, which a search over
+	// many persons and requests goes round.
+	if err := t.authority.guard.Guess(r, t.config.ID); err != nil {
+		return err
+	}
 	e, err := t.engines(ctx)
 	if err != nil {
 		return err
@@ -205,6 +213,9 @@ func (t *tenant) takeIdentification(w http.ResponseWriter, r *http.Request) erro
 	right, err := t.enrolled(ctx, claimed, form.Get("code"))
 	if err != nil {
 		return err
+	}
+	if !right {
+		t.authority.guard.Wrong(r, t.config.ID)
 	}
 	var s session
 	var next, problem string

@@ -84,6 +84,7 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 		Issuer: t.base, Clients: oauth.Fixed(t.clients...), Attesters: t.authority.attester,
 		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
 		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
+		Wait:       func(instance string) time.Duration { return t.authority.guard.Client(t.config.ID + " " + instance) },
 	}
 	config.PrivateKeyJWT = slices.ContainsFunc(t.clients, func(r oauth.Registration) bool { return len(r.Keys) > 0 })
 	config.RefreshLifetime = t.authority.config.RefreshLifetime

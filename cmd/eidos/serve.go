@@ -137,7 +137,7 @@ func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Liste
 		r.urls[role] = h.url(role)
 		services = append(services, s)
 	}
-	o := web.ServeOptions{Log: h.log, Drain: time.Second}
+	o := web.ServeOptions{Log: h.log, Drain: time.Second, Connections: h.cfg.Limits.complete().Connections}
 	if t := h.cfg.TLS; t.Certificate != "" {
 		var err error
 		if o.TLS, err = web.ServerTLS(t.Certificate, t.Key); err != nil {
