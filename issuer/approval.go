@@ -88,6 +88,9 @@ const (
 	// requestLifetime is how long a request waits for its decision, and after
 	// that for the app.
 	requestLifetime = 30 * day
+
+	// kindAsked counts by grant and offering how often a document was asked for.
+	kindAsked = "issuer-asked"
 )
 
 // ErrUnknownRequest: there is no such request, or it was decided already.
@@ -156,6 +159,9 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid
 			return "", answer, refusal, nil
 		}
 		answer, err = t.later(ctx, tx, g, r, now)
+		if refusal := deniedFor(err); refusal != nil {
+			return "", answer, refusal, nil
+		}
 		return "", answer, nil, err
 	case err != nil:
 		return "", answer, nil, err
@@ -183,9 +189,22 @@ func (t *tenant) entitled(ctx context.Context, tx *db.Tx, g *oauth.Grant, offeri
 const deniedByOperator = "the authority has refused this document"
 
 // later puts a request off until an operator has decided. A new request for the
-// same takes the place of an earlier one.
+// same takes the place of an earlier one, no more often within a day than an app
+// may have copies: errTooMany.
 func (t *tenant) later(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (oid4vci.Answer, error) {
 	o := t.offerings[r.Configuration]
+	// Each request is one more for the operator to see, and in the audit.
+	asked, id := tx.Once(t.config.ID), g.ID+" "+o.ID
+	n, _, err := tries(ctx, asked, kindAsked, id, now)
+	if err == nil && n >= t.authority.config.BatchesPerDay {
+		err = errTooMany
+	}
+	if err == nil {
+		err = countTry(ctx, asked, kindAsked, id, now, now.Add(batchWindow))
+	}
+	if err != nil {
+		return oid4vci.Answer{}, err
+	}
 	w := wantedBy(r)
 	w.Keys = w.Keys[:min(len(w.Keys), o.Batch)]
 	q := Request{ID: rand.Text(), Offering: o.ID, Subject: g.Subject, Client: g.ClientID, Made: now, Expires: now.Add(requestLifetime), wanted: w}
@@ -195,7 +214,7 @@ func (t *tenant) later(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vc
 	if err := t.tell(ctx, tx, EventRequested, map[string]string{"request": q.ID, "offering": o.ID}); err != nil {
 		return oid4vci.Answer{}, err
 	}
-	err := t.authority.audit.Append(ctx, tx, now, audit.Event{
+	err = t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "document requested", Actor: g.ID, Object: q.ID, Detail: map[string]string{"offering": o.ID},
 	})
 	return oid4vci.Answer{Transaction: q.ID, Interval: askAgain}, err

@@ -23,6 +23,7 @@ type browser struct {
 	handler http.Handler
 	cookies map[string]string
 	header  http.Header
+	from    string // address and port; httptest's if empty
 
 	status   int
 	page     string
@@ -41,6 +42,9 @@ func (b *browser) send(r *http.Request) {
 	}
 	for name, value := range b.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	if b.from != "" {
+		r.RemoteAddr = b.from
 	}
 	rec := httptest.NewRecorder()
 	b.handler.ServeHTTP(rec, r)

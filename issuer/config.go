@@ -52,7 +52,7 @@ type Config struct {
 	RefreshLifetime time.Duration `yaml:"refreshLifetime,omitempty"`
 
 	// BatchesPerDay is how often an app may get copies of one document within
-	// 24 hours. Optional, 10.
+	// 24 hours, or ask for one that needs approval. Optional, 10.
 	BatchesPerDay int `yaml:"batchesPerDay,omitempty"`
 
 	// ReviewEvery is how often all documents are compared with the register.

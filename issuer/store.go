@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -378,7 +379,9 @@ func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]status
 }
 
 // noteEvent keeps what an app said of a batch, and reports whether that is
-// news. A batch of another grant is errNoBatch.
+// news: copies that failed may be accepted later, those that were deleted stay
+// so, and what is said backwards is not written down. A batch of another grant
+// is errNoBatch.
 func noteEvent(ctx context.Context, tx *db.Tx, tenant, grant, batch, event string, now time.Time) (changed bool, err error) {
 	const find = `
 		select b.event from batch b join document d on d.tenant = b.tenant and d.id = b.document
@@ -390,7 +393,7 @@ func noteEvent(ctx context.Context, tx *db.Tx, tenant, grant, batch, event strin
 		return false, errNoBatch
 	case err != nil:
 		return false, fmt.Errorf("issuer: find batch: %w", err)
-	case before == event:
+	case before == event || before == string(oid4vci.EventDeleted) || before == string(oid4vci.EventAccepted) && event == string(oid4vci.EventFailure):
 		return false, nil
 	}
 	if _, err := tx.Exec(ctx, `update batch set event = $3, event_time = $4 where tenant = $1 and id = $2`, tenant, batch, event, db.Millis(now)); err != nil {

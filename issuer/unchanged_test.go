@@ -41,18 +41,22 @@ func (w *world) rows(t testing.TB) map[string]int {
 			}
 			out[table] = n
 		}
-		rows, err := tx.Query(ctx, `select kind, count(*) from once where claimed is null group by kind`)
+		rows, err := tx.Query(ctx, `select kind, claimed is null, count(*) from once group by kind, claimed is null`)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var kind string
+			var open bool
 			var n int
-			if err := rows.Scan(&kind, &n); err != nil {
+			if err := rows.Scan(&kind, &open, &n); err != nil {
 				return err
 			}
-			out["once "+kind] = n
+			if out["once "+kind] = n; !open {
+				delete(out, "once "+kind)
+				out["used "+kind] = n
+			}
 		}
 		return rows.Err()
 	})
