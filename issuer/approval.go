@@ -256,6 +256,9 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		refusal = denied(deniedByOperator, nil)
 	case q.State == RequestApproved:
 		answer, refusal, err = t.issue(ctx, e, grant, q.wanted.request(q.Offering), q.ID, now)
+		if errors.Is(err, errTaken) {
+			refusal, err = unknownTransaction(err), nil
+		}
 	}
 	if err != nil {
 		return fetch.Response{}, err

@@ -62,6 +62,9 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 	}
 	if refusal == nil && answer.Transaction == "" {
 		answer, refusal, err = t.issue(ctx, e, grant, request, use, now)
+		if errors.Is(err, errTaken) { // at the deferred endpoint, this moment: these are more copies of that document
+			answer, refusal, err = t.issue(ctx, e, grant, request, "", now)
+		}
 	}
 	if err != nil {
 		return fetch.Response{}, err
@@ -103,7 +106,7 @@ type content struct {
 }
 
 // issue makes and records one copy of a document for each key of the request. It
-// uses up the Request with the id use, if there is one.
+// uses up the Request with the id use, if there is one; errTaken: it was used.
 func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, use string, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[request.Configuration]
 	purpose, sign := keyring.DocSigner, t.sign
@@ -148,8 +151,6 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	}
 	document, err := t.record(ctx, r, use)
 	switch refusal := deniedFor(err); {
-	case errors.Is(err, errTaken):
-		return answer, unknownTransaction(err), nil
 	case refusal != nil:
 		return answer, refusal, nil
 	case err != nil:

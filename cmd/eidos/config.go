@@ -85,10 +85,11 @@ type Limits struct {
 	Off bool `yaml:"off,omitempty"`
 	// PerAddress is how many things one address, IPv4 or the /64 of IPv6, may
 	// begin within a minute that leave rows behind: opening log-in pages, asking
-	// at public pages of a verifier; installing an app counts as ten. Optional, 120.
+	// at public pages of a verifier; installing an app counts as ten. At least
+	// 10. Optional, 300.
 	PerAddress int `yaml:"perAddress,omitempty"`
-	// PerTenant is the same for all addresses together, for each tenant.
-	// Optional, 3000.
+	// PerTenant is the same for all addresses together, for each tenant. At
+	// least 10. Optional, 3000.
 	PerTenant int `yaml:"perTenant,omitempty"`
 	// PerApp is how many requests one installation of an app may send within a
 	// minute, after it has proved which it is. Optional, 240.

@@ -12,7 +12,7 @@ import (
 
 // complete returns the limits with everything filled in that was left out.
 func (l Limits) complete() Limits {
-	conf.Default(&l.PerAddress, 120)
+	conf.Default(&l.PerAddress, 300)
 	conf.Default(&l.PerTenant, 3000)
 	conf.Default(&l.PerApp, 240)
 	conf.Default(&l.WrongCodes, 60)
@@ -28,14 +28,14 @@ func (l Limits) check() error {
 	l = l.complete()
 	var problems []error
 	for _, n := range []struct {
-		key   string
-		value int
+		key        string
+		value, low int
 	}{
-		{"perAddress", l.PerAddress}, {"perTenant", l.PerTenant}, {"perApp", l.PerApp}, {"wrongCodes", l.WrongCodes},
-		{"wrongCodesPerTenant", l.WrongCodesPerTenant}, {"connections", l.Connections},
+		{"perAddress", l.PerAddress, 10}, {"perTenant", l.PerTenant, 10}, {"perApp", l.PerApp, 1}, {"wrongCodes", l.WrongCodes, 1},
+		{"wrongCodesPerTenant", l.WrongCodesPerTenant, 1}, {"connections", l.Connections, 1},
 	} {
-		if n.value < 1 || n.value > maxLimit {
-			problems = append(problems, fmt.Errorf("%s: wanted 1 to %d", n.key, maxLimit))
+		if n.value < n.low || n.value > maxLimit {
+			problems = append(problems, fmt.Errorf("%s: wanted %d to %d", n.key, n.low, maxLimit))
 		}
 	}
 	_, err := l.proxies()
