@@ -144,9 +144,9 @@ func (a *Authority) Decide(ctx context.Context, tenant, id string, approve bool,
 // spent on them: recording them looks again. Where an operator has to approve
 // the first, the request that was approved is in use. If it has to wait, answer
 // says until when.
-func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
+func (t *tenant) approved(ctx context.Context, tx *db.Tx, e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[r.Configuration]
-	document, err := t.entitled(ctx, tx, g, o.ID, now)
+	document, err := t.mayHave(ctx, tx, e, g, o.ID, now)
 	if refusal := deniedFor(err); refusal != nil {
 		return "", answer, refusal, nil
 	}
@@ -172,10 +172,15 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid
 	}
 }
 
-// entitled returns the document that a grant has of an offering, "" if it may get its
-// first copies. Its other errors are those of deniedFor.
-func (t *tenant) entitled(ctx context.Context, tx *db.Tx, g *oauth.Grant, offering string, now time.Time) (document string, err error) {
-	if document, _, err = standing(ctx, tx, t.config.ID, g.ID, offering, t.authority.config.BatchesPerDay, now); err != nil {
+// entitled is who asks with a grant for copies of an offering.
+func (t *tenant) entitled(e *engines, g *oauth.Grant, offering string) entitled {
+	return entitled{tenant: t.config.ID, grant: g.ID, offering: offering, person: subjectReference(e, g.Subject), granted: g.IssuedAt}
+}
+
+// mayHave returns the document that a grant has of an offering, "" if it may get
+// its first copies. Its other errors are those of deniedFor.
+func (t *tenant) mayHave(ctx context.Context, tx *db.Tx, e *engines, g *oauth.Grant, offering string, now time.Time) (document string, err error) {
+	if document, _, err = standing(ctx, tx, t.entitled(e, g, offering), t.authority.config.BatchesPerDay, now); err != nil {
 		return "", err
 	}
 	offer, err := offerOf(g)
@@ -243,6 +248,13 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		}
 		if _, ok := t.offerings[q.Offering]; !ok && err == nil && refusal == nil {
 			refusal = denied("the authority does not issue this document any more", nil)
+		}
+		if err != nil || refusal != nil {
+			return err
+		}
+		_, err = t.mayHave(ctx, tx, e, grant, q.Offering, now)
+		if refusal = deniedFor(err); refusal != nil {
+			return nil
 		}
 		return err
 	})

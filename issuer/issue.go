@@ -54,7 +54,7 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		if request, refusal, err = e.issuer.Open(ctx, st, grant, r, now); err != nil || refusal != nil {
 			return err
 		}
-		use, answer, refusal, err = t.approved(ctx, tx, grant, request, now)
+		use, answer, refusal, err = t.approved(ctx, tx, e, grant, request, now)
 		return err
 	})
 	if err != nil || grant == nil {
@@ -312,7 +312,7 @@ func (c *content) filledUp() ([]mdoc.NameSpace, error) {
 // batch is what to record of the copies, still without status entries.
 func (t *tenant) batch(e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, c *content, cert *x509.Certificate, level assure.Level, now time.Time) issued {
 	out := issued{
-		tenant: t.config.ID, offering: c.offering.ID, format: c.offering.Format, docType: c.docType, subject: g.Subject, grant: g.ID,
+		entitled: t.entitled(e, g, c.offering.ID), format: c.offering.Format, docType: c.docType, subject: g.Subject,
 		document: rand.Text(), batch: rand.Text(), now: now, validFrom: c.validity.ValidFrom, validUntil: c.validity.ValidUntil,
 		fingerprint: fingerprint(e.fingerprint, c.nameSpaces), signer: serial(cert), level: string(level), client: g.ClientID,
 		instance: instanceStatus(g), keys: keyStatus(r), entries: map[string][]uint64{}, copies: len(r.Keys),

@@ -245,20 +245,27 @@ func sweepForgotten(ctx context.Context, tx *db.Tx, now time.Time) error {
 	return nil
 }
 
+// entitled is who may have copies of what.
+type entitled struct {
+	tenant, grant, offering string
+	person                  string // subjectReference
+	granted                 time.Time
+}
+
 // issued is one batch of signed copies, as it is recorded.
 type issued struct {
-	tenant, offering, docType, subject, grant string
-	format                                    string
-	offer                                     string // that the person approved for the grant, "" for none
-	document, batch                           string // ids; document is for a new one
-	now, validFrom, validUntil                time.Time
-	fingerprint                               []byte
-	signer                                    string // serial number of the document signer's certificate
-	level, client                             string
-	wallet, walletVersion, attester           string
-	instance, keys                            attestation.Status
-	entries                                   map[string][]uint64 // indexes by status list
-	copies                                    int
+	entitled
+	docType, subject, format        string
+	offer                           string // that the person approved for the grant, "" for none
+	document, batch                 string // ids; document is for a new one
+	now, validFrom, validUntil      time.Time
+	fingerprint                     []byte
+	signer                          string // serial number of the document signer's certificate
+	level, client                   string
+	wallet, walletVersion, attester string
+	instance, keys                  attestation.Status
+	entries                         map[string][]uint64 // indexes by status list
+	copies                          int
 }
 
 var (
@@ -274,16 +281,16 @@ const batchWindow = 24 * time.Hour
 // standing finds the document of a grant and offering, "" if there is none yet,
 // and whether what its copies say is outdated. Its errors say that no more
 // copies are given out: errTooMany, errSuspended, errRevoked.
-func standing(ctx context.Context, tx *db.Tx, tenant, grant, offering string, maxBatches int, now time.Time) (document string, outdated bool, err error) {
+func standing(ctx context.Context, tx *db.Tx, who entitled, maxBatches int, now time.Time) (document string, outdated bool, err error) {
 	const find = `
 		select d.id, d.revoked, d.suspended, d.outdated, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
 		from document d where d.tenant = $1 and d.grant_id = $2 and d.offering = $3`
 	var batches int
 	var revoked, suspended, since int64
-	err = tx.QueryRow(ctx, find, tenant, grant, offering, db.Millis(now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &since, &batches)
+	err = tx.QueryRow(ctx, find, who.tenant, who.grant, who.offering, db.Millis(now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &since, &batches)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return "", false, nil
+		return "", false, stillGranted(ctx, tx.Once(who.tenant), who, now)
 	case err != nil:
 		return "", false, fmt.Errorf("issuer: find document: %w", err)
 	case revoked != 0:
@@ -299,7 +306,7 @@ func standing(ctx context.Context, tx *db.Tx, tenant, grant, offering string, ma
 // record writes a batch down, with a new document at the first of a grant, and
 // returns the document's id.
 func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
-	document, outdated, err := standing(ctx, tx, r.tenant, r.grant, r.offering, maxBatches, r.now)
+	document, outdated, err := standing(ctx, tx, r.entitled, maxBatches, r.now)
 	switch {
 	case err != nil:
 		return "", err
