@@ -229,5 +229,6 @@ func (a *Authority) maintain(ctx context.Context) error {
 	sweep := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return errors.Join(sweepForgotten(ctx, tx, a.now()), sweepRequests(ctx, tx, a.now()))
 	})
+	problems = append(problems, a.endOffers(ctx))
 	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()), sweep)...)
 }

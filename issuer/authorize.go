@@ -340,7 +340,7 @@ func (t *tenant) offeredTo(ctx context.Context, st once.Store, issuerState, subj
 	o, err := readOffer(ctx, st, issuerState, now)
 	switch {
 	case isGone(err):
-		return "This offer is used or has expired.", nil
+		return "This offer is used or has expired. Please ask for a new one.", nil
 	case err != nil:
 		return "", err
 	case o.Subject != subject || o.Grant != AuthorizationCode:
@@ -509,11 +509,11 @@ func (t *tenant) approve(ctx context.Context, tx *db.Tx, e *engines, s session, 
 		var err error
 		switch approval.Data, err = offerApproved(ctx, st, s.IssuerState, now); {
 		case isGone(err):
-			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired.")
+			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired. Please ask for a new one.")
 		case err != nil:
 			return oauth.Reply{}, err
 		}
-		if err := t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": s.IssuerState}); err != nil {
+		if err := t.offerTaken(ctx, tx, s.IssuerState); err != nil {
 			return oauth.Reply{}, err
 		}
 	}

@@ -27,7 +27,7 @@ import (
 // do it right with the same offer, code or token.
 
 // tables are those that a refusal must leave alone.
-var tables = []string{"document", "batch", "batch_entry", "request", "audit", "outbox_message", "record"}
+var tables = []string{"document", "batch", "batch_entry", "request", "offer", "audit", "outbox_message", "record"}
 
 // rows counts the rows of each table, and of single-use things by kind.
 func (w *world) rows(t testing.TB) map[string]int {
