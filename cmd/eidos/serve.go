@@ -93,6 +93,9 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	if err := h.claim(roles); err != nil {
+		return nil, errors.Join(err, ln.Close(), h.close())
+	}
 	h.fetch = m.keep.fetch("roles", h.network)
 	h.invite = invite
 	if len(h.cfg.Verifier.Tenants) == 0 && h.cfg.Verifier.WalletLink == "" && slices.Contains(roles, roleWallet) {
