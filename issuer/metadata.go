@@ -131,11 +131,11 @@ func (t *tenant) configuration(o offering.Offering) (oid4vci.Configuration, erro
 	}
 	c := oid4vci.Configuration{Format: o.Format, ProofTypes: t.policyOf(o).Types, CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: reusePolicy(o)}}
 	if o.Format == offering.FormatSDJWT {
-		described, err := t.sdjwtClaims(o, typ)
+		d, err := t.describe(o, typ)
 		if err != nil {
 			return c, err
 		}
-		c.VCT, c.BindingMethods, c.CredentialMetadata.Claims = t.vctOf(o, typ), []string{"jwk"}, described
+		c.VCT, c.BindingMethods, c.CredentialMetadata.Claims = t.vctOf(o, typ), []string{"jwk"}, d.claims
 		c.SigningAlgorithms = []json.RawMessage{json.RawMessage(`"ES256"`)}
 	} else {
 		c.DocType, c.BindingMethods, c.CredentialMetadata.Claims = o.DocType, []string{"cose_key"}, claims(o, typ)

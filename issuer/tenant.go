@@ -37,6 +37,8 @@ type tenant struct {
 	ca        *keyring.CA
 	board     *statuslist.Board
 
+	described sync.Map // *description by document type and vct
+
 	mu     sync.Mutex
 	engine *engines // nil until first used
 	signed struct { // metadata
@@ -162,7 +164,9 @@ func (a *Authority) routes() http.Handler {
 	mux.Handle("POST /{tenant}/authorize/identify", guard.Handler(a.forTenant((*tenant).takeIdentification)))
 	mux.Handle("POST /{tenant}/authorize/decision", guard.Handler(a.forTenant((*tenant).takeDecision)))
 
-	engine := func(endpoint string, limit int, f engineFunc) { a.open(mux, "POST", "/{tenant}/"+endpoint, a.forEngine(limit, f)) }
+	engine := func(endpoint string, limit int, f engineFunc) {
+		a.open(mux, "POST", "/{tenant}/"+endpoint, a.forEngine(limit, f))
+	}
 	engine("par", web.DefaultBodyLimit, a.again((*tenant).push))
 	engine("token", web.DefaultBodyLimit, a.again((*tenant).token))
 	engine("challenge", web.DefaultBodyLimit, (*tenant).challenge)
