@@ -145,7 +145,7 @@ func TestFloodByAnApp(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		const limit = 10
 		w := newWorld(t, dsn)
-		w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1000, PerTenant: 1000, PerClient: limit, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+		w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1000, PerTenant: 1000, PerClient: limit, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
 		w.withApproval()
 		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
 		token, _, err := p.redeem(o, o.TxCode)
@@ -205,6 +205,25 @@ func TestFloodByAnApp(t *testing.T) {
 	})
 }
 
+// A service with keys of its own has a bound of its own.
+func TestFloodByAService(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	k := testkit.Signer(t, elliptic.P256())
+	w.registerApp(serverApp, k)
+	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+	p := w.newServerApp(serverApp, k)
+	before := total(w.rows(t))
+	for i := range flood {
+		_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+		if held := code(err) == oauth.CodeUnavailable; held != (i >= 7) {
+			t.Errorf("request %d: %v", i, err)
+		}
+	}
+	if grown := total(w.rows(t)) - before; grown > 2*7 {
+		t.Errorf("%d rows more", grown)
+	}
+}
+
 func total(rows map[string]int) (n int) {
 	for _, c := range rows {
 		n += c
@@ -255,7 +274,7 @@ func TestFloodOfTheBooks(t *testing.T) {
 // many addresses that of the tenant; log-in pages are not opened without end.
 func TestSprayedCodes(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 20, PerTenant: 1000, PerClient: 1000, WrongPerAddress: 5, WrongPerTenant: 8, Now: w.now})
+	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 20, PerTenant: 1000, PerClient: 1000, PerServer: 7, WrongPerAddress: 5, WrongPerTenant: 8, Now: w.now})
 	p := w.newApp(w.authority)
 	tried := 0
 	try := func(address string) bool {

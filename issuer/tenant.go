@@ -86,7 +86,7 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 		Issuer: t.base, Clients: oauth.Fixed(t.clients...), Attesters: t.authority.attester,
 		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
 		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
-		Wait:       func(instance string) time.Duration { return t.authority.guard.Client(t.config.ID + " " + instance) },
+		Wait:       t.wait,
 	}
 	config.PrivateKeyJWT = slices.ContainsFunc(t.clients, func(r oauth.Registration) bool { return len(r.Keys) > 0 })
 	config.RefreshLifetime = t.authority.config.RefreshLifetime
@@ -292,6 +292,14 @@ func (t *tenant) finish(ctx context.Context, reply oauth.Reply, err error) (fetc
 // draft-ietf-oauth-attestation-based-client-auth-07, 8.
 func (t *tenant) challenge(_ context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
 	return e.oauth.Challenge(r, t.authority.now()).Response, nil
+}
+
+// wait counts a request of an app, or of a service that has keys of its own.
+func (t *tenant) wait(client, instance string) time.Duration {
+	if instance == "" {
+		return t.authority.guard.Server(t.config.ID + " " + client)
+	}
+	return t.authority.guard.Client(t.config.ID + " " + instance)
 }
 
 // nonce answers the nonce endpoint, with a nonce for the DPoP proof of the

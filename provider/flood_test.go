@@ -42,7 +42,7 @@ func TestFlood(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn)
 		p := w.process(Config{})
-		p.guard = web.NewGuard(web.GuardOptions{PerAddress: 3 * installCost, PerTenant: 1000, PerClient: 5, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+		p.guard = web.NewGuard(web.GuardOptions{PerAddress: 3 * installCost, PerTenant: 1000, PerClient: 5, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
 		if err := p.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}

@@ -17,7 +17,7 @@ import (
 func TestFloodOfAPage(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn, verifier.Config{})
-		guard := web.NewGuard(web.GuardOptions{PerAddress: 4, PerTenant: 1000, PerClient: 1, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+		guard := web.NewGuard(web.GuardOptions{PerAddress: 4, PerTenant: 1000, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
 		v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.now})
 		w.check(err)
 		w.v = v

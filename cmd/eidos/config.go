@@ -94,6 +94,9 @@ type Limits struct {
 	// PerApp is how many requests one installation of an app may send within a
 	// minute, after it has proved which it is. Optional, 240.
 	PerApp int `yaml:"perApp,omitempty"`
+	// PerService is the same for a client of the issuer with keys of its own,
+	// which asks for many people. Optional, 6000.
+	PerService int `yaml:"perService,omitempty"`
 	// WrongCodes is how many wrong enrolment codes are taken from one address
 	// within an hour, whomever they are tried for. Optional, 60.
 	WrongCodes int `yaml:"wrongCodes,omitempty"`

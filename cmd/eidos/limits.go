@@ -15,6 +15,7 @@ func (l Limits) complete() Limits {
 	conf.Default(&l.PerAddress, 300)
 	conf.Default(&l.PerTenant, 3000)
 	conf.Default(&l.PerApp, 240)
+	conf.Default(&l.PerService, 6000)
 	conf.Default(&l.WrongCodes, 60)
 	conf.Default(&l.WrongCodesPerTenant, 600)
 	conf.Default(&l.Connections, 4096)
@@ -31,7 +32,8 @@ func (l Limits) check() error {
 		key        string
 		value, low int
 	}{
-		{"perAddress", l.PerAddress, 10}, {"perTenant", l.PerTenant, 10}, {"perApp", l.PerApp, 1}, {"wrongCodes", l.WrongCodes, 1},
+		{"perAddress", l.PerAddress, 10}, {"perTenant", l.PerTenant, 10}, {"perApp", l.PerApp, 1}, {"perService", l.PerService, 1},
+		{"wrongCodes", l.WrongCodes, 1},
 		{"wrongCodesPerTenant", l.WrongCodesPerTenant, 1}, {"connections", l.Connections, 1},
 	} {
 		if n.value < n.low || n.value > maxLimit {
@@ -62,7 +64,7 @@ func (l Limits) guard(now func() time.Time) (*web.Guard, error) {
 	l = l.complete()
 	proxies, err := l.proxies()
 	return web.NewGuard(web.GuardOptions{
-		PerAddress: l.PerAddress, PerTenant: l.PerTenant, PerClient: l.PerApp,
+		PerAddress: l.PerAddress, PerTenant: l.PerTenant, PerClient: l.PerApp, PerServer: l.PerService,
 		WrongPerAddress: l.WrongCodes, WrongPerTenant: l.WrongCodesPerTenant, Proxies: proxies, Now: now,
 	}), err
 }

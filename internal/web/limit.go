@@ -109,6 +109,7 @@ func addressBehind(r *http.Request, proxies []netip.Prefix) netip.Prefix {
 type GuardOptions struct {
 	PerAddress, PerTenant int            // of what strangers begin, in a minute
 	PerClient             int            // requests of one app in a minute
+	PerServer             int            // requests of one service that acts for many apps, in a minute
 	WrongPerAddress       int            // secrets tried in vain, in an hour
 	WrongPerTenant        int            // the same of all addresses
 	Proxies               []netip.Prefix // whose X-Forwarded-For is believed
@@ -124,6 +125,7 @@ type Guard struct {
 	addresses      *Buckets[netip.Prefix]
 	tenants        *Buckets[string]
 	clients        *Buckets[string]
+	servers        *Buckets[string]
 	wrong          *Buckets[netip.Prefix]
 	wrongOfTenants *Buckets[string]
 }
@@ -136,8 +138,8 @@ func NewGuard(o GuardOptions) *Guard {
 	return &Guard{
 		proxies: o.Proxies, now: o.Now,
 		addresses: NewBuckets[netip.Prefix](o.PerAddress, time.Minute), tenants: NewBuckets[string](o.PerTenant, time.Minute),
-		clients: NewBuckets[string](o.PerClient, time.Minute),
-		wrong:   NewBuckets[netip.Prefix](o.WrongPerAddress, time.Hour), wrongOfTenants: NewBuckets[string](o.WrongPerTenant, time.Hour),
+		clients: NewBuckets[string](o.PerClient, time.Minute), servers: NewBuckets[string](o.PerServer, time.Minute),
+		wrong: NewBuckets[netip.Prefix](o.WrongPerAddress, time.Hour), wrongOfTenants: NewBuckets[string](o.WrongPerTenant, time.Hour),
 	}
 }
 
@@ -183,6 +185,14 @@ func (g *Guard) Client(id string) time.Duration {
 		return 0
 	}
 	return g.clients.Take(id, 1, g.now())
+}
+
+// Server is Client for a service that acts for many apps.
+func (g *Guard) Server(id string) time.Duration {
+	if g == nil {
+		return 0
+	}
+	return g.servers.Take(id, 1, g.now())
 }
 
 // TooMany is the refusal of who has to wait, nil for 0: an *Error with status

@@ -90,7 +90,7 @@ func TestAddress(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	g := NewGuard(GuardOptions{PerAddress: 2, PerTenant: 3, PerClient: 1, WrongPerAddress: 1, WrongPerTenant: 2, Now: func() time.Time { return now }})
+	g := NewGuard(GuardOptions{PerAddress: 2, PerTenant: 3, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 2, Now: func() time.Time { return now }})
 	h := ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if err := g.Admit(r, r.Host, 1); err != nil {
 			return err
@@ -126,6 +126,14 @@ func TestGuard(t *testing.T) {
 	}
 	if g.Client("a") != 0 || g.Client("a") != time.Minute || g.Client("b") != 0 {
 		t.Error("clients")
+	}
+	for range 7 {
+		if g.Server("a") != 0 {
+			t.Error("a service")
+		}
+	}
+	if g.Server("a") == 0 {
+		t.Error("a service without a bound")
 	}
 	guess := func(address string) bool {
 		r := httptest.NewRequest("POST", "/", nil)

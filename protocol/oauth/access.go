@@ -103,7 +103,7 @@ func (s *Server) access(ctx context.Context, st once.Store, r fetch.Request, now
 	if !equal(d.Thumbprint, g.Thumbprint) {
 		return nil, refuse(CodeInvalidToken, "the access token is bound to another DPoP key", nil)
 	}
-	if err := s.admit(g.Instance); err != nil {
+	if err := s.admit(g.ClientID, g.Instance); err != nil {
 		return nil, err
 	}
 	if err := s.useUp(ctx, st, []proofID{{kindDPoP, d.Thumbprint, d.ID}}, now); err != nil || g.Offer == "" {

@@ -39,7 +39,7 @@ func (s *Server) identify(ctx context.Context, r fetch.Request, form url.Values,
 	if err := s.authenticate(ctx, c, r, form, anonymous, now); err != nil {
 		return nil, err
 	}
-	if err := s.admit(c.instance); err != nil {
+	if err := s.admit(c.client.ID, c.instance); err != nil {
 		return nil, err
 	}
 	proof := r.Get("dpop")
@@ -58,12 +58,12 @@ func (s *Server) identify(ctx context.Context, r fetch.Request, form url.Values,
 	return c, nil
 }
 
-// admit refuses an instance that sends too many requests.
-func (s *Server) admit(i *Instance) error {
-	if s.config.Wait == nil || i == nil {
+// admit refuses a client, or an instance of it, that sends too many requests.
+func (s *Server) admit(client string, i *Instance) error {
+	if s.config.Wait == nil || client == "" {
 		return nil
 	}
-	if wait := s.config.Wait(i.Thumbprint); wait > 0 {
+	if wait := s.config.Wait(client, i.thumbprint()); wait > 0 {
 		e := refuse(CodeUnavailable, "too many requests by this installation of the app: wait as Retry-After says", nil)
 		e.Wait = wait
 		return e
