@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -348,13 +349,25 @@ func TestRefusedTokenRequestsKeepTheOffer(t *testing.T) {
 			delete(r.Header, "oauth-client-attestation")
 			delete(r.Header, "oauth-client-attestation-pop")
 		}, 401, []string{oauth.CodeInvalidClient}},
-		"PoP by another key": {func(c *oauth.Client, _ url.Values, _ *fetch.Request) { c.Instance = testkit.Signer(t, elliptic.P256()) }, 401, []string{oauth.CodeInvalidClient}},
-		"another client_id":  {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("client_id", "other") }, 401, []string{oauth.CodeInvalidClient}},
-		"unknown grant":      {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("grant_type", "password") }, 400, []string{oauth.CodeUnsupportedGrantType}},
-		"no grant":           {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("grant_type") }, 400, []string{oauth.CodeInvalidRequest}},
-		"another code":       {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("pre-authorized_code", "x") }, 400, []string{oauth.CodeInvalidGrant}},
-		"no code":            {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("pre-authorized_code") }, 400, []string{oauth.CodeInvalidRequest}},
-		"no PIN":             {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("tx_code") }, 400, []string{oauth.CodeInvalidRequest}},
+		"PoP by another key":    {func(c *oauth.Client, _ url.Values, _ *fetch.Request) { c.Instance = testkit.Signer(t, elliptic.P256()) }, 401, []string{oauth.CodeInvalidClient}},
+		"attestation signature": {func(_ *oauth.Client, _ url.Values, r *fetch.Request) { spoil(r, "oauth-client-attestation") }, 401, []string{oauth.CodeInvalidClient}},
+		"PoP signature":         {func(_ *oauth.Client, _ url.Values, r *fetch.Request) { spoil(r, "oauth-client-attestation-pop") }, 401, []string{oauth.CodeInvalidClient}},
+		"PoP for another server": {func(c *oauth.Client, _ url.Values, _ *fetch.Request) {
+			server := *c.Server
+			server.Issuer = "https://other.example"
+			c.Server = &server
+		}, 401, []string{oauth.CodeInvalidClient}},
+		"expired attestation": {func(c *oauth.Client, _ url.Values, _ *fetch.Request) {
+			w.pass(-13 * time.Hour)
+			c.Attestation = w.attest(walletID, c.Instance.Public(), p)
+			w.pass(13 * time.Hour)
+		}, 401, []string{oauth.CodeInvalidClient}},
+		"another client_id": {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("client_id", "other") }, 401, []string{oauth.CodeInvalidClient}},
+		"unknown grant":     {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("grant_type", "password") }, 400, []string{oauth.CodeUnsupportedGrantType}},
+		"no grant":          {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("grant_type") }, 400, []string{oauth.CodeInvalidRequest}},
+		"another code":      {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("pre-authorized_code", "x") }, 400, []string{oauth.CodeInvalidGrant}},
+		"no code":           {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("pre-authorized_code") }, 400, []string{oauth.CodeInvalidRequest}},
+		"no PIN":            {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Del("tx_code") }, 400, []string{oauth.CodeInvalidRequest}},
 		"what is not offered": {func(_ *oauth.Client, f url.Values, _ *fetch.Request) {
 			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"pid"}]`)
 		}, 400, []string{"invalid_authorization_details"}},
@@ -370,6 +383,13 @@ func TestRefusedTokenRequestsKeepTheOffer(t *testing.T) {
 	}
 	if list, _, err := p.get(token, "mdl", 2); err != nil || len(list) != 2 {
 		t.Errorf("%d copies, %v", len(list), err)
+	}
+}
+
+// spoil breaks the signature of a header.
+func spoil(r *fetch.Request, name string) {
+	if v := r.Header[name]; len(v) > 8 {
+		r.Header[name] = v[:len(v)-8] + "AAAAAAAA"
 	}
 }
 
@@ -401,5 +421,53 @@ func TestDeniedCopiesTakeNoPlaces(t *testing.T) {
 		if w.positions(t) != positions {
 			t.Errorf("%s: places in the status list were taken", name)
 		}
+	}
+}
+
+// The refusals of the PAR endpoint, as the modules fapi2-security-profile-final-*
+// ask for them: no request waits afterwards.
+func TestRefusedPushesChangeNothing(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p := w.newApp(w.authority)
+	before := w.rows(t)
+	invalidRequest := []string{oauth.CodeInvalidRequest}
+	for name, c := range map[string]struct {
+		change func(form url.Values)
+		codes  []string
+	}{
+		"request_uri inside":      {func(f url.Values) { f.Set("request_uri", "urn:ietf:params:oauth:request_uri:x") }, invalidRequest},
+		"no redirect_uri":         {func(f url.Values) { f.Del("redirect_uri") }, invalidRequest},
+		"redirect_uri of another": {func(f url.Values) { f.Set("redirect_uri", "https://evil.example/") }, invalidRequest},
+		"no PKCE":                 {func(f url.Values) { f.Del("code_challenge"); f.Del("code_challenge_method") }, invalidRequest},
+		"plain PKCE":              {func(f url.Values) { f.Set("code_challenge_method", "plain") }, invalidRequest},
+		"response_type token":     {func(f url.Values) { f.Set("response_type", "token") }, []string{oauth.CodeUnsupportedResponseType}},
+		"response_type code id_token": {func(f url.Values) { f.Set("response_type", "code id_token") },
+			[]string{oauth.CodeUnsupportedResponseType}},
+		"malformed dpop_jkt": {func(f url.Values) { f.Set("dpop_jkt", "x") }, invalidRequest},
+		"unknown scope":      {func(f url.Values) { f.Set("scope", "unknown") }, []string{oauth.CodeInvalidScope}},
+		"unknown configuration": {func(f url.Values) {
+			f.Set("authorization_details", `[{"type":"openid_credential","credential_configuration_id":"unknown"}]`)
+		}, []string{oauth.CodeInvalidDetails}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got fetch.Response
+			client := *p.oauth
+			client.Fetch = func(ctx context.Context, r fetch.Request) (resp fetch.Response, err error) {
+				if form, err := r.Form(); err == nil && strings.HasSuffix(r.URL, "/par") {
+					c.change(form)
+					r.Body = []byte(form.Encode())
+				}
+				got, err = p.fetch(ctx, r)
+				return got, err
+			}
+			if _, err := client.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now()); err == nil {
+				t.Fatal("pushed")
+			}
+			wantForm(t, got, 400, c.codes...)
+			unchanged(t, maps.Clone(before), w.rows(t))
+		})
+	}
+	if _, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now()); err != nil {
+		t.Error(err)
 	}
 }
