@@ -140,12 +140,16 @@ func (a *Authority) Decide(ctx context.Context, tenant, id string, approve bool,
 	return err
 }
 
-// approved finds out whether copies may be issued by a grant, before anything is
-// spent on them: recording them looks again. Where an operator has to approve
-// the first, the request that was approved is in use. If it has to wait, answer
-// says until when.
+// approved finds out whether an operator has approved the first copies of a
+// document, where one has to: then the request that was approved is in use. If
+// it has to wait, answer says until when. Whether copies may be issued at all is
+// looked up when they are recorded; who was denied some a while ago is looked up
+// here already, before anything is spent on them.
 func (t *tenant) approved(ctx context.Context, tx *db.Tx, e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[r.Configuration]
+	if !o.Approval && t.denials.Wait(denial{g.ID, o.ID}, 1, now) == 0 {
+		return "", answer, nil, nil
+	}
 	document, err := t.mayHave(ctx, tx, e, g, o.ID, now)
 	if refusal := deniedFor(err); refusal != nil {
 		return "", answer, refusal, nil
@@ -171,6 +175,12 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, e *engines, g *oauth.G
 		return q.ID, answer, nil, nil
 	}
 }
+
+// denial is what was denied lately: copies of an offering to a grant.
+type denial struct{ grant, offering string }
+
+// denialTime is for how long a denial is remembered.
+const denialTime = time.Hour
 
 // entitled is who asks with a grant for copies of an offering.
 func (t *tenant) entitled(e *engines, g *oauth.Grant, offering string) entitled {

@@ -138,7 +138,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 }
 
 func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
-	t := &tenant{authority: a, config: cfg, base: a.config.URL + "/" + cfg.ID}
+	t := &tenant{authority: a, config: cfg, base: a.config.URL + "/" + cfg.ID, denials: web.NewBuckets[denial](1, denialTime)}
 	var err error
 	if t.offerings, err = cfg.offerings(a.types); err != nil {
 		return nil, err

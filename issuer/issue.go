@@ -152,6 +152,7 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 	document, err := t.record(ctx, r, use)
 	switch refusal := deniedFor(err); {
 	case refusal != nil:
+		t.denials.Take(denial{grant.ID, o.ID}, 1, now)
 		return answer, refusal, nil
 	case err != nil:
 		return answer, nil, err

@@ -38,6 +38,7 @@ type tenant struct {
 	board     *statuslist.Board
 
 	described sync.Map // *description by document type and vct
+	denials   *web.Buckets[denial]
 
 	mu     sync.Mutex
 	engine *engines // nil until first used

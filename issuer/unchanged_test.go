@@ -393,9 +393,10 @@ func spoil(r *fetch.Request, name string) {
 	}
 }
 
-// Copies that an app may not have cost no places in a status list, however often
-// it asks: more often than one block of places would last.
-func TestDeniedCopiesTakeNoPlaces(t *testing.T) {
+// Copies that an app may not have cost places in a status list once, not each
+// time that it asks: it does so more often than a block of places would last.
+// Resumed, it gets them at once.
+func TestDeniedCopiesTakeFewPlaces(t *testing.T) {
 	for name, deny := range map[string]func(w *world, h *holding){
 		"too many": func(w *world, _ *holding) { w.authority.config.BatchesPerDay = 1 },
 		"suspended": func(w *world, h *holding) {
@@ -420,6 +421,14 @@ func TestDeniedCopiesTakeNoPlaces(t *testing.T) {
 		unchanged(t, before, w.rows(t))
 		if w.positions(t) != positions {
 			t.Errorf("%s: places in the status list were taken", name)
+		}
+		if name == "suspended" {
+			if _, err := w.authority.Resume(t.Context(), "default", Selection{Document: h.id}, ""); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := h.app.get(h.token, "mdl", 1); err != nil {
+				t.Errorf("resumed: %v", err)
+			}
 		}
 	}
 }
