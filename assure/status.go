@@ -3,9 +3,13 @@ package assure
 import (
 	"context"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -23,7 +27,10 @@ func (a *Anchors) Snapshot(context.Context, time.Time) (*Anchors, error) { retur
 // StatusTrust says whose status lists are believed about documents, or
 // attestations, whose signers stand under anchors of a purpose: for
 // statuslist.NewFetcher. anchors is [Follower.Anchors] or [Anchors.Snapshot].
+// Chains that were found in order are remembered by their bytes, for as long as
+// the anchors are the same and all of their certificates are current.
 func StatusTrust(p trustlist.Purpose, anchors func(context.Context, time.Time) (*Anchors, error)) statuslist.Trust {
+	known := &knownSigners{}
 	return func(ctx context.Context, q statuslist.Question, token *status.Token, now time.Time) (crypto.PublicKey, check.Report) {
 		a, err := anchors(ctx, now)
 		if err != nil {
@@ -31,8 +38,81 @@ func StatusTrust(p trustlist.Purpose, anchors func(context.Context, time.Time) (
 			r.Fail("status list signer", clauseStatus, err.Error(), "get trust anchors first")
 			return nil, r
 		}
-		return a.ListSigner(p, q, token.X5Chain, now)
+		id := questionID(q, token.X5Chain)
+		if s, ok := known.get(a, id, now); ok {
+			return s.key, check.Report{Checks: slices.Clone(s.checks)}
+		}
+		path, r := a.listSigner(p, q, token.X5Chain, now)
+		if r.OK() {
+			known.put(a, id, path, r)
+		}
+		return path.Signer.Key, r
 	}
+}
+
+// maxKnown bounds the remembered chains: lists have few signers, but documents
+// have many, and each may be asked about.
+const maxKnown = 1024
+
+// knownSigners are signers of status lists whose chains were found in order.
+type knownSigners struct {
+	mu      sync.Mutex
+	anchors *Anchors                         // that they stand under
+	signers map[[sha256.Size]byte]listSigner // by questionID
+}
+
+// listSigner is a signer of status lists, while all certificates are current.
+type listSigner struct {
+	key         crypto.PublicKey
+	checks      []check.Check
+	from, until time.Time
+}
+
+// questionID names all that the answer depends on but the anchors and the time.
+func questionID(q statuslist.Question, chain [][]byte) (id [sha256.Size]byte) {
+	h := sha256.New()
+	var named [][]byte
+	if point := trustPoint(q.Claim); point != nil {
+		named = [][]byte{point}
+	}
+	for _, list := range [][][]byte{named, q.Issuer, chain} {
+		binary.Write(h, binary.BigEndian, uint32(len(list)))
+		for _, der := range list {
+			binary.Write(h, binary.BigEndian, uint32(len(der)))
+			h.Write(der)
+		}
+	}
+	h.Sum(id[:0])
+	return id
+}
+
+func (k *knownSigners) get(a *Anchors, id [sha256.Size]byte, now time.Time) (listSigner, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	s, ok := k.signers[id]
+	return s, ok && k.anchors == a && !now.Before(s.from) && !now.After(s.until)
+}
+
+func (k *knownSigners) put(a *Anchors, id [sha256.Size]byte, path pki.Path, r check.Report) {
+	chain, err := pki.ParseChain(path.Chain)
+	if err != nil {
+		return // then it is validated each time
+	}
+	s := listSigner{key: path.Signer.Key, checks: slices.Clone(r.Checks), from: path.Anchor.NotBefore, until: path.Anchor.NotAfter}
+	for _, c := range chain {
+		if c.NotBefore.After(s.from) {
+			s.from = c.NotBefore
+		}
+		if c.NotAfter.Before(s.until) {
+			s.until = c.NotAfter
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.anchors != a || len(k.signers) >= maxKnown {
+		k.anchors, k.signers = a, map[[sha256.Size]byte]listSigner{}
+	}
+	k.signers[id] = s
 }
 
 // ListSigner validates the chain of a status list token and returns the key
@@ -44,22 +124,27 @@ func StatusTrust(p trustlist.Purpose, anchors func(context.Context, time.Time) (
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.3.6; Token Status List, 11.3.
 func (a *Anchors) ListSigner(p trustlist.Purpose, q statuslist.Question, chain [][]byte, now time.Time) (crypto.PublicKey, check.Report) {
+	path, r := a.listSigner(p, q, chain, now)
+	return path.Signer.Key, r
+}
+
+func (a *Anchors) listSigner(p trustlist.Purpose, q statuslist.Question, chain [][]byte, now time.Time) (pki.Path, check.Report) {
 	var r check.Report
 	pools, err := a.listPools(p, q)
 	if err != nil {
 		r.Fail("status list signer", clauseStatus, err.Error(), "ask the issuer of the document")
-		return nil, r
+		return pki.Path{}, r
 	}
 	for _, pool := range pools {
 		path, rep := pki.VerifyDER(chain, pool, pki.VerifyOptions{Now: now, Profile: pki.StatusSigner})
 		if rep.OK() {
-			return path.Signer.Key, rep
+			return path, rep
 		}
 		if len(r.Checks) == 0 { // the most particular trust point tells most
 			r = rep
 		}
 	}
-	return nil, r
+	return pki.Path{}, r
 }
 
 // listPools lists the sets of anchors to try, the most particular first.

@@ -88,6 +88,9 @@ const (
 	// requestLifetime is how long a request waits for its decision, and after
 	// that for the app.
 	requestLifetime = 30 * day
+
+	// kindAsked counts by grant and offering how often a document was asked for.
+	kindAsked = "issuer-asked"
 )
 
 // ErrUnknownRequest: there is no such request, or it was decided already.
@@ -137,15 +140,21 @@ func (a *Authority) Decide(ctx context.Context, tenant, id string, approve bool,
 	return err
 }
 
-// approved finds out whether a document may be issued by a grant: where an
-// operator has to approve its first copies, the request that was approved is in
-// use. If it has to wait, answer says until when.
-func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
+// approved finds out whether an operator has approved the first copies of a
+// document, where one has to: then the request that was approved is in use. If
+// it has to wait, answer says until when. Whether copies may be issued at all is
+// looked up when they are recorded; who was denied some a while ago is looked up
+// here already, before anything is spent on them.
+func (t *tenant) approved(ctx context.Context, tx *db.Tx, e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (use string, answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[r.Configuration]
-	if !o.Approval {
+	if !o.Approval && t.denials.Wait(denial{g.ID, o.ID}, 1, now) == 0 {
 		return "", answer, nil, nil
 	}
-	if issued, err := isIssued(ctx, tx, t.config.ID, g.ID, o.ID); issued || err != nil {
+	document, err := t.mayHave(ctx, tx, e, g, o.ID, now)
+	if refusal := deniedFor(err); refusal != nil {
+		return "", answer, refusal, nil
+	}
+	if err != nil || document != "" || !o.Approval {
 		return "", answer, nil, err
 	}
 	switch q, err := requestFor(ctx, tx, t.config.ID, g.ID, o.ID, now); {
@@ -154,6 +163,9 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid
 			return "", answer, refusal, nil
 		}
 		answer, err = t.later(ctx, tx, g, r, now)
+		if refusal := deniedFor(err); refusal != nil {
+			return "", answer, refusal, nil
+		}
 		return "", answer, nil, err
 	case err != nil:
 		return "", answer, nil, err
@@ -164,12 +176,50 @@ func (t *tenant) approved(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid
 	}
 }
 
+// denial is what was denied lately: copies of an offering to a grant.
+type denial struct{ grant, offering string }
+
+// denialTime is for how long a denial is remembered.
+const denialTime = time.Hour
+
+// entitled is who asks with a grant for copies of an offering.
+func (t *tenant) entitled(e *engines, g *oauth.Grant, offering string) entitled {
+	return entitled{tenant: t.config.ID, grant: g.ID, offering: offering, person: subjectReference(e, g.Subject), granted: g.IssuedAt}
+}
+
+// mayHave returns the document that a grant has of an offering, "" if it may get
+// its first copies. Its other errors are those of deniedFor.
+func (t *tenant) mayHave(ctx context.Context, tx *db.Tx, e *engines, g *oauth.Grant, offering string, now time.Time) (document string, err error) {
+	if document, _, err = standing(ctx, tx, t.entitled(e, g, offering), t.authority.config.BatchesPerDay, now); err != nil {
+		return "", err
+	}
+	offer, err := offerOf(g)
+	if err != nil || offer == "" {
+		return document, err
+	}
+	_, err = offerFree(ctx, tx.Once(t.config.ID), offer, g.ID, now)
+	return document, err
+}
+
 const deniedByOperator = "the authority has refused this document"
 
 // later puts a request off until an operator has decided. A new request for the
-// same takes the place of an earlier one.
+// same takes the place of an earlier one, no more often within a day than an app
+// may have copies: errTooMany.
 func (t *tenant) later(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vci.CredentialRequest, now time.Time) (oid4vci.Answer, error) {
 	o := t.offerings[r.Configuration]
+	// Each request is one more for the operator to see, and in the audit.
+	asked, id := tx.Once(t.config.ID), g.ID+" "+o.ID
+	n, _, err := tries(ctx, asked, kindAsked, id, now)
+	if err == nil && n >= t.authority.config.BatchesPerDay {
+		err = errTooMany
+	}
+	if err == nil {
+		err = countTry(ctx, asked, kindAsked, id, now, now.Add(batchWindow))
+	}
+	if err != nil {
+		return oid4vci.Answer{}, err
+	}
 	w := wantedBy(r)
 	w.Keys = w.Keys[:min(len(w.Keys), o.Batch)]
 	q := Request{ID: rand.Text(), Offering: o.ID, Subject: g.Subject, Client: g.ClientID, Made: now, Expires: now.Add(requestLifetime), wanted: w}
@@ -179,7 +229,7 @@ func (t *tenant) later(ctx context.Context, tx *db.Tx, g *oauth.Grant, r *oid4vc
 	if err := t.tell(ctx, tx, EventRequested, map[string]string{"request": q.ID, "offering": o.ID}); err != nil {
 		return oid4vci.Answer{}, err
 	}
-	err := t.authority.audit.Append(ctx, tx, now, audit.Event{
+	err = t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "document requested", Actor: g.ID, Object: q.ID, Detail: map[string]string{"offering": o.ID},
 	})
 	return oid4vci.Answer{Transaction: q.ID, Interval: askAgain}, err
@@ -209,6 +259,13 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		if _, ok := t.offerings[q.Offering]; !ok && err == nil && refusal == nil {
 			refusal = denied("the authority does not issue this document any more", nil)
 		}
+		if err != nil || refusal != nil {
+			return err
+		}
+		_, err = t.mayHave(ctx, tx, e, grant, q.Offering, now)
+		if refusal = deniedFor(err); refusal != nil {
+			return nil
+		}
 		return err
 	})
 	if err != nil || grant == nil {
@@ -221,6 +278,9 @@ func (t *tenant) deferred(ctx context.Context, e *engines, r fetch.Request) (fet
 		refusal = denied(deniedByOperator, nil)
 	case q.State == RequestApproved:
 		answer, refusal, err = t.issue(ctx, e, grant, q.wanted.request(q.Offering), q.ID, now)
+		if errors.Is(err, errTaken) {
+			refusal, err = unknownTransaction(err), nil
+		}
 	}
 	if err != nil {
 		return fetch.Response{}, err

@@ -1,11 +1,13 @@
 package issuer
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/issuer/source"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
@@ -178,4 +180,77 @@ func TestApprovalOfNothing(t *testing.T) {
 	delete(w.authority.tenants["default"].offerings, "mdl")
 	_, err = p.again(t, token, p.answer.Transaction)
 	wantCode(t, "not issued any more", err, oid4vci.CodeDenied)
+}
+
+// meddling is a register in which something else happens while it is asked.
+type meddling struct {
+	source.Source
+	meddle func()
+}
+
+func (m *meddling) Find(ctx context.Context, id string) (source.Person, error) {
+	if f := m.meddle; f != nil {
+		m.meddle = nil
+		f()
+	}
+	return m.Source.Find(ctx, id)
+}
+
+// An app that asks at both endpoints at once for what was approved: who comes
+// second at the credential endpoint gets copies of the document that there is by
+// then, who comes second at the other is told that its transaction is used.
+func TestApprovedTwiceAtOnce(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		w.withApproval()
+		tenant := w.authority.tenants["default"]
+		register := &meddling{Source: tenant.source}
+		tenant.source = register
+		approved := func(subject string) (*app, *oauth.Token, string) {
+			p, o := w.newApp(w.authority), w.offer(subject, "mdl")
+			token, _, err := p.redeem(o, o.TxCode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := p.get(token, "mdl", 2); err != nil {
+				t.Fatal(err)
+			}
+			id := p.answer.Transaction
+			if err := w.authority.Decide(t.Context(), "default", id, true, ""); err != nil {
+				t.Fatal(err)
+			}
+			return p, token, id
+		}
+		p, token, id := approved("ada")
+		second := *p.oauth // a client is for one request at a time
+		register.meddle = func() {
+			c := &oid4vci.Client{Metadata: p.metadata, OAuth: &second, Token: token}
+			if a, err := c.Deferred(t.Context(), id, 10, w.now()); err != nil || len(a.Credentials) != 2 {
+				t.Errorf("deferred: %+v, %v", a, err)
+			}
+		}
+		got, signers, err := p.get(token, "mdl", 1)
+		if err != nil || len(got) != 1 {
+			t.Fatalf("credential: %v", err)
+		}
+		w.verify(got[0], signers)
+		if list, err := w.authority.List(t.Context(), "default", Filter{Subject: "ada"}); err != nil || len(list) != 1 || list[0].Batches != 2 || list[0].Copies != 3 {
+			t.Errorf("%+v, %v", list, err)
+		}
+
+		p, token, id = approved("jonas")
+		second = *p.oauth
+		register.meddle = func() {
+			other := *p
+			other.oauth = &second
+			if got, _, err := other.get(token, "mdl", 1); err != nil || len(got) != 1 {
+				t.Errorf("credential: %v", err)
+			}
+		}
+		_, err = p.again(t, token, id)
+		wantCode(t, "deferred", err, oid4vci.CodeInvalidTransaction)
+		if list, err := w.authority.List(t.Context(), "default", Filter{Subject: "jonas"}); err != nil || len(list) != 1 || list[0].Copies != 1 {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
 }

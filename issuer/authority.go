@@ -55,8 +55,10 @@ type Deps struct {
 	// Webhooks is the way to those who are told of events, with a timeout of
 	// some seconds. Optional: without it this process tells nobody.
 	Webhooks fetch.Func
-	Now      func() time.Time // optional, time.Now
-	Log      *slog.Logger     // optional, none
+	// Guard holds back who asks or guesses too often. Optional.
+	Guard *web.Guard
+	Now   func() time.Time // optional, time.Now
+	Log   *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -77,6 +79,7 @@ type Authority struct {
 	area    securearea.Area
 	anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
 	refresh func(ctx context.Context, now time.Time) error // may be nil
+	guard   *web.Guard                                     // may be nil
 	now     func() time.Time
 	log     *slog.Logger
 
@@ -105,7 +108,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 		return nil, errors.New("issuer: a database, a secure area and anchors are needed")
 	}
 	a := &Authority{
-		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh,
+		config: cfg.complete(), db: deps.DB, area: deps.Area, anchors: deps.Anchors, refresh: deps.Refresh, guard: deps.Guard,
 		now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "issuer"), pages: newPages(),
 		recording: make(chan struct{}, 1),
@@ -135,7 +138,7 @@ func New(cfg Config, deps Deps) (*Authority, error) {
 }
 
 func (a *Authority) newTenant(cfg Tenant) (*tenant, error) {
-	t := &tenant{authority: a, config: cfg, base: a.config.URL + "/" + cfg.ID}
+	t := &tenant{authority: a, config: cfg, base: a.config.URL + "/" + cfg.ID, denials: web.NewBuckets[denial](1, denialTime)}
 	var err error
 	if t.offerings, err = cfg.offerings(a.types); err != nil {
 		return nil, err
@@ -226,5 +229,6 @@ func (a *Authority) maintain(ctx context.Context) error {
 	sweep := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		return errors.Join(sweepForgotten(ctx, tx, a.now()), sweepRequests(ctx, tx, a.now()))
 	})
+	problems = append(problems, a.endOffers(ctx))
 	return errors.Join(append(problems, a.audit.Checkpoint(ctx, a.now()), a.db.Sweep(ctx, a.now()), sweep)...)
 }

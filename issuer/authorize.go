@@ -119,6 +119,9 @@ func sentence(s string) string {
 // RFC 9126, 4.
 func (t *tenant) serveAuthorize(w http.ResponseWriter, r *http.Request) error {
 	browserHeaders(w)
+	if err := t.authority.guard.Admit(r, t.config.ID, 1); err != nil { // each page is a session
+		return err
+	}
 	req, err := web.ToFetch(w, r, t.authority.config.URL, web.DefaultBodyLimit)
 	if err != nil {
 		return err
@@ -197,6 +200,11 @@ func (t *tenant) takeIdentification(w http.ResponseWriter, r *http.Request) erro
 	if _, err := t.viewSession(ctx, id); err != nil {
 		return err
 	}
+	// Beside the counters of the person and of the request, which a search over
+	// many persons and requests goes round.
+	if err := t.authority.guard.Guess(r, t.config.ID); err != nil {
+		return err
+	}
 	e, err := t.engines(ctx)
 	if err != nil {
 		return err
@@ -205,6 +213,9 @@ func (t *tenant) takeIdentification(w http.ResponseWriter, r *http.Request) erro
 	right, err := t.enrolled(ctx, claimed, form.Get("code"))
 	if err != nil {
 		return err
+	}
+	if !right {
+		t.authority.guard.Wrong(r, t.config.ID)
 	}
 	var s session
 	var next, problem string
@@ -329,7 +340,7 @@ func (t *tenant) offeredTo(ctx context.Context, st once.Store, issuerState, subj
 	o, err := readOffer(ctx, st, issuerState, now)
 	switch {
 	case isGone(err):
-		return "This offer is used or has expired.", nil
+		return "This offer is used or has expired. Please ask for a new one.", nil
 	case err != nil:
 		return "", err
 	case o.Subject != subject || o.Grant != AuthorizationCode:
@@ -498,11 +509,11 @@ func (t *tenant) approve(ctx context.Context, tx *db.Tx, e *engines, s session, 
 		var err error
 		switch approval.Data, err = offerApproved(ctx, st, s.IssuerState, now); {
 		case isGone(err):
-			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired.")
+			return oauth.Reply{}, web.Errorf(http.StatusConflict, "This offer is used or has expired. Please ask for a new one.")
 		case err != nil:
 			return oauth.Reply{}, err
 		}
-		if err := t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": s.IssuerState}); err != nil {
+		if err := t.offerTaken(ctx, tx, s.IssuerState); err != nil {
 			return oauth.Reply{}, err
 		}
 	}

@@ -23,6 +23,7 @@ type browser struct {
 	handler http.Handler
 	cookies map[string]string
 	header  http.Header
+	from    string // address and port; httptest's if empty
 
 	status   int
 	page     string
@@ -41,6 +42,9 @@ func (b *browser) send(r *http.Request) {
 	}
 	for name, value := range b.cookies {
 		r.AddCookie(&http.Cookie{Name: name, Value: value})
+	}
+	if b.from != "" {
+		r.RemoteAddr = b.from
 	}
 	rec := httptest.NewRecorder()
 	b.handler.ServeHTTP(rec, r)
@@ -220,6 +224,25 @@ func TestWrongCodes(t *testing.T) {
 	b.identify("ada", adasCode)
 	if !strings.Contains(b.page, `id="approve"`) {
 		t.Errorf("an hour later: %d\n%s", b.status, b.page)
+	}
+}
+
+// What scripts that play a person hold on to, and that one can say no at once.
+func TestPagesHaveStableIDs(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, b := w.newApp(w.authority), w.browser(t, w.authority)
+	authorization := w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl"})
+	for _, id := range []string{"subject", "code", "continue", "refuse"} {
+		if strings.Count(b.page, ` id="`+id+`"`) != 1 {
+			t.Errorf("first page: no %s\n%s", id, b.page)
+		}
+	}
+	if strings.Contains(b.page, "<script") {
+		t.Error("the page needs a script")
+	}
+	b.decide("refuse")
+	if _, err := authorization.Code(b.location); code(err) != oauth.CodeAccessDenied {
+		t.Errorf("refused on the first page: %v", err)
 	}
 }
 

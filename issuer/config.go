@@ -52,7 +52,7 @@ type Config struct {
 	RefreshLifetime time.Duration `yaml:"refreshLifetime,omitempty"`
 
 	// BatchesPerDay is how often an app may get copies of one document within
-	// 24 hours. Optional, 10.
+	// 24 hours, or ask for one that needs approval. Optional, 10.
 	BatchesPerDay int `yaml:"batchesPerDay,omitempty"`
 
 	// ReviewEvery is how often all documents are compared with the register.
@@ -65,6 +65,13 @@ type Config struct {
 
 	// Admin is the API for consoles and automation; see docs/admin-api.md.
 	Admin Admin `yaml:"admin,omitempty"`
+
+	// SameOrigin keeps out apps that are a web page of another origin: without it
+	// browsers let pages of all origins talk to the endpoints for apps. These
+	// know apps by keys and not by cookies, so that a page gets no more than any
+	// program does; but an authority inside a closed network may be reached
+	// through the browsers in it. Optional, false.
+	SameOrigin bool `yaml:"sameOrigin,omitempty"`
 
 	// RequireEncryption asks apps to encrypt their requests on top of TLS, and
 	// encrypts what they are given. Apps that can do so anyway. Optional, false.

@@ -15,15 +15,16 @@ import (
 // Events that webhooks are told of. Their data are ids: of documents, offers and
 // offerings, never of persons.
 const (
-	EventIssued      = "document.issued"       // document, offering, batch, copies
-	EventRevoked     = "document.revoked"      // document, offering
-	EventSuspended   = "document.suspended"    // document, offering
-	EventResumed     = "document.resumed"      // document, offering
-	EventDeleted     = "document.deleted"      // document, offering
-	EventOutdated    = "document.outdated"     // document, offering: the register says something else
-	EventRequested   = "document.requested"    // request, offering: waits for approval
-	EventOfferUsed   = "offer.used"            // offer
-	EventCertificate = "certificate.attention" // notice: what an operator has to do
+	EventIssued       = "document.issued"       // document, offering, batch, copies
+	EventRevoked      = "document.revoked"      // document, offering
+	EventSuspended    = "document.suspended"    // document, offering
+	EventResumed      = "document.resumed"      // document, offering
+	EventDeleted      = "document.deleted"      // document, offering
+	EventOutdated     = "document.outdated"     // document, offering: the register says something else
+	EventRequested    = "document.requested"    // request, offering: waits for approval
+	EventOfferUsed    = "offer.used"            // offer
+	EventOfferExpired = "offer.expired"         // offer: nobody took it up in time
+	EventCertificate  = "certificate.attention" // notice: what an operator has to do
 )
 
 // Outbox is where the authority's events wait for their receivers.

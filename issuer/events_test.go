@@ -16,6 +16,7 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/protocol/oauth"
 )
 
 // Each thing that happens is told once, by ids.
@@ -141,4 +142,63 @@ func TestEventsAreDelivered(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
+}
+
+// The end of an offer that nobody took up is told once, whatever number of
+// processes look; one that was taken up has none.
+func TestExpiredOfferIsTold(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn)
+		endpoint, _, err := w.authority.Outbox().Add(t.Context(), "default", "https://a.example/", []string{EventOfferExpired}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, taken, left := w.newApp(w.authority), w.offer("ada", "mdl"), w.offer("jonas", "mdl")
+		if _, _, err := p.redeem(taken, taken.TxCode); err != nil {
+			t.Fatal(err)
+		}
+		b := w.browser(t, w.authority)
+		byCode, err := w.authority.Offer(t.Context(), "default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", Grant: AuthorizationCode})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl", IssuerState: byCode.ID})
+		b.identify("ada", adasCode)
+		b.decide("approve")
+		w.pass(23 * time.Hour)
+		told := func() (offers []string) {
+			t.Helper()
+			for _, a := range []*Authority{w.authority, w.open()} {
+				if err := a.maintain(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			list, err := w.authority.Outbox().Messages(t.Context(), "default", endpoint.ID, 100)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range list {
+				offers = append(offers, m.Kind)
+			}
+			return offers
+		}
+		if got := told(); len(got) > 0 {
+			t.Errorf("told too early: %v", got)
+		}
+		w.pass(time.Hour)
+		if got := told(); !slices.Equal(got, []string{EventOfferExpired}) {
+			t.Errorf("told: %v", got)
+		}
+		var audited, waiting []string
+		err = w.authority.db.View(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+			if audited, err = tx.Texts(ctx, `select event from audit where event like '%offer expired%'`); err != nil {
+				return err
+			}
+			waiting, err = tx.Texts(ctx, `select id from offer`)
+			return err
+		})
+		if err != nil || len(audited) != 1 || !strings.Contains(audited[0], left.ID) || len(waiting) > 0 {
+			t.Errorf("audit %v, left %v, %v", audited, waiting, err)
+		}
+	})
 }

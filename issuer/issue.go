@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -55,7 +54,7 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 		if request, refusal, err = e.issuer.Open(ctx, st, grant, r, now); err != nil || refusal != nil {
 			return err
 		}
-		use, answer, refusal, err = t.approved(ctx, tx, grant, request, now)
+		use, answer, refusal, err = t.approved(ctx, tx, e, grant, request, now)
 		return err
 	})
 	if err != nil || grant == nil {
@@ -63,6 +62,9 @@ func (t *tenant) credential(ctx context.Context, e *engines, r fetch.Request) (f
 	}
 	if refusal == nil && answer.Transaction == "" {
 		answer, refusal, err = t.issue(ctx, e, grant, request, use, now)
+		if errors.Is(err, errTaken) { // at the deferred endpoint, this moment: these are more copies of that document
+			answer, refusal, err = t.issue(ctx, e, grant, request, "", now)
+		}
 	}
 	if err != nil {
 		return fetch.Response{}, err
@@ -84,6 +86,16 @@ func denied(description string, err error) *oid4vci.Error {
 	return &oid4vci.Error{Code: oid4vci.CodeDenied, Description: description, Err: err}
 }
 
+// deniedFor is the refusal of who may not have copies, nil for other errors.
+func deniedFor(err error) *oid4vci.Error {
+	for _, no := range []error{errTooMany, errRevoked, errSuspended, errOfferUsed} {
+		if errors.Is(err, no) {
+			return denied(no.Error(), nil)
+		}
+	}
+	return nil
+}
+
 // content is what the copies of a batch have in common.
 type content struct {
 	offering   offering.Offering
@@ -94,7 +106,7 @@ type content struct {
 }
 
 // issue makes and records one copy of a document for each key of the request. It
-// uses up the Request with the id use, if there is one.
+// uses up the Request with the id use, if there is one; errTaken: it was used.
 func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, request *oid4vci.CredentialRequest, use string, now time.Time) (answer oid4vci.Answer, refusal *oid4vci.Error, err error) {
 	o := t.offerings[request.Configuration]
 	purpose, sign := keyring.DocSigner, t.sign
@@ -131,22 +143,17 @@ func (t *tenant) issue(ctx context.Context, e *engines, grant *oauth.Grant, requ
 		return answer, nil, err
 	}
 	r := t.batch(e, grant, request, c, cert, level, now)
-	if len(grant.Data) > 0 {
-		var data grantData
-		if err := json.Unmarshal(grant.Data, &data); err != nil {
-			return answer, nil, fmt.Errorf("issuer: data of a grant: %w", err)
-		}
-		r.offer = data.Offer
+	if r.offer, err = offerOf(grant); err != nil {
+		return answer, nil, err
 	}
 	for _, entry := range entries {
 		r.entries[entry.List] = append(r.entries[entry.List], entry.Index)
 	}
 	document, err := t.record(ctx, r, use)
-	switch {
-	case errors.Is(err, errTaken):
-		return answer, unknownTransaction(err), nil
-	case errors.Is(err, errTooMany), errors.Is(err, errRevoked), errors.Is(err, errSuspended), errors.Is(err, errOfferUsed):
-		return answer, denied(err.Error(), nil), nil
+	switch refusal := deniedFor(err); {
+	case refusal != nil:
+		t.denials.Take(denial{grant.ID, o.ID}, 1, now)
+		return answer, refusal, nil
 	case err != nil:
 		return answer, nil, err
 	}
@@ -307,7 +314,7 @@ func (c *content) filledUp() ([]mdoc.NameSpace, error) {
 // batch is what to record of the copies, still without status entries.
 func (t *tenant) batch(e *engines, g *oauth.Grant, r *oid4vci.CredentialRequest, c *content, cert *x509.Certificate, level assure.Level, now time.Time) issued {
 	out := issued{
-		tenant: t.config.ID, offering: c.offering.ID, format: c.offering.Format, docType: c.docType, subject: g.Subject, grant: g.ID,
+		entitled: t.entitled(e, g, c.offering.ID), format: c.offering.Format, docType: c.docType, subject: g.Subject,
 		document: rand.Text(), batch: rand.Text(), now: now, validFrom: c.validity.ValidFrom, validUntil: c.validity.ValidUntil,
 		fingerprint: fingerprint(e.fingerprint, c.nameSpaces), signer: serial(cert), level: string(level), client: g.ClientID,
 		instance: instanceStatus(g), keys: keyStatus(r), entries: map[string][]uint64{}, copies: len(r.Keys),

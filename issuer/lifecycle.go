@@ -3,11 +3,13 @@ package issuer
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/once"
 )
 
 // Selection says which documents are meant: one by its id, or all of a person,
@@ -25,6 +27,7 @@ const maxReason = 200
 type change struct {
 	what  string // for the audit: "document revoked"
 	event string // for webhooks, "" for none
+	ends  bool   // also what was granted to the person and has brought nothing yet
 	// apply makes the change to a document that it is possible for, and returns
 	// the status lists that have changed.
 	possible func(d Document) bool
@@ -35,11 +38,13 @@ type change struct {
 // which are published again at once. It returns the ids of all documents that
 // are meant and revoked now, whether or not they were before. If publishing
 // fails the revocation stands and Run publishes it later; the error says so.
+// With a person, apps that were granted documents and have none yet get none any
+// more; it takes a new offer. A person of the register may be without documents.
 // reason is for the authority's own books and must not hold personal data.
 // Errors: ErrUnknownTenant, ErrUnknownDocument if none is meant, ErrInvalid.
 func (a *Authority) Revoke(ctx context.Context, tenant string, which Selection, reason string) ([]string, error) {
 	return a.change(ctx, tenant, which, reason, change{
-		what: "document revoked", event: EventRevoked,
+		what: "document revoked", event: EventRevoked, ends: true,
 		possible: func(d Document) bool { return d.State != StateRevoked },
 		apply:    revokeDocument,
 	})
@@ -83,7 +88,7 @@ func (a *Authority) Delete(ctx context.Context, tenant string, which Selection, 
 		return nil, err
 	}
 	return a.change(ctx, tenant, which, reason, change{
-		what: "document deleted", event: EventDeleted,
+		what: "document deleted", event: EventDeleted, ends: true,
 		possible: func(Document) bool { return true },
 		apply: func(ctx context.Context, tx *db.Tx, tenant string, d Document, reason string, now time.Time) (lists []string, err error) {
 			if d.State != StateRevoked {
@@ -110,15 +115,30 @@ func (a *Authority) change(ctx context.Context, tenant string, which Selection, 
 	if (which.Document == "") == (which.Subject == "") || which.Document != "" && which.Offering != "" || len(reason) > maxReason {
 		return nil, fmt.Errorf("%w: name a document, or a subject with or without an offering, and a reason of at most %d bytes", ErrInvalid, maxReason)
 	}
+	e, err := t.engines(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ends := c.ends && which.Subject != ""
+	known := false
+	if ends {
+		_, err := t.source.Find(ctx, which.Subject)
+		known = err == nil
+	}
 	now := a.now()
 	var ids, changed, lists []string
 	err = a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		ids, changed, lists = nil, nil, nil
+		ids, changed, lists = []string{}, nil, nil
+		if ends {
+			if err := t.endGrants(ctx, tx, subjectReference(e, which.Subject), which.Offering, now); err != nil {
+				return err
+			}
+		}
 		found, err := documents(ctx, tx, t.config.ID, Filter{ID: which.Document, Subject: which.Subject, Offering: which.Offering}, now)
 		if err != nil {
 			return err
 		}
-		if len(found) == 0 {
+		if len(found) == 0 && !known {
 			return ErrUnknownDocument
 		}
 		for _, d := range found {
@@ -141,6 +161,44 @@ func (a *Authority) change(ctx context.Context, tenant string, which Selection, 
 		a.log.Info(c.what, "role", "issuer", "tenant", t.config.ID, "document", id)
 	}
 	return ids, t.publish(ctx, lists, now)
+}
+
+// kindEnded has, by person and offering, since when what was granted before and
+// has brought nothing brings nothing any more.
+const kindEnded = "issuer-ended"
+
+// endGrants ends what was granted to a person of an offering, or of all, and has
+// brought nothing yet.
+func (t *tenant) endGrants(ctx context.Context, tx *db.Tx, person, offering string, now time.Time) error {
+	for _, id := range slices.Sorted(maps.Keys(t.offerings)) {
+		if offering != "" && id != offering {
+			continue
+		}
+		// For good: a grant lives for as long as its app refreshes it.
+		err := tx.Once(t.config.ID).Put(ctx, kindEnded, person+" "+id, []byte(now.Format(time.RFC3339Nano)), now.AddDate(100, 0, 0))
+		if err != nil {
+			return err
+		}
+	}
+	return t.authority.audit.Append(ctx, tx, now, audit.Event{
+		Tenant: t.config.ID, What: "what was granted and not yet issued ended", Object: person, Detail: map[string]string{"offering": offering},
+	})
+}
+
+// stillGranted returns errRevoked if what was granted has ended since.
+func stillGranted(ctx context.Context, st once.Store, who entitled, now time.Time) error {
+	value, err := st.Get(ctx, kindEnded, who.person+" "+who.offering, now)
+	if isGone(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ended, err := time.Parse(time.RFC3339Nano, string(value))
+	if err == nil && !who.granted.After(ended) {
+		return errRevoked
+	}
+	return err
 }
 
 // happen applies an event to one document and writes it down.

@@ -131,11 +131,11 @@ func (t *tenant) configuration(o offering.Offering) (oid4vci.Configuration, erro
 	}
 	c := oid4vci.Configuration{Format: o.Format, ProofTypes: t.policyOf(o).Types, CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: reusePolicy(o)}}
 	if o.Format == offering.FormatSDJWT {
-		described, err := t.sdjwtClaims(o, typ)
+		d, err := t.describe(o, typ)
 		if err != nil {
 			return c, err
 		}
-		c.VCT, c.BindingMethods, c.CredentialMetadata.Claims = t.vctOf(o, typ), []string{"jwk"}, described
+		c.VCT, c.BindingMethods, c.CredentialMetadata.Claims = t.vctOf(o, typ), []string{"jwk"}, d.claims
 		c.SigningAlgorithms = []json.RawMessage{json.RawMessage(`"ES256"`)}
 	} else {
 		c.DocType, c.BindingMethods, c.CredentialMetadata.Claims = o.DocType, []string{"cose_key"}, claims(o, typ)
@@ -182,8 +182,8 @@ func claims(o offering.Offering, typ *doctype.Type) []oid4vci.Claim {
 			return
 		}
 		c := oid4vci.Claim{Path: []any{namespace, id}, Mandatory: e.Presence == doctype.Mandatory}
-		for _, lang := range languages(e.Names) {
-			c.Display = append(c.Display, oid4vci.Display{Name: e.Label(lang), Locale: lang})
+		for _, lang := range e.Names.Languages() {
+			c.Display = append(c.Display, oid4vci.Display{Name: e.Label(lang), Locale: doctype.Locale(lang)})
 		}
 		list = append(list, c)
 	}
@@ -220,21 +220,6 @@ func statements(typ *doctype.Type, e doctype.Element) []string {
 		}
 	}
 	return ids
-}
-
-// languages lists the languages of names, English first.
-func languages(names doctype.Names) []string {
-	var list []string
-	for lang := range names {
-		if lang != "en" {
-			list = append(list, lang)
-		}
-	}
-	slices.Sort(list)
-	if _, ok := names["en"]; ok {
-		list = append([]string{"en"}, list...)
-	}
-	return list
 }
 
 func (t *tenant) proofPolicy(configuration string) (oid4vci.ProofPolicy, bool) {

@@ -17,7 +17,8 @@ var errNoBatch = errors.New("no such batch under this grant")
 
 // notification answers the notification endpoint: the app says what became of
 // copies that it was given. It may say so more than once; a later event
-// replaces an earlier one. OpenID4VCI 1.0, 11.
+// replaces an earlier one if it goes on from there: see noteEvent. OpenID4VCI
+// 1.0, 11.
 func (t *tenant) notification(ctx context.Context, e *engines, r fetch.Request) (fetch.Response, error) {
 	now := t.authority.now()
 	var grant *oauth.Grant

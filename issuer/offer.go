@@ -17,6 +17,7 @@ import (
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer/source"
 	"github.com/eidos-id/eidos/protocol/oauth"
@@ -208,6 +209,9 @@ func (t *tenant) putOffer(ctx context.Context, tx *db.Tx, e *engines, o *storedO
 	if err := st.Put(ctx, kindOffer, o.ID, value, o.Expires); err != nil {
 		return err
 	}
+	if err := expectOffer(ctx, tx, t.config.ID, o.ID, o.Expires); err != nil {
+		return err
+	}
 	return t.authority.audit.Append(ctx, tx, now, audit.Event{
 		Tenant: t.config.ID, What: "offer made", Object: o.ID,
 		Detail: map[string]string{"offerings": strings.Join(o.Offerings, " "), "grant": string(o.Grant)},
@@ -238,7 +242,44 @@ func (t *tenant) offerRedeemed(ctx context.Context, tx *db.Tx, code string, now 
 	if err != nil {
 		return err
 	}
-	return t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": string(id)})
+	return t.offerTaken(ctx, tx, string(id))
+}
+
+// offerTaken tells that an offer was taken up.
+func (t *tenant) offerTaken(ctx context.Context, tx *db.Tx, id string) error {
+	if err := takeOffer(ctx, tx, t.config.ID, id); err != nil {
+		return err
+	}
+	return t.tell(ctx, tx, EventOfferUsed, map[string]string{"offer": id})
+}
+
+// endedAtOnce is how many offers end in one transaction.
+const endedAtOnce = 100
+
+// endOffers tells of offers that nobody has taken up in time, each once whatever
+// number of processes look.
+func (a *Authority) endOffers(ctx context.Context) error {
+	for {
+		var ended []offerEnd
+		err := a.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+			now := a.now()
+			if ended, err = endOffers(ctx, tx, now, endedAtOnce); err != nil {
+				return err
+			}
+			for _, o := range ended {
+				if err := a.outbox.Write(ctx, tx, o.tenant, outbox.Event{Kind: EventOfferExpired, Data: map[string]string{"offer": o.id}}); err != nil {
+					return err
+				}
+				if err := a.audit.Append(ctx, tx, now, audit.Event{Tenant: o.tenant, What: "offer expired", Object: o.id}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil || len(ended) < endedAtOnce {
+			return err
+		}
+	}
 }
 
 // offerApproved notes that the person has approved an offer in the browser, and
@@ -267,23 +308,43 @@ func offerApproved(ctx context.Context, st once.Store, id string, now time.Time)
 	return json.Marshal(grantData{Offer: id})
 }
 
+// offerOf is the id of the offer that a grant came of by way of the browser, ""
+// for none.
+func offerOf(g *oauth.Grant) (string, error) {
+	var data grantData
+	if len(g.Data) > 0 {
+		if err := json.Unmarshal(g.Data, &data); err != nil {
+			return "", fmt.Errorf("issuer: data of a grant: %w", err)
+		}
+	}
+	return data.Offer, nil
+}
+
 var errOfferUsed = errors.New("the offer was used for another grant")
 
 // offerUsed ends an offer with the first document that is issued under a grant
 // of it, and keeps other grants of it from documents: errOfferUsed.
 func offerUsed(ctx context.Context, st once.Store, id, grant string, now, until time.Time) error {
-	switch first, err := st.Get(ctx, kindOfferUsed, id, now); {
-	case err == nil && string(first) == grant:
-		return nil
-	case err == nil:
-		return errOfferUsed
-	case !isGone(err):
+	if used, err := offerFree(ctx, st, id, grant, now); used || err != nil {
 		return err
 	}
 	if _, err := st.Claim(ctx, kindOffer, id, now); err != nil && !isGone(err) {
 		return err
 	}
 	return st.Put(ctx, kindOfferUsed, id, []byte(grant), until)
+}
+
+// offerFree refuses documents under a grant of an offer that was used under
+// another: errOfferUsed. used: it was under this one.
+func offerFree(ctx context.Context, st once.Store, id, grant string, now time.Time) (used bool, err error) {
+	switch first, err := st.Get(ctx, kindOfferUsed, id, now); {
+	case isGone(err):
+		return false, nil
+	case err == nil && string(first) != grant:
+		return false, errOfferUsed
+	default:
+		return err == nil, err
+	}
 }
 
 func isGone(err error) bool {
@@ -300,8 +361,13 @@ func (t *tenant) serveOffer(w http.ResponseWriter, r *http.Request) error {
 		o, err = readOffer(ctx, tx.Once(t.config.ID), once.Hash(secret), now)
 		return err
 	})
-	if isGone(err) {
-		return web.Errorf(http.StatusNotFound, "This offer is used, expired or unknown.")
+	switch {
+	case errors.Is(err, once.ErrExpired):
+		return web.Errorf(http.StatusNotFound, "This offer has expired. Please ask for a new one.")
+	case errors.Is(err, once.ErrClaimed):
+		return web.Errorf(http.StatusNotFound, "This offer was used. Please ask for a new one if it was not you.")
+	case isGone(err):
+		return web.Errorf(http.StatusNotFound, "This offer is used, expired or unknown. Please ask for a new one.")
 	}
 	if err != nil {
 		return err

@@ -96,8 +96,8 @@ func TestExpiredOffer(t *testing.T) {
 	}
 	w.pass(25 * time.Hour)
 	p = w.newApp(w.authority)
-	if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err == nil {
-		t.Error("an expired offer is served")
+	if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err == nil || !strings.Contains(err.Error(), "has expired") {
+		t.Errorf("an expired offer: %v", err)
 	}
 	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
 	wantCode(t, "expired offer", err, oauth.CodeInvalidGrant)

@@ -33,17 +33,39 @@ func (t *tenant) vctOf(o offering.Offering, typ *doctype.Type) string {
 	return o.VCT
 }
 
-// typeMetadata is the document about the type of an offering, and its integrity
-// value. SD-JWT VC draft 18, 4.
-func (t *tenant) typeMetadata(o offering.Offering, typ *doctype.Type) (document []byte, integrity string, err error) {
-	m, err := typ.TypeMetadata(t.vctOf(o, typ))
+// description is what is said of the type of an offering's SD-JWT VCs.
+type description struct {
+	document  *web.File       // type metadata
+	integrity string          // of the document
+	claims    []oid4vci.Claim // for the issuer metadata
+}
+
+// describe renders the description of a type, once.
+// SD-JWT VC draft 18, 4; OpenID4VCI 1.0, B.2.
+func (t *tenant) describe(o offering.Offering, typ *doctype.Type) (*description, error) {
+	vct := t.vctOf(o, typ)
+	key := [2]string{typ.DocType, vct}
+	if d, ok := t.described.Load(key); ok {
+		return d.(*description), nil
+	}
+	m, err := typ.TypeMetadata(vct)
 	if err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	if document, err = json.Marshal(m); err != nil {
-		return nil, "", err
+	document, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
 	}
-	return document, sdjwt.Integrity(document), nil
+	d := &description{document: web.NewFile("application/json", document), integrity: sdjwt.Integrity(document)}
+	for _, c := range m.Claims {
+		claim := oid4vci.Claim{Path: c.Path, Mandatory: c.Mandatory != nil && *c.Mandatory}
+		for _, l := range c.Display {
+			claim.Display = append(claim.Display, oid4vci.Display{Name: l.Label, Locale: l.Locale})
+		}
+		d.claims = append(d.claims, claim)
+	}
+	t.described.Store(key, d) // of several at once, any: they are alike
+	return d, nil
 }
 
 // serveType answers GET /{tenant}/types/{offering} with the type metadata, where
@@ -54,11 +76,11 @@ func (t *tenant) serveType(w http.ResponseWriter, r *http.Request) error {
 	if !ok || !known || o.VCT != offering.VCTHere {
 		return web.Errorf(http.StatusNotFound, "There is no such type here.")
 	}
-	document, _, err := t.typeMetadata(o, typ)
+	d, err := t.describe(o, typ)
 	if err != nil {
 		return err
 	}
-	web.NewFile("application/json", document).Serve(w, r, time.Hour)
+	d.document.Serve(w, r, time.Hour)
 	return nil
 }
 
@@ -84,9 +106,11 @@ func (t *tenant) signSDJWT(ctx context.Context, c *content, r *oid4vci.Credentia
 		IssuedAt: c.validity.Signed, NotBefore: c.validity.ValidFrom, Expires: c.validity.ValidUntil,
 	}
 	if c.offering.VCT == offering.VCTHere {
-		if _, p.VCTIntegrity, err = t.typeMetadata(c.offering, c.typ); err != nil {
+		d, err := t.describe(c.offering, c.typ)
+		if err != nil {
 			return answer, fmt.Errorf("issuer: type metadata: %w", err)
 		}
+		p.VCTIntegrity = d.integrity
 	}
 	answer.Credentials = make([]string, len(r.Keys))
 	for i, pub := range r.Keys {
@@ -111,20 +135,4 @@ func fit(credential string) error {
 		_, err = s.Unverified()
 	}
 	return err
-}
-
-// sdjwtClaims describes the claims of an SD-JWT VC to wallets. OpenID4VCI 1.0, B.2.
-func (t *tenant) sdjwtClaims(o offering.Offering, typ *doctype.Type) ([]oid4vci.Claim, error) {
-	m, err := typ.TypeMetadata(t.vctOf(o, typ))
-	if err != nil {
-		return nil, err
-	}
-	list := make([]oid4vci.Claim, len(m.Claims))
-	for i, c := range m.Claims {
-		list[i] = oid4vci.Claim{Path: c.Path, Mandatory: c.Mandatory != nil && *c.Mandatory}
-		for _, d := range c.Display {
-			list[i].Display = append(list[i].Display, oid4vci.Display{Name: d.Label, Locale: d.Locale})
-		}
-	}
-	return list, nil
 }

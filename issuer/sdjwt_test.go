@@ -136,6 +136,12 @@ func TestTypeMetadata(t *testing.T) {
 	if report := m.Check(payload, true); !report.OK() {
 		t.Errorf("%s", report)
 	}
+	typ, _ := w.authority.types.ByDocType(o.DocType)
+	one, err1 := tenant.describe(o, typ)
+	two, err2 := tenant.describe(o, typ)
+	if one != two || err1 != nil || err2 != nil {
+		t.Errorf("described anew for each request: %v %v", err1, err2)
+	}
 	for _, path := range []string{"/types/mdl", "/types/nothing", "/types/pid"} {
 		if resp, err := via(w.authority)(t.Context(), fetch.GetRequest(base+path, "")); err != nil || resp.Status != 404 {
 			t.Errorf("%s: %d, %v", path, resp.Status, err)

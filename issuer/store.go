@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -244,20 +245,27 @@ func sweepForgotten(ctx context.Context, tx *db.Tx, now time.Time) error {
 	return nil
 }
 
+// entitled is who may have copies of what.
+type entitled struct {
+	tenant, grant, offering string
+	person                  string // subjectReference
+	granted                 time.Time
+}
+
 // issued is one batch of signed copies, as it is recorded.
 type issued struct {
-	tenant, offering, docType, subject, grant string
-	format                                    string
-	offer                                     string // that the person approved for the grant, "" for none
-	document, batch                           string // ids; document is for a new one
-	now, validFrom, validUntil                time.Time
-	fingerprint                               []byte
-	signer                                    string // serial number of the document signer's certificate
-	level, client                             string
-	wallet, walletVersion, attester           string
-	instance, keys                            attestation.Status
-	entries                                   map[string][]uint64 // indexes by status list
-	copies                                    int
+	entitled
+	docType, subject, format        string
+	offer                           string // that the person approved for the grant, "" for none
+	document, batch                 string // ids; document is for a new one
+	now, validFrom, validUntil      time.Time
+	fingerprint                     []byte
+	signer                          string // serial number of the document signer's certificate
+	level, client                   string
+	wallet, walletVersion, attester string
+	instance, keys                  attestation.Status
+	entries                         map[string][]uint64 // indexes by status list
+	copies                          int
 }
 
 var (
@@ -270,33 +278,47 @@ var (
 // document are issued.
 const batchWindow = 24 * time.Hour
 
-// record writes a batch down, with a new document at the first of a grant, and
-// returns the document's id.
-func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
+// standing finds the document of a grant and offering, "" if there is none yet,
+// and whether what its copies say is outdated. Its errors say that no more
+// copies are given out: errTooMany, errSuspended, errRevoked.
+func standing(ctx context.Context, tx *db.Tx, who entitled, maxBatches int, now time.Time) (document string, outdated bool, err error) {
 	const find = `
 		select d.id, d.revoked, d.suspended, d.outdated, (select count(*) from batch b where b.tenant = d.tenant and b.document = d.id and b.issued > $4)
 		from document d where d.tenant = $1 and d.grant_id = $2 and d.offering = $3`
-	var document string
 	var batches int
-	var revoked, suspended, outdated int64
-	err := tx.QueryRow(ctx, find, r.tenant, r.grant, r.offering, db.Millis(r.now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &outdated, &batches)
+	var revoked, suspended, since int64
+	err = tx.QueryRow(ctx, find, who.tenant, who.grant, who.offering, db.Millis(now.Add(-batchWindow))).Scan(&document, &revoked, &suspended, &since, &batches)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
+		return "", false, stillGranted(ctx, tx.Once(who.tenant), who, now)
+	case err != nil:
+		return "", false, fmt.Errorf("issuer: find document: %w", err)
+	case revoked != 0:
+		return "", false, errRevoked
+	case suspended != 0:
+		return "", false, errSuspended
+	case batches >= maxBatches:
+		return "", false, errTooMany
+	}
+	return document, since != 0, nil
+}
+
+// record writes a batch down, with a new document at the first of a grant, and
+// returns the document's id.
+func record(ctx context.Context, tx *db.Tx, r issued, maxBatches int) (string, error) {
+	document, outdated, err := standing(ctx, tx, r.entitled, maxBatches, r.now)
+	switch {
+	case err != nil:
+		return "", err
+	case document == "":
 		document = r.document
 		const q = `
 			insert into document (tenant, id, offering, doctype, format, subject, grant_id, created, fingerprint, as_of, batches, copies, valid_until, level, revoked, reason)
 			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 1, $11, $12, $13, 0, '')`
 		_, err = tx.Exec(ctx, q, r.tenant, document, r.offering, r.docType, r.format, r.subject, r.grant, db.Millis(r.now), r.fingerprint,
 			db.Millis(r.validFrom), r.copies, db.Millis(r.validUntil), r.level)
-	case err != nil:
-	case revoked != 0:
-		return "", errRevoked
-	case suspended != 0:
-		return "", errSuspended
-	case batches >= maxBatches:
-		return "", errTooMany
 	default:
-		if outdated != 0 { // what the earlier copies say is not so any more
+		if outdated { // what the earlier copies say is not so any more
 			if _, err := markEntries(ctx, tx, r.tenant, document, "invalid", true); err != nil {
 				return "", err
 			}
@@ -364,7 +386,9 @@ func statusValues(ctx context.Context, tx *db.Tx, tenant, list string) ([]status
 }
 
 // noteEvent keeps what an app said of a batch, and reports whether that is
-// news. A batch of another grant is errNoBatch.
+// news: copies that failed may be accepted later, those that were deleted stay
+// so, and what is said backwards is not written down. A batch of another grant
+// is errNoBatch.
 func noteEvent(ctx context.Context, tx *db.Tx, tenant, grant, batch, event string, now time.Time) (changed bool, err error) {
 	const find = `
 		select b.event from batch b join document d on d.tenant = b.tenant and d.id = b.document
@@ -376,7 +400,7 @@ func noteEvent(ctx context.Context, tx *db.Tx, tenant, grant, batch, event strin
 		return false, errNoBatch
 	case err != nil:
 		return false, fmt.Errorf("issuer: find batch: %w", err)
-	case before == event:
+	case before == event || before == string(oid4vci.EventDeleted) || before == string(oid4vci.EventAccepted) && event == string(oid4vci.EventFailure):
 		return false, nil
 	}
 	if _, err := tx.Exec(ctx, `update batch set event = $3, event_time = $4 where tenant = $1 and id = $2`, tenant, batch, event, db.Millis(now)); err != nil {

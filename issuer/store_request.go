@@ -115,13 +115,3 @@ func sweepRequests(ctx context.Context, tx *db.Tx, now time.Time) error {
 	}
 	return nil
 }
-
-// isIssued reports whether a grant has copies of an offering.
-func isIssued(ctx context.Context, tx *db.Tx, tenant, grant, offering string) (bool, error) {
-	var n int
-	err := tx.QueryRow(ctx, `select count(*) from document where tenant = $1 and grant_id = $2 and offering = $3`, tenant, grant, offering).Scan(&n)
-	if err != nil {
-		return false, fmt.Errorf("issuer: find document: %w", err)
-	}
-	return n > 0, nil
-}

@@ -37,6 +37,9 @@ type tenant struct {
 	ca        *keyring.CA
 	board     *statuslist.Board
 
+	described sync.Map // *description by document type and vct
+	denials   *web.Buckets[denial]
+
 	mu     sync.Mutex
 	engine *engines // nil until first used
 	signed struct { // metadata
@@ -84,6 +87,7 @@ func (t *tenant) engines(ctx context.Context) (*engines, error) {
 		Issuer: t.base, Clients: oauth.Fixed(t.clients...), Attesters: t.authority.attester,
 		DPoPNonces: nonce.New(nonces, "dpop "+t.base, nonceLifetime),
 		Challenges: nonce.New(nonces, "client attestation "+t.base, nonceLifetime),
+		Wait:       t.wait,
 	}
 	config.PrivateKeyJWT = slices.ContainsFunc(t.clients, func(r oauth.Registration) bool { return len(r.Keys) > 0 })
 	config.RefreshLifetime = t.authority.config.RefreshLifetime
@@ -138,12 +142,12 @@ func (a *Authority) routes() http.Handler {
 	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
 		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, a.now()) }
 	}
-	page("GET /.well-known/openid-credential-issuer/{tenant}", (*tenant).serveMetadata)
-	page("GET /.well-known/oauth-authorization-server/{tenant}", (*tenant).serveServerMetadata)
+	a.open(mux, "GET", "/.well-known/openid-credential-issuer/{tenant}", a.forTenant((*tenant).serveMetadata))
+	a.open(mux, "GET", "/.well-known/oauth-authorization-server/{tenant}", a.forTenant((*tenant).serveServerMetadata))
+	a.open(mux, "GET", "/{tenant}/offers/{id}", a.forTenant((*tenant).serveOffer))
 	page("GET /{tenant}/iaca.cer", ca(publish.Root))
 	page("GET /{tenant}/iaca.crl", ca(publish.CRL))
 	page("GET /{tenant}/certificates", ca(publish.Certificates))
-	page("GET /{tenant}/offers/{id}", (*tenant).serveOffer)
 	page("GET /{tenant}/types/{offering}", (*tenant).serveType)
 	page("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
 		return publish.StatusLists(w, r, t.board, a.now())
@@ -161,15 +165,26 @@ func (a *Authority) routes() http.Handler {
 	mux.Handle("POST /{tenant}/authorize/identify", guard.Handler(a.forTenant((*tenant).takeIdentification)))
 	mux.Handle("POST /{tenant}/authorize/decision", guard.Handler(a.forTenant((*tenant).takeDecision)))
 
-	engine := func(pattern string, limit int, f engineFunc) { mux.Handle(pattern, a.forEngine(limit, f)) }
-	engine("/{tenant}/par", web.DefaultBodyLimit, a.again((*tenant).push))
-	engine("/{tenant}/token", web.DefaultBodyLimit, a.again((*tenant).token))
-	engine("/{tenant}/challenge", web.DefaultBodyLimit, (*tenant).challenge)
-	engine("POST /{tenant}/nonce", web.DefaultBodyLimit, (*tenant).nonce)
-	engine("POST /{tenant}/credential", maxRequest, (*tenant).credential)
-	engine("POST /{tenant}/deferred", maxRequest, (*tenant).deferred)
-	engine("POST /{tenant}/notification", web.DefaultBodyLimit, (*tenant).notification)
+	engine := func(endpoint string, limit int, f engineFunc) {
+		a.open(mux, "POST", "/{tenant}/"+endpoint, a.forEngine(limit, f))
+	}
+	engine("par", web.DefaultBodyLimit, a.again((*tenant).push))
+	engine("token", web.DefaultBodyLimit, a.again((*tenant).token))
+	engine("challenge", web.DefaultBodyLimit, (*tenant).challenge)
+	engine("nonce", web.DefaultBodyLimit, (*tenant).nonce)
+	engine("credential", maxRequest, (*tenant).credential)
+	engine("deferred", maxRequest, (*tenant).deferred)
+	engine("notification", web.DefaultBodyLimit, (*tenant).notification)
 	return web.Wrap(a.Instrument("public", mux), web.WrapOptions{Log: a.log, Role: "issuer", HTTPS: strings.HasPrefix(a.config.URL, "https:")})
+}
+
+// open mounts an endpoint for apps, also those that are a page of another origin.
+func (a *Authority) open(mux *http.ServeMux, method, path string, h http.Handler) {
+	if !a.config.SameOrigin {
+		h = web.CORS(h, method)
+		mux.Handle("OPTIONS "+path, h)
+	}
+	mux.Handle(method+" "+path, h)
 }
 
 // forTenant gives a request to the tenant in its path.
@@ -280,7 +295,21 @@ func (t *tenant) challenge(_ context.Context, e *engines, r fetch.Request) (fetc
 	return e.oauth.Challenge(r, t.authority.now()).Response, nil
 }
 
-// nonce answers the nonce endpoint. OpenID4VCI 1.0, 7.
+// wait counts a request of an app, or of a service that has keys of its own.
+func (t *tenant) wait(client, instance string) time.Duration {
+	if instance == "" {
+		return t.authority.guard.Server(t.config.ID + " " + client)
+	}
+	return t.authority.guard.Client(t.config.ID + " " + instance)
+}
+
+// nonce answers the nonce endpoint, with a nonce for the DPoP proof of the
+// request that follows too. OpenID4VCI 1.0, 7.2.
 func (t *tenant) nonce(_ context.Context, e *engines, _ fetch.Request) (fetch.Response, error) {
-	return e.issuer.Nonce(t.authority.now()), nil
+	now := t.authority.now()
+	resp := e.issuer.Nonce(now)
+	if n := e.oauth.DPoPNonce(now); n != "" {
+		resp.Header["dpop-nonce"] = n
+	}
+	return resp, nil
 }

@@ -157,6 +157,12 @@ func known(ctx context.Context, tx *db.Tx, tenant, id string) (in instance, pub 
 	return in, jwk.Key, nil
 }
 
+// admit refuses an instance that asks too often. It is no refusal of the
+// conversation, so that nothing is written, not even that a challenge was used.
+func (t *tenant) admit(id string) error {
+	return web.TooMany(t.provider.guard.Client(t.config.ID+" "+id), "This installation of the app asks too often.")
+}
+
 // keep writes down, before it is handed out, what an instance was vouched for:
 // unless that was revoked since it was looked at.
 func (t *tenant) keep(ctx context.Context, in instance, e entry, put func(context.Context, *db.Tx, string, entry) error, now time.Time) (fetch.Response, bool, error) {
@@ -200,6 +206,9 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 		}
 		if !in.revoked.IsZero() {
 			return refuseRevoked()
+		}
+		if err := t.admit(id); err != nil {
+			return err
 		}
 		in.app, pub = req.App, registered
 		if req.NewKey != nil {
@@ -249,10 +258,13 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 		if in, registered, err = known(ctx, tx, t.config.ID, id); err != nil {
 			return err
 		}
-		if req, err = engine.OpenKeyAttestation(ctx, tx.Once(t.config.ID), id, registered, r.Body, now); err == nil && !in.revoked.IsZero() {
-			err = refuseRevoked()
+		if req, err = engine.OpenKeyAttestation(ctx, tx.Once(t.config.ID), id, registered, r.Body, now); err != nil {
+			return err
 		}
-		return err
+		if !in.revoked.IsZero() {
+			return refuseRevoked()
+		}
+		return t.admit(id)
 	})
 	if err != nil || !ok {
 		return resp, err

@@ -34,10 +34,12 @@ var Schema embed.FS
 
 // Deps are what a provider works with.
 type Deps struct {
-	DB   *db.DB           // opened with Schema
-	Area securearea.Area  // where the signing keys live; processes that share the database share it
-	Now  func() time.Time // optional, time.Now
-	Log  *slog.Logger     // optional, none
+	DB   *db.DB          // opened with Schema
+	Area securearea.Area // where the signing keys live; processes that share the database share it
+	// Guard holds back who asks too often. Optional.
+	Guard *web.Guard
+	Now   func() time.Time // optional, time.Now
+	Log   *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -53,6 +55,7 @@ type Provider struct {
 	config Config
 	db     *db.DB
 	area   securearea.Area
+	guard  *web.Guard // may be nil
 	now    func() time.Time
 	log    *slog.Logger
 
@@ -75,7 +78,7 @@ func New(cfg Config, deps Deps) (*Provider, error) {
 		return nil, errors.New("provider: a database and a secure area are needed")
 	}
 	p := &Provider{
-		config: cfg.complete(), db: deps.DB, area: deps.Area, now: deps.Now, log: deps.Log,
+		config: cfg.complete(), db: deps.DB, area: deps.Area, guard: deps.Guard, now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "provider"),
 	}
 	if p.now == nil {

@@ -68,19 +68,19 @@ func (p *Provider) routes() http.Handler {
 			return f(t, w, r)
 		}))
 	}
-	post := func(pattern string, f func(t *tenant, ctx context.Context, id string, r fetch.Request) (fetch.Response, error)) {
-		get(pattern, func(t *tenant, w http.ResponseWriter, r *http.Request) error {
-			web.Engine(p.config.URL, maxRequest, func(ctx context.Context, q fetch.Request) (fetch.Response, error) {
-				return f(t, ctx, r.PathValue("id"), q)
-			}).ServeHTTP(w, r)
-			return nil
-		})
+	post := func(pattern string, f step) {
+		get(pattern, func(t *tenant, w http.ResponseWriter, r *http.Request) error { return p.answer(f, t, w, r) })
 	}
 	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
 		return func(t *tenant, w http.ResponseWriter, r *http.Request) error { return f(w, r, t.ca, p.now()) }
 	}
 	post("POST /{tenant}/challenge", (*tenant).challenge)
-	post("POST /{tenant}/instances", (*tenant).install)
+	get("POST /{tenant}/instances", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
+		if err := p.guard.Admit(r, t.config.ID, installCost); err != nil {
+			return err
+		}
+		return p.answer((*tenant).install, t, w, r)
+	})
 	post("POST /{tenant}/instances/{id}/attestation", (*tenant).renew)
 	post("POST /{tenant}/instances/{id}/keys", (*tenant).attestKeys)
 	get("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {
@@ -96,6 +96,21 @@ func (p *Provider) routes() http.Handler {
 	get("GET /{tenant}/{$}", func(t *tenant, w http.ResponseWriter, r *http.Request) error { return t.servePage(pages, w, r) })
 	mux.Handle("GET /{$}", http.RedirectHandler("/"+p.config.Tenants[0].ID+"/", http.StatusFound))
 	return web.Wrap(mux, web.WrapOptions{Log: p.log, Role: "provider", HTTPS: strings.HasPrefix(p.config.URL, "https:")})
+}
+
+// installCost is what an installation counts among the things that strangers
+// begin: its rows stay.
+const installCost = 10
+
+// step answers a request of the conversation.
+type step func(t *tenant, ctx context.Context, id string, r fetch.Request) (fetch.Response, error)
+
+// answer gives a request to a step.
+func (p *Provider) answer(f step, t *tenant, w http.ResponseWriter, r *http.Request) error {
+	web.Engine(p.config.URL, maxRequest, func(ctx context.Context, q fetch.Request) (fetch.Response, error) {
+		return f(t, ctx, r.PathValue("id"), q)
+	}).ServeHTTP(w, r)
+	return nil
 }
 
 // metadata is what /.well-known/eidos-provider/{tenant} says. No standard

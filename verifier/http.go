@@ -182,6 +182,9 @@ func (t *tenant) serveBegin(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return web.Errorf(http.StatusBadRequest, "This is not one of the questions of this page.")
 	}
+	if err := t.v.guard.Admit(r, t.config.ID, 1); err != nil {
+		return err
+	}
 	tr, err := t.v.Begin(r.Context(), t.config.ID, AskParams{Ask: preset.Name})
 	if err != nil {
 		return err

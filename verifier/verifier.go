@@ -42,8 +42,10 @@ type Deps struct {
 	// Anchors returns the trust anchors, in the place of those of
 	// Config.Trust. Optional.
 	Anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
-	Now     func() time.Time // optional, time.Now
-	Log     *slog.Logger     // optional, none
+	// Guard holds back who asks too often. Optional.
+	Guard *web.Guard
+	Now   func() time.Time // optional, time.Now
+	Log   *slog.Logger     // optional, none
 }
 
 // Errors that callers tell apart with errors.Is.
@@ -61,6 +63,7 @@ type Verifier struct {
 	db      *db.DB
 	area    securearea.Area
 	fetch   fetch.Func
+	guard   *web.Guard // may be nil
 	now     func() time.Time
 	log     *slog.Logger
 	types   *doctype.Catalogue
@@ -82,7 +85,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 		return nil, errors.New("verifier: a database and a secure area are needed")
 	}
 	v := &Verifier{
-		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, now: deps.Now, log: deps.Log,
+		config: cfg.complete(), db: deps.DB, area: deps.Area, fetch: deps.Fetch, guard: deps.Guard, now: deps.Now, log: deps.Log,
 		tenants: map[string]*tenant{}, audit: audit.NewProcess(deps.DB, "verifier"),
 	}
 	if v.now == nil {

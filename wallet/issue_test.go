@@ -177,6 +177,44 @@ func TestAcceptByCode(t *testing.T) {
 	}
 }
 
+// Where the metadata name authorisation servers, authorization_details name the
+// issuer that they are for, and nothing that belongs in an answer. OpenID4VCI
+// 1.0, 5.1.1.
+func TestAuthorizationDetailsOfTheWallet(t *testing.T) {
+	for _, servers := range [][]string{nil, {issuerURL}} {
+		w := newWorld(t)
+		w.servers = servers
+		var pushed url.Values
+		d := w.device(func(_ *wallet.Config, deps *wallet.Deps) {
+			inner := deps.Fetch
+			deps.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+				if form, err := r.Form(); err == nil && strings.HasSuffix(r.URL, "/par") {
+					pushed = form
+				}
+				return inner(ctx, r)
+			}
+		})
+		if _, err := d.Install(t.Context(), providerURL); err != nil {
+			t.Fatal(err)
+		}
+		link, err := oid4vci.Offer{Issuer: issuerURL, Configurations: []string{"pid"}, Code: &oid4vci.CodeGrant{IssuerState: "desk 3"}}.Link("haip-vci")
+		if err != nil {
+			t.Fatal(err)
+		}
+		no := errors.New("no")
+		if _, err := d.take(link, wallet.AcceptOptions{Browser: func(context.Context, string) (string, error) { return "", no }}); !errors.Is(err, no) {
+			t.Fatal(err)
+		}
+		want := `[{"type":"openid_credential","credential_configuration_id":"pid"}]`
+		if servers != nil {
+			want = `[{"type":"openid_credential","credential_configuration_id":"pid","locations":["` + issuerURL + `"]}]`
+		}
+		if pushed.Get("authorization_details") != want || pushed.Has("scope") || pushed.Get("issuer_state") != "desk 3" || pushed.Get("code_challenge_method") != "S256" {
+			t.Errorf("pushed %v", pushed)
+		}
+	}
+}
+
 func TestWrongPIN(t *testing.T) {
 	w := newWorld(t)
 	d := w.device(nil)

@@ -97,9 +97,10 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 // world is a provider, an issuing authority and whatever else a test adds,
 // behind one fetch function over which only bytes go.
 type world struct {
-	reuse *oid4vci.ReusePolicy // of the mDL, as the authority wants it
-	t     testing.TB
-	clock *clock
+	servers []string             // authorization_servers of the metadata
+	reuse   *oid4vci.ReusePolicy // of the mDL, as the authority wants it
+	t       testing.TB
+	clock   *clock
 
 	iaca, ds, statusSigner, attester, readerCA signer
 	anchors                                    *assure.Anchors
@@ -204,7 +205,7 @@ func (w *world) metadata() oid4vci.Metadata {
 	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{}}
 	return oid4vci.Metadata{
 		CredentialIssuer: issuerURL, CredentialEndpoint: issuerURL + "/credential", NonceEndpoint: issuerURL + "/nonce",
-		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification",
+		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification", AuthorizationServers: w.servers,
 		Batch: &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
 		Configurations: map[string]oid4vci.Configuration{
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},

@@ -41,6 +41,20 @@ func (b *scriptedBrowser) identify(ctx context.Context, page, id, code string) (
 	return at, nil
 }
 
+// follow goes where an authority's page leads that asks for nothing.
+func (b *scriptedBrowser) follow(redirectURI string) func(ctx context.Context, page string) (string, error) {
+	return func(ctx context.Context, page string) (string, error) {
+		at, _, err := b.get(ctx, page)
+		if err != nil {
+			return "", err
+		}
+		if !strings.HasPrefix(at, redirectURI+"?") {
+			return "", errors.New("the issuer's page asks for something: leave --follow out and open it in a browser")
+		}
+		return at, nil
+	}
+}
+
 var (
 	formToken  = regexp.MustCompile(`name="form" value="([^"]*)"`)
 	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)

@@ -50,6 +50,9 @@ type Config struct {
 	// hex. Optional on loopback, where the first one met is pinned.
 	TrustFingerprint string `yaml:"trustFingerprint,omitempty"`
 
+	// Limits hold back who asks too often.
+	Limits Limits `yaml:"limits,omitempty"`
+
 	// Issuer configures the issuing authority.
 	Issuer issuer.Config `yaml:"issuer,omitempty"`
 	// Provider configures the mdoc app provider.
@@ -72,6 +75,40 @@ type TLSConfig struct {
 	Certificate string `yaml:"certificate,omitempty"`
 	// Key is its private key, PEM.
 	Key string `yaml:"key,omitempty"`
+}
+
+// Limits hold back strangers who ask or guess too often: they are answered 429
+// with the time to come back. Each process counts for itself.
+type Limits struct {
+	// Off lifts all limits but that of connections, for load tests and
+	// conformance suites, where everybody has one address. Optional, false.
+	Off bool `yaml:"off,omitempty"`
+	// PerAddress is how many things one address, IPv4 or the /64 of IPv6, may
+	// begin within a minute that leave rows behind: opening log-in pages, asking
+	// at public pages of a verifier; installing an app counts as ten. At least
+	// 10. Optional, 300.
+	PerAddress int `yaml:"perAddress,omitempty"`
+	// PerTenant is the same for all addresses together, for each tenant. At
+	// least 10. Optional, 3000.
+	PerTenant int `yaml:"perTenant,omitempty"`
+	// PerApp is how many requests one installation of an app may send within a
+	// minute, after it has proved which it is. Optional, 240.
+	PerApp int `yaml:"perApp,omitempty"`
+	// PerService is the same for a client of the issuer with keys of its own,
+	// which asks for many people. Optional, 6000.
+	PerService int `yaml:"perService,omitempty"`
+	// WrongCodes is how many wrong enrolment codes are taken from one address
+	// within an hour, whomever they are tried for. Optional, 60.
+	WrongCodes int `yaml:"wrongCodes,omitempty"`
+	// WrongCodesPerTenant is the same for all addresses together, for each
+	// tenant. Optional, 600.
+	WrongCodesPerTenant int `yaml:"wrongCodesPerTenant,omitempty"`
+	// Proxies are the networks of those in front, such as 10.0.0.0/8, whose
+	// X-Forwarded-For says where a request comes from. Without them all requests
+	// that a proxy passes on count as its own. Optional.
+	Proxies []string `yaml:"proxies,omitempty"`
+	// Connections is how many may be open at a time. Optional, 4096.
+	Connections int `yaml:"connections,omitempty"`
 }
 
 const defaultListen = "127.0.0.1:8080"
@@ -126,6 +163,7 @@ func (c Config) Check() error {
 	if host, _, err := net.SplitHostPort(c.Issuer.Admin.Listen); err == nil && !web.IsLoopbackName(host) && c.TLS.Certificate == "" {
 		add("issuer.admin.listen", errors.New("on an address that others reach the API needs tls"))
 	}
+	add("limits", c.Limits.check())
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {
 		add("tls", errors.New("certificate and key go together"))
 	}

@@ -302,8 +302,14 @@ func (h *house) openIssuer(ctx context.Context) (*issuer.Authority, *assure.Foll
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	guard, err := h.cfg.Limits.guard(h.now)
+	if err != nil {
+		return nil, nil, nil, err
+	}
 	f := h.follow(d)
-	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Webhooks: hooks, Now: h.now, Log: h.log})
+	a, err := issuer.New(h.cfg.Issuer, issuer.Deps{
+		DB: d, Area: area, Anchors: f.Latest, Refresh: f.Refresh, Webhooks: hooks, Guard: guard, Now: h.now, Log: h.log,
+	})
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -334,7 +340,11 @@ func (h *house) verifier(ctx context.Context, do fetch.Func) (*verifier.Verifier
 	if err != nil {
 		return nil, err
 	}
-	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Now: h.now, Log: h.log})
+	guard, err := h.cfg.Limits.guard(h.now)
+	if err != nil {
+		return nil, err
+	}
+	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Guard: guard, Now: h.now, Log: h.log})
 	if err != nil {
 		return nil, err
 	}
@@ -347,7 +357,11 @@ func (h *house) provider(ctx context.Context) (*provider.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Now: h.now, Log: h.log})
+	guard, err := h.cfg.Limits.guard(h.now)
+	if err != nil {
+		return nil, err
+	}
+	r, err := provider.New(h.cfg.Provider, provider.Deps{DB: d, Area: area, Guard: guard, Now: h.now, Log: h.log})
 	if err != nil {
 		return nil, err
 	}

@@ -206,6 +206,9 @@ func (f documentFlags) change(m *machine, done, meaning string,
 	if f.JSON {
 		return m.json(map[string][]string{done: ids})
 	}
+	if len(ids) == 0 {
+		fmt.Fprintln(m.out, "the person has no document; apps that were granted one get none any more")
+	}
 	for _, id := range ids {
 		fmt.Fprintf(m.out, "%s %s; %s\n", done, id, meaning)
 	}

@@ -93,6 +93,9 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 	if err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
+	if err := h.claim(roles); err != nil {
+		return nil, errors.Join(err, ln.Close(), h.close())
+	}
 	h.fetch = m.keep.fetch("roles", h.network)
 	h.invite = invite
 	if len(h.cfg.Verifier.Tenants) == 0 && h.cfg.Verifier.WalletLink == "" && slices.Contains(roles, roleWallet) {
@@ -137,7 +140,7 @@ func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Liste
 		r.urls[role] = h.url(role)
 		services = append(services, s)
 	}
-	o := web.ServeOptions{Log: h.log, Drain: time.Second}
+	o := web.ServeOptions{Log: h.log, Drain: time.Second, Connections: h.cfg.Limits.complete().Connections}
 	if t := h.cfg.TLS; t.Certificate != "" {
 		var err error
 		if o.TLS, err = web.ServerTLS(t.Certificate, t.Key); err != nil {

@@ -132,7 +132,9 @@ type walletAcceptCmd struct {
 	Offer string `arg:"" help:"Link of the offer (openid-credential-offer://…), or a file that holds it."`
 	PIN   string `help:"The PIN that came another way, if the offer wants one; asked for otherwise."`
 	Yes   bool   `help:"Accept issuers that nobody vouches for without asking."`
-	JSON  bool   `help:"Print the documents as JSON."`
+	// For conformance suites, whose pages ask nobody.
+	Follow bool `help:"Open the issuer's page without a browser and follow where it leads; it must not ask for anything."`
+	JSON   bool `help:"Print the documents as JSON."`
 }
 
 // Run gets the documents.
@@ -156,9 +158,13 @@ func (c *walletAcceptCmd) Run(m *machine) error {
 			return usage("the offer wants a PIN: --pin")
 		}
 	}
+	browser := m.browser(h.cfg.Wallet.RedirectURI)
+	if c.Follow {
+		browser = (&scriptedBrowser{fetch: h.fetch}).follow(h.cfg.Wallet.RedirectURI)
+	}
 	docs, err := w.Accept(m.ctx, offer, wallet.AcceptOptions{
 		TxCode:   c.PIN,
-		Browser:  m.browser(h.cfg.Wallet.RedirectURI),
+		Browser:  browser,
 		Progress: func(s wallet.Step) { fmt.Fprintf(m.err, "… %s\n", s) },
 	})
 	if err != nil {

@@ -14,6 +14,7 @@
 package doctype
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -68,6 +69,29 @@ func (n Name) String() string { return n.Namespace + "/" + n.ID }
 
 // Names holds one text in several languages, keyed by BCP 47 language tag.
 type Names map[string]string
+
+// Languages lists the language tags, English first.
+func (n Names) Languages() []string {
+	tags := slices.Sorted(maps.Keys(n))
+	if i := slices.Index(tags, "en"); i > 0 {
+		tags = append([]string{"en"}, slices.Delete(tags, i, i+1)...)
+	}
+	return tags
+}
+
+// Locale writes a language tag in the usual case, as in de-AT. RFC 5646, 2.1.1.
+func Locale(tag string) string {
+	parts := strings.Split(strings.ToLower(tag), "-")
+	for i, p := range parts[1:] {
+		switch len(p) {
+		case 2:
+			parts[i+1] = strings.ToUpper(p)
+		case 4:
+			parts[i+1] = strings.ToUpper(p[:1]) + p[1:]
+		}
+	}
+	return strings.Join(parts, "-")
+}
 
 // In returns the text for the language, or else for its base language, or
 // else in English, or else the empty string.

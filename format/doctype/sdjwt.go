@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -230,8 +229,8 @@ func (t *Type) TypeMetadata(vct string) (*sdjwt.TypeMetadata, error) {
 		vct = t.VCT
 	}
 	m := &sdjwt.TypeMetadata{VCT: vct, Name: t.Names.In("en") + " " + t.Version, Description: t.Source}
-	for _, lang := range t.Names.languages() {
-		m.Display = append(m.Display, sdjwt.TypeDisplay{Locale: locale(lang), Name: t.Names[lang], Rendering: &sdjwt.Rendering{
+	for _, lang := range t.Names.Languages() {
+		m.Display = append(m.Display, sdjwt.TypeDisplay{Locale: Locale(lang), Name: t.Names[lang], Rendering: &sdjwt.Rendering{
 			Simple: &sdjwt.SimpleRendering{BackgroundColor: t.Background, TextColor: t.Foreground},
 		}})
 	}
@@ -259,8 +258,8 @@ func (t *Type) TypeMetadata(vct string) (*sdjwt.TypeMetadata, error) {
 // metadata appends what is to be said of a claim and of what is in it.
 func (s *Shape) metadata(claims []sdjwt.ClaimMetadata, path sdjwt.Path, names Names, mandatory bool) []sdjwt.ClaimMetadata {
 	c := sdjwt.ClaimMetadata{Path: path, SD: sdjwt.Always}
-	for _, lang := range names.languages() {
-		c.Display = append(c.Display, sdjwt.ClaimDisplay{Locale: locale(lang), Label: names[lang]})
+	for _, lang := range names.Languages() {
+		c.Display = append(c.Display, sdjwt.ClaimDisplay{Locale: Locale(lang), Label: names[lang]})
 	}
 	if mandatory {
 		c.Mandatory = &mandatory
@@ -276,27 +275,4 @@ func (s *Shape) metadata(claims []sdjwt.ClaimMetadata, path sdjwt.Path, names Na
 		}
 	}
 	return claims
-}
-
-// languages lists the language tags, English first.
-func (n Names) languages() []string {
-	tags := slices.Sorted(maps.Keys(n))
-	if i := slices.Index(tags, "en"); i > 0 {
-		tags = append([]string{"en"}, slices.Delete(tags, i, i+1)...)
-	}
-	return tags
-}
-
-// locale writes a language tag in the usual case: RFC 5646, 2.1.1.
-func locale(tag string) string {
-	parts := strings.Split(tag, "-")
-	for i, p := range parts[1:] {
-		switch len(p) {
-		case 2:
-			parts[i+1] = strings.ToUpper(p)
-		case 4:
-			parts[i+1] = strings.ToUpper(p[:1]) + p[1:]
-		}
-	}
-	return strings.Join(parts, "-")
 }

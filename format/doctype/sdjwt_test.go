@@ -239,12 +239,12 @@ func TestTypeMetadata(t *testing.T) {
 }
 
 func TestLocale(t *testing.T) {
-	for tag, want := range map[string]string{"en": "en", "pt-br": "pt-BR", "zh-hant-tw": "zh-Hant-TW", "de-1996": "de-1996"} {
-		if got := locale(tag); got != want {
+	for tag, want := range map[string]string{"en": "en", "pt-br": "pt-BR", "zh-hant-tw": "zh-Hant-TW", "de-1996": "de-1996", "EN-gb": "en-GB"} {
+		if got := Locale(tag); got != want {
 			t.Errorf("%s became %s, want %s", tag, got, want)
 		}
 	}
-	if diff := cmp.Diff([]string{"en", "de", "fr"}, Names{"fr": "a", "en": "b", "de": "c"}.languages()); diff != "" {
+	if diff := cmp.Diff([]string{"en", "de", "fr"}, Names{"fr": "a", "en": "b", "de": "c"}.Languages()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Error is an error with what the client may know of it. An ErrFunc that
@@ -15,6 +16,9 @@ type Error struct {
 	Code    string // of the protocol's own table, for JSON. Optional, from the status if empty
 	Message string // a sentence for people, without personal data. Optional
 	Err     error  // for the log only. Optional
+
+	// Wait is when to come back: it goes into Retry-After. Optional.
+	Wait time.Duration
 }
 
 // Errorf returns an Error with a status and a sentence for people, which the
@@ -73,6 +77,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 
 func renderError(w http.ResponseWriter, r *http.Request, e *Error) {
 	reference := Reference(r.Context())
+	if e.Wait > 0 {
+		w.Header().Set("Retry-After", RetryAfter(e.Wait))
+	}
 	if wantsHTML(r) {
 		shared.render(w, e.Status, "error.html", PageData{Title: http.StatusText(e.Status), Data: struct{ Message, Reference string }{e.Message, reference}})
 		return
@@ -97,7 +104,7 @@ func codeOf(status int) string {
 		return "access_denied"
 	case status == http.StatusNotFound:
 		return "not_found"
-	case status == http.StatusServiceUnavailable:
+	case status == http.StatusServiceUnavailable, status == http.StatusTooManyRequests:
 		return "temporarily_unavailable"
 	case status >= 500:
 		return "server_error"

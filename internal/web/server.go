@@ -19,6 +19,10 @@ type ServeOptions struct {
 	TLS   *tls.Config   // from ServerTLS; nil serves plain http, which only loopback or a proxy may see
 	Drain time.Duration // how long running requests may go on after ctx ends. Optional, 10 seconds if zero
 	Log   *slog.Logger  // for errors of connections. Optional, none if nil
+
+	// Connections is how many may be open at a time; others wait. Optional,
+	// 4096 if zero.
+	Connections int
 }
 
 // Serve answers requests on ln until ctx ends; then it takes no more, lets
@@ -30,6 +34,10 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, o ServeOptions)
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Connections == 0 {
+		o.Connections = 4096
+	}
+	ln = limitConnections(ln, o.Connections)
 	var active atomic.Int64 // requests that run
 	s := &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

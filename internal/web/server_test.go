@@ -66,6 +66,39 @@ func TestServeDrains(t *testing.T) {
 	}
 }
 
+// What no route takes is answered as any other error: JSON for programs, a page
+// for browsers, with the methods that there are.
+func TestNoRoute(t *testing.T) {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /{tenant}/nonce", func(w http.ResponseWriter, _ *http.Request) { JSON(w, 200, "here") })
+	mux.HandleFunc("GET /missing", func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }) // a handler's own words stay
+	h := Wrap(mux, WrapOptions{Role: "issuer"})
+	for _, c := range []struct {
+		method, path, accept string
+		status               int
+		media, says          string
+	}{
+		{"GET", "/nothing/at/all", "", 404, "application/json", `"error":"not_found"`},
+		{"GET", "/nothing/at/all", "text/html", 404, "text/html; charset=utf-8", "There is nothing at this address."},
+		{"GET", "/default/nonce", "application/json", 405, "application/json", "GET is not possible here, but POST"},
+		{"DELETE", "/default/nonce", "text/html", 405, "text/html; charset=utf-8", "DELETE is not possible here, but POST"},
+		{"HEAD", "/default/nonce", "", 405, "application/json", ""},
+		{"GET", "/missing", "", 404, "text/plain; charset=utf-8", "404 page not found"},
+		{"POST", "/default/nonce", "", 200, "application/json", `"here"`},
+	} {
+		w := ask(h, c.method, c.path, "", "Accept", c.accept)
+		if w.Code != c.status || w.Header().Get("Content-Type") != c.media || !strings.Contains(w.Body.String(), c.says) || strings.Count(w.Body.String(), "{") > 1 {
+			t.Errorf("%s %s for %q: %d %s %s", c.method, c.path, c.accept, w.Code, w.Header().Get("Content-Type"), w.Body)
+		}
+		if allow := w.Header().Get("Allow"); (allow == "POST") != (c.status == 405) {
+			t.Errorf("%s %s: Allow %q", c.method, c.path, allow)
+		}
+		if w.Header().Get("Cache-Control") != "no-store" && c.path != "/missing" {
+			t.Errorf("%s %s may be cached", c.method, c.path)
+		}
+	}
+}
+
 func TestHostMux(t *testing.T) {
 	var m HostMux
 	m.Handle("issuer.localhost", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "issuer") }))

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,6 +9,8 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"testing"
@@ -86,5 +89,55 @@ func TestCertificateFilesReload(t *testing.T) {
 	touch(time.Now().Add(3 * time.Second))
 	if n := look(recheck); n != 3 {
 		t.Errorf("certificate %d after it was mended", n)
+	}
+}
+
+// What a server agrees to, and what it refuses whoever asks: FAPI 2.0 Security
+// Profile, 5.2.1 and 5.2.2; RFC 9325, 3.1 and 4.2.
+func TestServedTLS(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	writePair(t, certFile, keyFile, 1)
+	c, err := ServerTLS(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Serve(ctx, ln, http.NotFoundHandler(), ServeOptions{TLS: c}) }()
+	defer func() { cancel(); <-ended }()
+	for name, tc := range map[string]struct {
+		lowest, highest uint16
+		suites          []uint16
+		want            uint16 // version, 0 for none
+	}{
+		"all":             {tls.VersionTLS10, tls.VersionTLS13, nil, tls.VersionTLS13},
+		"1.3":             {tls.VersionTLS13, tls.VersionTLS13, nil, tls.VersionTLS13},
+		"1.2":             {tls.VersionTLS12, tls.VersionTLS12, nil, tls.VersionTLS12},
+		"1.1":             {tls.VersionTLS11, tls.VersionTLS11, nil, 0},
+		"1.0":             {tls.VersionTLS10, tls.VersionTLS10, nil, 0},
+		"1.2 AES-128-GCM": {tls.VersionTLS12, tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}, tls.VersionTLS12},
+		"1.2 AES-256-GCM": {tls.VersionTLS12, tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}, tls.VersionTLS12},
+		"1.2 ChaCha20":    {tls.VersionTLS12, tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256}, 0},
+		"1.2 CBC":         {tls.VersionTLS12, tls.VersionTLS12, []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA}, 0},
+		"1.2 without forward secrecy": {tls.VersionTLS12, tls.VersionTLS12,
+			[]uint16{tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384}, 0},
+	} {
+		conn, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{
+			InsecureSkipVerify: true, MinVersion: tc.lowest, MaxVersion: tc.highest, CipherSuites: tc.suites, // only the handshake is looked at
+		})
+		switch {
+		case (err == nil) != (tc.want != 0):
+			t.Errorf("%s: %v", name, err)
+		case err == nil && conn.ConnectionState().Version != tc.want:
+			t.Errorf("%s: agreed on %s", name, tls.VersionName(conn.ConnectionState().Version))
+		}
+		if err == nil {
+			conn.Close()
+		}
 	}
 }

@@ -41,7 +41,7 @@ func Wrap(h http.Handler, o WrapOptions) http.Handler {
 			assets.ServeHTTP(w, r)
 			return
 		}
-		sw := &statusWriter{ResponseWriter: w}
+		sw := &statusWriter{ResponseWriter: w, request: r}
 		start := time.Now()
 		defer func() {
 			if p := recover(); p != nil {
@@ -101,20 +101,47 @@ func Log(ctx context.Context) *slog.Logger {
 	return slog.New(slog.DiscardHandler)
 }
 
-// statusWriter remembers the status of the answer.
+// statusWriter remembers the status of the answer. What the mux below says where
+// it has no route, in words of its own, it says as Fail would.
 type statusWriter struct {
 	http.ResponseWriter
-	status int // 0 while nothing is written
+	request *http.Request
+	status  int  // 0 while nothing is written
+	instead bool // the answer is ours; what else is written is dropped
 }
 
 func (w *statusWriter) WriteHeader(status int) {
 	if w.status == 0 && status >= 200 {
 		w.status = status
+		if e := w.noRoute(); e != nil {
+			w.instead = true
+			Fail(w.ResponseWriter, w.request, e)
+			return
+		}
 	}
-	w.ResponseWriter.WriteHeader(status)
+	if !w.instead {
+		w.ResponseWriter.WriteHeader(status)
+	}
+}
+
+// noRoute is what to answer where the mux below found no route: it has written
+// none into the request, and a line of text as the answer.
+func (w *statusWriter) noRoute() *Error {
+	switch {
+	case w.request.Pattern != "", !strings.HasPrefix(w.Header().Get("Content-Type"), "text/plain"):
+		return nil
+	case w.status == http.StatusNotFound:
+		return Errorf(http.StatusNotFound, "There is nothing at this address.")
+	case w.status == http.StatusMethodNotAllowed:
+		return Errorf(w.status, "%s is not possible here, but %s.", w.request.Method, w.Header().Get("Allow"))
+	}
+	return nil
 }
 
 func (w *statusWriter) Write(b []byte) (int, error) {
+	if w.instead {
+		return len(b), nil
+	}
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}

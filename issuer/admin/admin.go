@@ -12,6 +12,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -41,8 +42,8 @@ type Server struct {
 	tokens    *Tokens
 	loopback  bool
 	now       func() time.Time
-	wrong     wrongTokens
-	document  *web.File // OpenAPI
+	wrong     *web.Buckets[netip.Prefix] // by address
+	document  *web.File                  // OpenAPI
 	handler   http.Handler
 }
 
@@ -51,7 +52,8 @@ func New(deps Deps) (*Server, error) {
 	if deps.Authority == nil || deps.DB == nil || deps.Tokens == nil {
 		return nil, errors.New("admin: an authority, its database and tokens are needed")
 	}
-	s := &Server{authority: deps.Authority, db: deps.DB, tokens: deps.Tokens, loopback: deps.Loopback, now: deps.Now}
+	s := &Server{authority: deps.Authority, db: deps.DB, tokens: deps.Tokens, loopback: deps.Loopback, now: deps.Now,
+		wrong: web.NewBuckets[netip.Prefix](wrongLimit, wrongWindow)}
 	if s.now == nil {
 		s.now = time.Now
 	}

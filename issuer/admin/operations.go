@@ -75,7 +75,7 @@ func operations() []operation {
 		op("POST", "/v1/{tenant}/documents/{id}/suspend", "suspendDocument", "Suspend a document until it is resumed.", Revoke, 200, suspend.one),
 		op("POST", "/v1/{tenant}/documents/{id}/resume", "resumeDocument", "End the suspension of a document.", Revoke, 200, resume.one),
 		op("POST", "/v1/{tenant}/documents/{id}/delete", "deleteDocument", "Revoke a document and forget whose it was.", Revoke, 200, forget.one),
-		op("POST", "/v1/{tenant}/revocations", "revokeSelection", "Revoke all documents of a person for good, of one offering or of any.", Revoke, 200, revoke.all),
+		op("POST", "/v1/{tenant}/revocations", "revokeSelection", "Revoke all documents of a person for good, of one offering or of any, and what was granted and not yet issued.", Revoke, 200, revoke.all),
 		op("POST", "/v1/{tenant}/suspensions", "suspendSelection", "Suspend all documents of a person, of one offering or of any.", Revoke, 200, suspend.all),
 		op("POST", "/v1/{tenant}/resumptions", "resumeSelection", "End the suspension of all documents of a person.", Revoke, 200, resume.all),
 		op("POST", "/v1/{tenant}/deletions", "deleteSelection", "Revoke all documents of a person and forget whose they were.", Revoke, 200, forget.all),

@@ -33,12 +33,12 @@ type webhookList struct {
 
 type newWebhook struct {
 	URL    string   `json:"url" min:"1" max:"2048" doc:"https"`
-	Events []string `json:"events,omitempty" max:"16" enum:"document.issued|document.revoked|document.suspended|document.resumed|document.deleted|document.outdated|document.requested|offer.used|certificate.attention" doc:"all if absent or empty"`
+	Events []string `json:"events,omitempty" max:"16" enum:"document.issued|document.revoked|document.suspended|document.resumed|document.deleted|document.outdated|document.requested|offer.used|offer.expired|certificate.attention" doc:"all if absent or empty"`
 }
 
 type webhookChange struct {
 	URL    *string  `json:"url,omitempty" min:"1" max:"2048"`
-	Events []string `json:"events,omitempty" max:"16" enum:"document.issued|document.revoked|document.suspended|document.resumed|document.deleted|document.outdated|document.requested|offer.used|certificate.attention" doc:"empty for all"`
+	Events []string `json:"events,omitempty" max:"16" enum:"document.issued|document.revoked|document.suspended|document.resumed|document.deleted|document.outdated|document.requested|offer.used|offer.expired|certificate.attention" doc:"empty for all"`
 	Active *bool    `json:"active,omitempty"`
 }
 

@@ -127,7 +127,7 @@ func TestEventNames(t *testing.T) {
 	for _, s := range []*schema{input("createWebhook"), input("changeWebhook")} {
 		if got := strings.Join(s.Properties["events"].Items.Enum, " "); got !=
 			strings.Join([]string{issuer.EventIssued, issuer.EventRevoked, issuer.EventSuspended, issuer.EventResumed, issuer.EventDeleted,
-				issuer.EventOutdated, issuer.EventRequested, issuer.EventOfferUsed, issuer.EventCertificate}, " ") {
+				issuer.EventOutdated, issuer.EventRequested, issuer.EventOfferUsed, issuer.EventOfferExpired, issuer.EventCertificate}, " ") {
 			t.Errorf("events %s", got)
 		}
 	}

@@ -352,5 +352,3 @@ func idsOf(ns *doctype.Namespace, e *doctype.Element, values doctype.Values) []s
 	slices.Sort(out)
 	return out
 }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -121,11 +121,9 @@ func fill[T comparable](field *T, value T) {
 
 // displayOf is how a document looks as its type says, English first.
 func displayOf(t *doctype.Type) []Display {
-	out := []Display{{Locale: "en", Name: t.Names["en"], Background: t.Background, Foreground: t.Foreground}}
-	for _, lang := range sortedKeys(t.Names) {
-		if lang != "en" {
-			out = append(out, Display{Locale: lang, Name: t.Names[lang], Background: t.Background, Foreground: t.Foreground})
-		}
+	var out []Display
+	for _, lang := range t.Names.Languages() {
+		out = append(out, Display{Locale: doctype.Locale(lang), Name: t.Names[lang], Background: t.Background, Foreground: t.Foreground})
 	}
 	return out
 }
@@ -160,6 +158,8 @@ func (o *Offering) check(t *doctype.Type) error {
 		switch {
 		case d.Name == "" || locales[d.Locale]:
 			return errors.New("display: name missing or locale given twice")
+		case d.Locale != doctype.Locale(d.Locale):
+			return fmt.Errorf("display: locale %.20q: wanted it written %.20q (RFC 5646, 2.1.1)", d.Locale, doctype.Locale(d.Locale))
 		case !isColour(d.Background) || !isColour(d.Foreground):
 			return errors.New("display: colours: wanted #rrggbb")
 		case d.Logo != "" && !strings.HasPrefix(d.Logo, "https://") && !strings.HasPrefix(d.Logo, "data:image/"):

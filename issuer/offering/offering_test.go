@@ -155,6 +155,8 @@ func TestLoadRefuses(t *testing.T) {
 		"id":               "{docType: org.iso.18013.5.1.mDL, id: a b}",
 		"colour":           "{docType: org.iso.18013.5.1.mDL, display: [{name: x, background: red}]}",
 		"logo":             "{docType: org.iso.18013.5.1.mDL, display: [{name: x, logo: 'http://x'}]}",
+		"locale":           "{docType: org.iso.18013.5.1.mDL, display: [{name: x, locale: de-at}]}",
+		"locale twice":     "{docType: org.iso.18013.5.1.mDL, display: [{name: x, locale: de}, {name: y, locale: DE}]}",
 		"unknown element":  "{docType: org.iso.18013.5.1.mDL, from: {surname: x}}",
 		"retired element":  "{docType: eu.europa.ec.eudi.pid.1, from: {age_in_years: x}}",
 		"fixed value":      "{docType: org.iso.18013.5.1.mDL, from: {issuing_country: =Utopia}}",

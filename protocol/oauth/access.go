@@ -45,7 +45,7 @@ type Grant struct {
 
 // CheckAccess decides whether a request to a resource endpoint carries a valid
 // access token and DPoP proof. The Grant is nil exactly when the Reply is a
-// refusal (401 with WWW-Authenticate). Only the Authorization header is looked
+// refusal (401 with WWW-Authenticate; 429 with Retry-After). Only the Authorization header is looked
 // at: a token in a query or form is no token. RFC 9449, 7.1.
 func (s *Server) CheckAccess(ctx context.Context, st once.Store, r fetch.Request, now time.Time) (*Grant, Reply, error) {
 	g, err := s.access(ctx, st, r, now)
@@ -55,6 +55,9 @@ func (s *Server) CheckAccess(ctx context.Context, st once.Store, r fetch.Request
 	var e *Error
 	if !errors.As(err, &e) {
 		return nil, Reply{}, err
+	}
+	if e.Code == CodeUnavailable {
+		return nil, refusal(e), nil
 	}
 	e.Status = 401
 	rep := refusal(e)
@@ -99,6 +102,9 @@ func (s *Server) access(ctx context.Context, st once.Store, r fetch.Request, now
 	}
 	if !equal(d.Thumbprint, g.Thumbprint) {
 		return nil, refuse(CodeInvalidToken, "the access token is bound to another DPoP key", nil)
+	}
+	if err := s.admit(g.ClientID, g.Instance); err != nil {
+		return nil, err
 	}
 	if err := s.useUp(ctx, st, []proofID{{kindDPoP, d.Thumbprint, d.ID}}, now); err != nil || g.Offer == "" {
 		return g, err

@@ -39,6 +39,9 @@ func (s *Server) identify(ctx context.Context, r fetch.Request, form url.Values,
 	if err := s.authenticate(ctx, c, r, form, anonymous, now); err != nil {
 		return nil, err
 	}
+	if err := s.admit(c.client.ID, c.instance); err != nil {
+		return nil, err
+	}
 	proof := r.Get("dpop")
 	if proof == "" {
 		if needDPoP {
@@ -53,6 +56,19 @@ func (s *Server) identify(ctx context.Context, r fetch.Request, form url.Values,
 	c.dpop = d
 	c.proofs = append(c.proofs, proofID{kindDPoP, d.Thumbprint, d.ID})
 	return c, nil
+}
+
+// admit refuses a client, or an instance of it, that sends too many requests.
+func (s *Server) admit(client string, i *Instance) error {
+	if s.config.Wait == nil || client == "" {
+		return nil
+	}
+	if wait := s.config.Wait(client, i.thumbprint()); wait > 0 {
+		e := refuse(CodeUnavailable, "too many requests by this installation of the app: wait as Retry-After says", nil)
+		e.Wait = wait
+		return e
+	}
+	return nil
 }
 
 // dpopNonce is the check of a DPoP nonce, nil when none are used.

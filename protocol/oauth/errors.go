@@ -2,7 +2,9 @@ package oauth
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/eidos-id/eidos/internal/fetch"
 )
@@ -17,6 +19,7 @@ const (
 	CodeInvalidScope            = "invalid_scope"                 // RFC 6749, 5.2
 	CodeAccessDenied            = "access_denied"                 // RFC 6749, 4.1.2.1
 	CodeServerError             = "server_error"                  // RFC 6749, 4.1.2.1
+	CodeUnavailable             = "temporarily_unavailable"       // RFC 6749, 4.1.2.1
 	CodeInvalidRequestURI       = "invalid_request_uri"           // RFC 9101, 8
 	CodeInvalidDetails          = "invalid_authorization_details" // RFC 9396, 5
 	CodeInvalidDPoPProof        = "invalid_dpop_proof"            // RFC 9449, 5
@@ -32,6 +35,8 @@ type Error struct {
 	Description string // printable ASCII, nothing private
 	Status      int    // HTTP status; 0 when it came by redirect
 	Err         error  // the cause, for the log; may be nil; never sent
+
+	Wait time.Duration // how long to wait, if that is why
 }
 
 // Error returns code and description.
@@ -53,6 +58,8 @@ func refuse(code, description string, cause error) *Error {
 		status = 401
 	case CodeServerError:
 		status = 500
+	case CodeUnavailable:
+		status = 429
 	}
 	return &Error{Code: code, Description: printable(description), Status: status, Err: cause}
 }
@@ -65,7 +72,11 @@ type errorBody struct {
 
 // response renders a refusal as the body of an answer.
 func (e *Error) response() fetch.Response {
-	return fetch.JSONResponse(e.Status, errorBody{e.Code, e.Description})
+	resp := fetch.JSONResponse(e.Status, errorBody{e.Code, e.Description})
+	if e.Wait > 0 {
+		resp.Header["retry-after"] = fmt.Sprint(int((e.Wait + time.Second - 1) / time.Second)) // RFC 6585, 4
+	}
+	return resp
 }
 
 // printable keeps to the characters that RFC 6749, 5.2 allows in an

@@ -107,6 +107,12 @@ type ServerConfig struct {
 	// challenge endpoint or taken from an earlier response. nil: no challenges.
 	Challenges Nonces
 
+	// Wait counts a request of a client that has authenticated, and of its
+	// attested instance, known by the thumbprint of its key, "" for a client with
+	// keys of its own, before anything is written for it. It says how long the
+	// sender has to wait, 0 if it has not. Optional.
+	Wait func(client, instance string) time.Duration
+
 	RequestLifetime time.Duration // of a request_uri until it is opened; 60 s
 	ConsentLifetime time.Duration // for the person to log in and decide, once it was opened; 10 min
 	CodeLifetime    time.Duration // of an authorisation code; 60 s, and no more
