@@ -158,21 +158,16 @@ func fill(r rules, p Profile, t Template) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	spki, err := key.Marshal(t.PublicKey)
+	ski, err := KeyIdentifier(t.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("subject key: %w", err)
 	}
-	_, bits, ok := publicKeyBits(spki)
-	if !ok {
-		return nil, fmt.Errorf("subject key: %w", ErrMalformed)
-	}
-	ski := sha1.Sum(bits) // B.1.1 prescribes SHA-1 here; the identifier has no security purpose
 	cert := &x509.Certificate{
 		SerialNumber: serial,
 		RawSubject:   subject,
 		NotBefore:    t.NotBefore.UTC().Truncate(time.Second),
 		NotAfter:     t.NotAfter.UTC().Truncate(time.Second),
-		SubjectKeyId: ski[:],
+		SubjectKeyId: ski,
 		KeyUsage:     r.usage,
 		DNSNames:     t.DNS,
 		PublicKey:    t.PublicKey,
@@ -205,6 +200,22 @@ func fill(r rules, p Profile, t Template) (*x509.Certificate, error) {
 		cert.Policies = append(cert.Policies, id)
 	}
 	return cert, fillExtensions(cert, r, t)
+}
+
+// KeyIdentifier is the identifier that certificates give a public key: the SHA-1
+// of its bits, which has no security purpose.
+// ISO/IEC 18013-5 second edition (draft v4), B.1.1; RFC 5280, 4.2.1.2, method (1).
+func KeyIdentifier(pub crypto.PublicKey) ([]byte, error) {
+	spki, err := key.Marshal(pub)
+	if err != nil {
+		return nil, err
+	}
+	_, bits, ok := publicKeyBits(spki)
+	if !ok {
+		return nil, ErrMalformed
+	}
+	sum := sha1.Sum(bits) //nolint:gosec // as prescribed
+	return sum[:], nil
 }
 
 // fillExtensions adds what crypto/x509 would not write, or not critical.
