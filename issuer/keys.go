@@ -48,7 +48,7 @@ func (t *tenant) newCA() *keyring.CA {
 	signers := []keyring.Certified{
 		{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
 		{Purpose: keyring.Metadata, Profile: pki.CredentialSigner, Template: template("metadata"), Lifetime: signerLifetime, Reserve: signerReserve},
-		{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+		{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
 	}
 	for _, o := range t.offerings {
 		if o.Format == offering.FormatSDJWT {

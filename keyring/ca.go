@@ -24,6 +24,10 @@ type Certified struct {
 	// made; at most two thirds of its life. A root without has none before it
 	// has ended.
 	Reserve time.Duration
+	// Linked says of a signer that it shows its chain with the links (CA.Chain),
+	// so that who knows an older root alone follows it: it goes over to a new
+	// root as soon as there is a link, before those that need lists to have it.
+	Linked bool
 }
 
 // CAConfig configures a CA.
@@ -146,10 +150,17 @@ func (ca *CA) due(ctx context.Context, now time.Time) (signers []Certified, any 
 	if err != nil {
 		return nil, false, err
 	}
+	follows, err := ca.follows(ctx, roots, now)
+	if err != nil {
+		return nil, false, err
+	}
 	for _, s := range ca.config.Signers {
 		keys, err := ca.ring.active(ctx, ca.config.Tenant, s.Purpose, now)
 		if err != nil {
 			return nil, false, err
+		}
+		if s.Linked && follows != nil {
+			keys = slices.DeleteFunc(keys, func(r Record) bool { return !r.under(follows) })
 		}
 		if len(roots) == 0 || !slices.ContainsFunc(keys, func(r Record) bool { return s.lasts(r, roots[0], now) && s.fits(r) }) {
 			signers = append(signers, s)

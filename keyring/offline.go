@@ -57,6 +57,15 @@ func (ca *CA) notice(ctx context.Context, c Certified, now time.Time) (string, e
 			text = fmt.Sprintf("the %s key of tenant %s ends on %s", c.Purpose, tenant, last.UTC().Format(time.DateOnly))
 		}
 	}
+	roots, err := ca.roots(ctx, now)
+	if err != nil {
+		return "", err
+	}
+	if follows, err := ca.follows(ctx, roots, now); err != nil {
+		return "", err
+	} else if c.Linked && follows != nil && len(have) > 0 && !slices.ContainsFunc(have, func(r Record) bool { return r.under(follows) }) {
+		text = fmt.Sprintf("the %s key of tenant %s is not certified by the newest root yet", c.Purpose, tenant)
+	}
 	if len(waiting) > 0 {
 		return fmt.Sprintf("%s; a request of %s waits: have the root sign it (eidos pki %[3]s issue) and bring the certificate in (eidos pki %[3]s import)",
 			text, waiting[0].Created.UTC().Format(time.DateOnly), c.Purpose), nil

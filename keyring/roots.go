@@ -138,6 +138,28 @@ func (ca *CA) rootDue(roots []Record, now time.Time) bool {
 	return len(roots) == 0 || ca.config.Root.Reserve > 0 && now.After(ca.config.Root.successor(roots[0]))
 }
 
+// follows returns the newest root if a link leads to it, else nil.
+func (ca *CA) follows(ctx context.Context, roots []Record, now time.Time) (*x509.Certificate, error) {
+	if len(roots) < 2 {
+		return nil, nil
+	}
+	newest, err := roots[0].Certificate()
+	if err != nil {
+		return nil, err
+	}
+	links, err := ca.Links(ctx, now)
+	if err != nil || !slices.ContainsFunc(links, func(l *x509.Certificate) bool { return pki.LinksTo(l, newest) }) {
+		return nil, err
+	}
+	return newest, nil
+}
+
+// under reports whether the certificate of a key is by that root.
+func (rec Record) under(root *x509.Certificate) bool {
+	cert, err := rec.Certificate()
+	return err == nil && pki.IssuedUnder(cert, root)
+}
+
 // certifier returns the root that certifies a signer: the newest, unless that
 // is so new that many do not know it yet and the one before can still do it.
 func (ca *CA) certifier(ctx context.Context, c Certified, now time.Time) (Key, error) {
@@ -145,7 +167,7 @@ func (ca *CA) certifier(ctx context.Context, c Certified, now time.Time) (Key, e
 	if err != nil {
 		return Key{}, err
 	}
-	if len(roots) > 1 && now.Sub(roots[0].Created) < ahead && roots[1].NotAfter.After(now.Add(c.Lifetime)) {
+	if !c.Linked && len(roots) > 1 && now.Sub(roots[0].Created) < ahead && roots[1].NotAfter.After(now.Add(c.Lifetime)) {
 		return ca.ring.open(ctx, roots[1])
 	}
 	return ca.ring.open(ctx, roots[0])

@@ -127,6 +127,15 @@ func TestRoll(t *testing.T) {
 		if k := must(two.Key(ctx, keyring.DocSigner, at.Add(2*time.Minute)))(t); !must(k.Certificate())(t).Equal(before) {
 			t.Error("the signer changed with the root")
 		}
+		// The status signer goes over at once, for documents of either root.
+		for range 2 {
+			if err := two.Maintain(ctx, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if list := must(one.Keys(ctx, keyring.Status, at))(t); len(list) != 2 || must(must(one.Key(ctx, keyring.Status, at.Add(2*time.Minute)))(t).Certificate())(t).CheckSignatureFrom(rolled.Root) != nil {
+			t.Errorf("status signers %+v", list)
+		}
 		after := must(must(two.Rotate(ctx, keyring.DocSigner, at))(t).Certificate())(t)
 		fresh := must(two.Rotate(ctx, keyring.Status, at))(t)
 		oldOnly, newOnly, links := []*x509.Certificate{old}, []*x509.Certificate{rolled.Root}, must(one.Links(ctx, at))(t)

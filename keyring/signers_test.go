@@ -48,7 +48,7 @@ func (i *issuing) ca() *keyring.CA {
 		Root: keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Lifetime: 10 * 365 * day, Reserve: i.reserve, Template: root},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: name("DS"), Lifetime: 456 * day, Reserve: 60 * day},
-			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: name("status"), Lifetime: 456 * day, Reserve: 30 * day},
+			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: name("status"), Lifetime: 456 * day, Reserve: 30 * day, Linked: true},
 		},
 		Changed: func(_ context.Context, c keyring.Change) error {
 			i.mu.Lock()

@@ -33,7 +33,7 @@ func (t *tenant) newCA() *keyring.CA {
 		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: subject("CA"), Lifetime: caLifetime, Reserve: caReserve},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.Attestation, Profile: pki.WalletProvider, Template: subject("attestations"), Lifetime: signerLifetime, Reserve: signerReserve},
-			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
 		},
 		Changed: func(ctx context.Context, c keyring.Change) error {
 			return p.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
