@@ -15,12 +15,12 @@ const keyCA keyring.Purpose = "trust-ca"
 const (
 	day            = 24 * time.Hour
 	caLifetime     = 10 * 365 * day
-	caReserve      = signerLifetime + 90*day // until then a root can certify a signer for its whole life
 	signerLifetime = 397 * day
 	signerReserve  = 60 * day // a new signer comes this long before the old one ends
 )
 
-// newCA is the tenant's root with its signers.
+// newCA is the tenant's root with its signers. It has no successor before it
+// ends: those who follow the lists have pinned it and accept no other.
 func (t *tenant) newCA() *keyring.CA {
 	s := t.service
 	template := func(role string) pki.Template {
@@ -33,7 +33,7 @@ func (t *tenant) newCA() *keyring.CA {
 	root.CRLURL = ""
 	return keyring.NewCA(s.ring, s.db.Records(), keyring.CAConfig{
 		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: root, Lifetime: caLifetime, Reserve: caReserve},
+		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: root, Lifetime: caLifetime},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.VICAL, Profile: pki.VICALSigner, Template: template("VICAL"), Lifetime: signerLifetime, Reserve: signerReserve},
 			{Purpose: keyring.TrustList, Profile: pki.TrustListSigner, Template: template("anchors"), Lifetime: signerLifetime, Reserve: signerReserve},
