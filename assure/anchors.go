@@ -25,6 +25,11 @@ type Anchor struct {
 	// a test set-up) and nothing that it issued.
 	Exact bool
 
+	// Link says that it is a link certificate: trusted for nothing by itself, it
+	// leads from another anchor of the set to the root that follows it.
+	// ISO/IEC 18013-5 second edition (draft v4), B.1.3.
+	Link bool
+
 	Name     string   // for people
 	Country  string   // ISO 3166-1 alpha-2, empty if not about a country
 	DocTypes []string // that documents under it may have; none means any
@@ -54,7 +59,8 @@ type Anchors struct {
 }
 
 type purposeSet struct {
-	list   []Anchor
+	list   []Anchor // without links
+	links  []Anchor
 	pool   *pki.Pool
 	byCert map[string][]Anchor // by the DER certificate
 }
@@ -74,6 +80,10 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 			s = &purposeSet{byCert: map[string][]Anchor{}}
 			a.byPurpose[p] = s
 		}
+		if anchor.Link {
+			s.links = append(s.links, anchor)
+			continue
+		}
 		der := string(anchor.Certificate.Raw)
 		s.byCert[der] = append(s.byCert[der], anchor)
 		s.list = append(s.list, anchor)
@@ -88,6 +98,9 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 		if len(exact[p]) > 0 {
 			s.pool = s.pool.WithExact(exact[p]...)
 		}
+		for _, l := range s.links {
+			s.pool = s.pool.WithLinks(l.Certificate)
+		}
 	}
 	return a, nil
 }
@@ -96,12 +109,14 @@ func NewAnchors(list ...Anchor) (*Anchors, error) {
 func (a *Anchors) With(more ...Anchor) (*Anchors, error) {
 	var list []Anchor
 	for _, p := range trustlist.Purposes() {
-		list = append(list, a.For(p)...)
+		if s := a.of(p); s != nil {
+			list = append(append(list, s.list...), s.links...)
+		}
 	}
 	return NewAnchors(append(list, more...)...)
 }
 
-// For lists the anchors of a purpose. The caller must not change them.
+// For lists the anchors of a purpose, without links. The caller must not change them.
 func (a *Anchors) For(p trustlist.Purpose) []Anchor {
 	if s := a.of(p); s != nil {
 		return s.list[:len(s.list):len(s.list)]
@@ -171,11 +186,13 @@ func FromList(l *trustlist.List) []Anchor {
 	return list
 }
 
-// FromCertificates trusts certificates, of a file say, for one purpose.
+// FromCertificates trusts certificates, of a file say, for one purpose. Links
+// between roots of issuing authorities are taken as such.
 func FromCertificates(p trustlist.Purpose, origin string, certs ...*x509.Certificate) []Anchor {
 	list := make([]Anchor, len(certs))
 	for i, c := range certs {
-		list[i] = Anchor{Purpose: p, Certificate: c, Name: c.Subject.CommonName, Country: firstOf(c.Subject.Country...), Origin: origin}
+		list[i] = Anchor{Purpose: p, Certificate: c, Name: c.Subject.CommonName, Country: firstOf(c.Subject.Country...), Origin: origin,
+			Link: p == trustlist.Issuer && pki.IsLink(c)}
 	}
 	return list
 }

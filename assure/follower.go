@@ -22,6 +22,7 @@ const (
 	PathVICAL   = "/vical"   // issuing authorities, [trustlist.MediaTypeVICAL]
 	PathAnchors = "/anchors" // all others, [trustlist.MediaTypeAnchors]
 	PathCA      = "/ca.cer"  // the CA of the signer of both, DER
+	PathRoots   = "/ca.pem"  // the same with its predecessors, and the links between them, PEM
 )
 
 // The defaults of a [Follower].

@@ -119,8 +119,16 @@ func (k *knownSigners) put(a *Anchors, id [sha256.Size]byte, path pki.Path, r ch
 // that its signature has to verify with; it counts only if the report is OK.
 //
 // If the document names a certificate, that is the trust point. Otherwise the
-// chain has to end under the CA that issued the document's signer, or under an
-// anchor for status lists. q.Issuer must have been validated before.
+// chain has to end under the CA that issued the document's signer, under the
+// root that a link certificate leads from or to, which is the same authority's,
+// or under an anchor for status lists. q.Issuer must have been validated before.
+//
+// An authority that changes its root signs the lists of old documents with a
+// signer under the new one, with the link in the token's chain: it verifies for
+// who knows the old root alone, without links, and needs no second signer that
+// would have to live as long as the last old document. For a while it is the
+// other way round: a list that the old signer has signed holds until its end,
+// and new documents stand on it.
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.3.6; Token Status List, 11.3.
 func (a *Anchors) ListSigner(p trustlist.Purpose, q statuslist.Question, chain [][]byte, now time.Time) (crypto.PublicKey, check.Report) {
@@ -196,14 +204,24 @@ func (a *Anchors) issuerPool(p trustlist.Purpose, issuer [][]byte) (*pki.Pool, e
 			return pki.NewPool().WithExact(certs[0]), nil
 		}
 	}
-	if len(certs) > 1 {
+	if len(certs) > 1 && !pki.IsLink(certs[1]) {
 		return pki.NewPool(certs[1]), nil
 	}
-	var roots []*x509.Certificate
+	// The roots of the authority: the one that issued the signer, and those from
+	// which the links at hand lead there.
+	var roots, links []*x509.Certificate
+	if s := a.of(p); s != nil {
+		for _, l := range s.links {
+			links = append(links, l.Certificate)
+		}
+	}
 	for _, anchor := range a.For(p) {
-		if !anchor.Exact && pki.IssuedUnder(certs[0], anchor.Certificate) {
+		if !anchor.Exact && (slices.ContainsFunc(certs, func(c *x509.Certificate) bool { return pki.IssuedUnder(c, anchor.Certificate) }) ||
+			slices.ContainsFunc(links, func(l *x509.Certificate) bool {
+				return pki.IssuedUnder(certs[0], l) && l.CheckSignatureFrom(anchor.Certificate) == nil
+			})) {
 			roots = append(roots, anchor.Certificate)
 		}
 	}
-	return pki.NewPool(roots...), nil
+	return pki.NewPool(append(roots, certs[1:]...)...).WithLinks(links...), nil
 }

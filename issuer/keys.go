@@ -25,8 +25,9 @@ const (
 	day = 24 * time.Hour
 
 	iacaLifetime   = 10 * 365 * day
-	signerLifetime = 456 * day // a document signer may have 457: ISO/IEC 18013-5 second edition (draft v4), B.1.4
-	signerReserve  = 30 * day  // a new signer comes this long before the old one is too old for new documents
+	iacaReserve    = 5 * 365 * day // a root certifies for five years: ISO/IEC 18013-5, Annex B recommends three to five
+	signerLifetime = 456 * day     // a document signer may have 457: ISO/IEC 18013-5 second edition (draft v4), B.1.4
+	signerReserve  = 30 * day      // a new signer comes this long before the old one is too old for new documents
 )
 
 // newCA is the tenant's root with its signers. Documents must not outlive the
@@ -47,7 +48,7 @@ func (t *tenant) newCA() *keyring.CA {
 	signers := []keyring.Certified{
 		{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: template("DS"), Lifetime: signerLifetime, Reserve: reserve},
 		{Purpose: keyring.Metadata, Profile: pki.CredentialSigner, Template: template("metadata"), Lifetime: signerLifetime, Reserve: signerReserve},
-		{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+		{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: template("status"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
 	}
 	for _, o := range t.offerings {
 		if o.Format == offering.FormatSDJWT {
@@ -58,7 +59,7 @@ func (t *tenant) newCA() *keyring.CA {
 	}
 	return keyring.NewCA(a.ring, a.db.Records(), keyring.CAConfig{
 		Tenant:  t.config.ID,
-		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime},
+		Root:    keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Template: root, Lifetime: iacaLifetime, Reserve: iacaReserve},
 		Signers: signers,
 		Offline: t.config.OfflineRoot,
 		Notify: func(ctx context.Context, notice string) {

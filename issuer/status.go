@@ -36,7 +36,11 @@ func (t *tenant) newBoard() *statuslist.Board {
 		Tenant: t.config.ID, URI: t.base + "/status", Lifetime: a.config.StatusLifetime, TTL: a.config.StatusTTL,
 		Signer: func(ctx context.Context) (key.Signer, [][]byte, error) {
 			k, err := t.ca.Key(ctx, keyring.Status, a.now())
-			return k, k.Record.Chain, err
+			if err != nil {
+				return nil, nil, err
+			}
+			chain, err := t.ca.Chain(ctx, k, a.now())
+			return k, chain, err
 		},
 		Values: func(ctx context.Context, list string) (values []statuslist.Value, err error) {
 			err = a.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {

@@ -146,7 +146,9 @@ func (a *Authority) routes() http.Handler {
 	a.open(mux, "GET", "/.well-known/oauth-authorization-server/{tenant}", a.forTenant((*tenant).serveServerMetadata))
 	a.open(mux, "GET", "/{tenant}/offers/{id}", a.forTenant((*tenant).serveOffer))
 	page("GET /{tenant}/iaca.cer", ca(publish.Root))
+	page("GET /{tenant}/iaca.pem", ca(publish.Roots))
 	page("GET /{tenant}/iaca.crl", ca(publish.CRL))
+	page("GET /{tenant}/iaca.crl/{root}", ca(publish.CRL))
 	page("GET /{tenant}/certificates", ca(publish.Certificates))
 	page("GET /{tenant}/types/{offering}", (*tenant).serveType)
 	page("GET /{tenant}/status", func(t *tenant, w http.ResponseWriter, r *http.Request) error {

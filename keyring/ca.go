@@ -20,9 +20,14 @@ type Certified struct {
 	Profile  pki.Profile
 	Template pki.Template // all but key, issuer and dates
 	Lifetime time.Duration
-	// Reserve is how long before the end of a signer its successor is made; at
-	// most two thirds of the signer's life.
+	// Reserve is how long before the end of a signer or root its successor is
+	// made; at most two thirds of its life. A root without has none before it
+	// has ended.
 	Reserve time.Duration
+	// Linked says of a signer that it shows its chain with the links (CA.Chain),
+	// so that who knows an older root alone follows it: it goes over to a new
+	// root as soon as there is a link, before those that need lists to have it.
+	Linked bool
 }
 
 // CAConfig configures a CA.
@@ -55,7 +60,8 @@ type Change struct {
 
 // CA is a root and the signers that it certifies, of one tenant: it makes what
 // is missing and the successors of what is about to end, in one process at a
-// time, so that there is one root. It may be used concurrently.
+// time. There may be several roots, the newest of which certifies, while what
+// the others have certified counts. It may be used concurrently.
 type CA struct {
 	ring    *Ring
 	records record.Store
@@ -100,26 +106,6 @@ func (ca *CA) Key(ctx context.Context, purpose Purpose, now time.Time) (Key, err
 	return k, err
 }
 
-// Root returns the certificate of the current root. Error: ErrOffline if it is
-// kept elsewhere and its certificate was not brought in.
-func (ca *CA) Root(ctx context.Context, now time.Time) (*x509.Certificate, error) {
-	if !ca.config.Offline {
-		k, err := ca.Key(ctx, ca.config.Root.Purpose, now)
-		if err != nil {
-			return nil, err
-		}
-		return k.Record.Certificate()
-	}
-	roots, err := ca.roots(ctx, now)
-	if err != nil {
-		return nil, err
-	}
-	if len(roots) == 0 {
-		return nil, ca.noRoot()
-	}
-	return roots[0].Certificate()
-}
-
 // Certificate is the certificate of a key that has one.
 func (k Key) Certificate() (*x509.Certificate, error) { return k.Record.Certificate() }
 
@@ -157,15 +143,14 @@ func (ca *CA) alone(ctx context.Context, f func(ctx context.Context) error) erro
 	return ca.records.Alone(ctx, ca.config.Tenant, leaseOfKeys, f)
 }
 
-// roots returns the roots that may sign now or later, the current one first.
-func (ca *CA) roots(ctx context.Context, now time.Time) ([]Record, error) {
-	return ca.ring.active(ctx, ca.config.Tenant, ca.config.Root.Purpose, now)
-}
-
 // due returns the signers that need a new key, and whether there is anything
 // to make.
 func (ca *CA) due(ctx context.Context, now time.Time) (signers []Certified, any bool, err error) {
 	roots, err := ca.roots(ctx, now)
+	if err != nil {
+		return nil, false, err
+	}
+	follows, err := ca.follows(ctx, roots, now)
 	if err != nil {
 		return nil, false, err
 	}
@@ -174,11 +159,14 @@ func (ca *CA) due(ctx context.Context, now time.Time) (signers []Certified, any 
 		if err != nil {
 			return nil, false, err
 		}
+		if s.Linked && follows != nil {
+			keys = slices.DeleteFunc(keys, func(r Record) bool { return !r.under(follows) })
+		}
 		if len(roots) == 0 || !slices.ContainsFunc(keys, func(r Record) bool { return s.lasts(r, roots[0], now) && s.fits(r) }) {
 			signers = append(signers, s)
 		}
 	}
-	return signers, len(roots) == 0 || len(signers) > 0, nil
+	return signers, ca.rootDue(roots, now) || len(signers) > 0, nil
 }
 
 // successor is when a key needs a successor.
@@ -203,45 +191,52 @@ func (c Certified) fits(r Record) bool {
 
 // make makes what is due, now that no other process does.
 func (ca *CA) make(ctx context.Context, now time.Time) error {
-	root, err := ca.ring.Current(ctx, ca.config.Tenant, ca.config.Root.Purpose, now)
-	if errors.Is(err, ErrNoKey) {
-		root, err = ca.certified(ctx, ca.config.Root, nil, now)
-	}
+	roots, err := ca.roots(ctx, now)
 	if err != nil {
 		return err
+	}
+	if ca.rootDue(roots, now) {
+		if _, err := ca.newRoot(ctx, true, now); err != nil {
+			return err
+		}
 	}
 	signers, _, err := ca.due(ctx, now)
 	if err != nil {
 		return err
 	}
 	for _, s := range signers {
-		if _, err := ca.certified(ctx, s, &root, now); err != nil {
+		root, err := ca.certifier(ctx, s, now)
+		if err != nil {
+			return err
+		}
+		if _, err := ca.under(ctx, s, root, now); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// certified makes a key with a certificate by the root; nil is a new root.
-func (ca *CA) certified(ctx context.Context, c Certified, root *Key, now time.Time) (Key, error) {
+// under makes a key with a certificate by the root.
+func (ca *CA) under(ctx context.Context, c Certified, root Key, now time.Time) (Key, error) {
+	issuer, err := root.Certificate()
+	if err != nil {
+		return Key{}, err
+	}
+	list, err := ca.listURL(ctx, c, issuer)
+	if err != nil {
+		return Key{}, err
+	}
 	k, err := ca.ring.Rotate(ctx, Spec{Tenant: ca.config.Tenant, Purpose: c.Purpose}, now, func(ctx context.Context, k Key) ([][]byte, error) {
-		t, signer := c.Template, k
-		t.PublicKey = k.Public()
+		t := c.Template
+		t.PublicKey, t.Issuer, t.CRLURL = k.Public(), issuer, list
 		t.NotBefore, t.NotAfter = pki.Validity(now, c.Lifetime)
-		if root != nil {
-			cert, err := root.Certificate()
-			if err != nil {
-				return nil, err
-			}
-			t.Issuer, signer = cert, *root
-			if t.NotBefore.Before(cert.NotBefore) {
-				t.NotBefore = cert.NotBefore
-			}
-			if t.NotAfter.After(cert.NotAfter) {
-				t.NotAfter = cert.NotAfter
-			}
+		if t.NotBefore.Before(issuer.NotBefore) {
+			t.NotBefore = issuer.NotBefore
 		}
-		der, err := pki.Issue(ctx, c.Profile, t, signer)
+		if t.NotAfter.After(issuer.NotAfter) {
+			t.NotAfter = issuer.NotAfter
+		}
+		der, err := pki.Issue(ctx, c.Profile, t, root)
 		return [][]byte{der}, err
 	})
 	if err != nil {
@@ -275,8 +270,8 @@ type Published struct {
 	NotAfter  time.Time `json:"notAfter"`
 }
 
-// Published lists the certificates whose keys' signatures count, the root's
-// first, and the revocation list of a root that is kept elsewhere.
+// Published lists the certificates whose keys' signatures count, the roots'
+// first, and the revocation lists of roots that are kept elsewhere.
 func (ca *CA) Published(ctx context.Context, now time.Time) ([]Published, error) {
 	if err := ca.Maintain(ctx, now); err != nil {
 		return nil, err
@@ -298,16 +293,21 @@ func (ca *CA) Published(ctx context.Context, now time.Time) ([]Published, error)
 	if !ca.config.Offline {
 		return list, nil
 	}
-	root, err := ca.Root(ctx, now)
+	roots, err := ca.Roots(ctx, now)
 	if errors.Is(err, ErrOffline) {
 		return list, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	crl, err := ca.revocations(ctx, root)
-	if err == nil && len(crl.DER) > 0 {
-		list = append(list, Published{root.Subject.CommonName, revocationList, crl.Update.UTC(), crl.Next.UTC()})
+	for _, root := range roots {
+		crl, err := ca.revocations(ctx, root.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		if len(crl.DER) > 0 {
+			list = append(list, Published{root.listName(), revocationList, crl.Update.UTC(), crl.Next.UTC()})
+		}
 	}
-	return list, err
+	return list, nil
 }

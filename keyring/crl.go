@@ -111,9 +111,9 @@ func (ca *CA) allRevoked(ctx context.Context) (map[string]Revocation, error) {
 	return all, err
 }
 
-// Revoke puts a certificate that the current root has signed on the revocation
-// list for good and signs the list. If it is of a signer here, that one signs
-// no more, in other processes within a minute; a successor is made. A
+// Revoke puts a certificate that one of the roots has signed on the revocation
+// list of that root for good and signs the list. If it is of a signer here, that
+// one signs no more, in other processes within a minute; a successor is made. A
 // certificate that is on the list already is no error. Error: ErrOffline.
 //
 // ISO/IEC 18013-5 second edition (draft v4), B.2: a list follows within 48
@@ -125,20 +125,22 @@ func (ca *CA) Revoke(ctx context.Context, cert *x509.Certificate, reason Reason,
 	if ca.config.Offline {
 		return Revocation{}, fmt.Errorf("%w: revoke the certificate there (eidos pki revoke --keys) and bring the list in (eidos pki crl import)", ErrOffline)
 	}
-	root, err := ca.Root(ctx, now)
+	root, err := ca.rootThat(ctx, now, func(root *x509.Certificate) bool {
+		return !bytes.Equal(cert.Raw, root.Raw) && cert.CheckSignatureFrom(root) == nil
+	})
+	if errors.Is(err, ErrUnknownRoot) {
+		err = fmt.Errorf("keyring: the certificate of %q was signed by no root whose signatures count", cert.Subject.CommonName)
+	}
 	if err != nil {
 		return Revocation{}, err
 	}
-	if bytes.Equal(cert.Raw, root.Raw) || cert.CheckSignatureFrom(root) != nil {
-		return Revocation{}, fmt.Errorf("keyring: the certificate of %q was not signed by %q", cert.Subject.CommonName, root.Subject.CommonName)
-	}
 	done := Revocation{Serial: serial(cert), At: now.UTC().Truncate(time.Second), Reason: reason}
 	err = ca.alone(ctx, func(ctx context.Context) error {
-		if err := ca.retireRevoked(ctx, []string{done.Serial}, now); err != nil {
+		if err := ca.retireRevoked(ctx, root.Certificate, []string{done.Serial}, now); err != nil {
 			return err
 		}
 		fresh := true
-		err := ca.change(ctx, root, func(l *revocations) error {
+		err := ca.change(ctx, root.Certificate, func(l *revocations) error {
 			i := slices.IndexFunc(l.Revoked, func(r Revocation) bool { return r.Serial == done.Serial })
 			if fresh = i < 0; fresh {
 				l.Revoked = append(l.Revoked, done)
@@ -155,12 +157,26 @@ func (ca *CA) Revoke(ctx context.Context, cert *x509.Certificate, reason Reason,
 	if err != nil {
 		return Revocation{}, err
 	}
-	_, err = ca.CRL(ctx, now)
+	_, err = ca.CRL(ctx, root.List, now)
 	return done, err
 }
 
-// retireRevoked retires those of our signers whose certificates are revoked.
-func (ca *CA) retireRevoked(ctx context.Context, serials []string, now time.Time) error {
+// rootThat returns the first root that matches. Errors: ErrUnknownRoot, ErrOffline.
+func (ca *CA) rootThat(ctx context.Context, now time.Time, match func(root *x509.Certificate) bool) (Root, error) {
+	roots, err := ca.Roots(ctx, now)
+	if err != nil {
+		return Root{}, err
+	}
+	i := slices.IndexFunc(roots, func(r Root) bool { return match(r.Certificate) })
+	if i < 0 {
+		return Root{}, ErrUnknownRoot
+	}
+	return roots[i], nil
+}
+
+// retireRevoked retires those of our signers whose certificates by the root are
+// revoked.
+func (ca *CA) retireRevoked(ctx context.Context, root *x509.Certificate, serials []string, now time.Time) error {
 	for _, s := range serials {
 		r, err := ca.find(ctx, s)
 		if errors.Is(err, ErrUnknownKey) {
@@ -169,6 +185,9 @@ func (ca *CA) retireRevoked(ctx context.Context, serials []string, now time.Time
 		if err != nil {
 			return err
 		}
+		if cert, err := r.Certificate(); err != nil || !pki.IssuedUnder(cert, root) {
+			continue // another root's, which has a list of its own
+		}
 		if err := ca.retire(ctx, &r, now, false); err != nil {
 			return err
 		}
@@ -176,18 +195,24 @@ func (ca *CA) retireRevoked(ctx context.Context, serials []string, now time.Time
 	return nil
 }
 
-// CRL returns the root's revocation list, DER, signed anew twice a day and when
-// a certificate was revoked. The signed list is kept in the store, so that all
-// processes publish the same. Its number rises with the time, also when the
-// store was restored from a backup. Error: ErrOffline if the root is kept
-// elsewhere and no list was brought in.
+// CRL returns the revocation list of a root, DER, signed anew twice a day and
+// when a certificate was revoked. list is Root.List: empty for the first root.
+// The signed list is kept in the store, so that all processes publish the same.
+// Its number rises with the time, also when the store was restored from a
+// backup. Errors: ErrUnknownRoot, also for a root that has ended; ErrOffline if
+// the root is kept elsewhere and no list was brought in.
 //
 // ISO/IEC 18013-5 second edition (draft v4), B.2; RFC 5280, 5.
-func (ca *CA) CRL(ctx context.Context, now time.Time) ([]byte, error) {
-	root, err := ca.Root(ctx, now)
+func (ca *CA) CRL(ctx context.Context, list string, now time.Time) ([]byte, error) {
+	roots, err := ca.Roots(ctx, now)
 	if err != nil {
 		return nil, err
 	}
+	i := slices.IndexFunc(roots, func(r Root) bool { return r.List == list })
+	if i < 0 {
+		return nil, ErrUnknownRoot
+	}
+	root := roots[i].Certificate
 	l, err := ca.revocations(ctx, root)
 	if err != nil {
 		return nil, err
@@ -215,7 +240,7 @@ func (ca *CA) CRL(ctx context.Context, now time.Time) ([]byte, error) {
 
 // signList signs and stores a list, now that no other process does.
 func (ca *CA) signList(ctx context.Context, root *x509.Certificate, l *revocations, now time.Time) error {
-	signer, err := ca.Key(ctx, ca.config.Root.Purpose, now)
+	signer, err := ca.rootKey(ctx, root, now)
 	if err != nil {
 		return err
 	}
@@ -239,7 +264,7 @@ func (ca *CA) signList(ctx context.Context, root *x509.Certificate, l *revocatio
 	})
 }
 
-// ImportCRL brings in a revocation list of the current root. Where the root is
+// ImportCRL brings in a revocation list of one of the roots. Where that is
 // kept elsewhere the list is published as it is: its number has to be above
 // that of the one before and its next update to come. Where the root is here,
 // what is on the list is taken over, for a store that was restored from a
@@ -247,11 +272,21 @@ func (ca *CA) signList(ctx context.Context, root *x509.Certificate, l *revocatio
 // no more. It returns how many certificates the list names. Errors:
 // ErrRefusedList, ErrOffline without a root.
 func (ca *CA) ImportCRL(ctx context.Context, der []byte, now time.Time) (int, error) {
-	root, err := ca.Root(ctx, now)
+	list, err := parseList(der)
 	if err != nil {
 		return 0, err
 	}
-	list, entries, err := readList(der, root, now, ca.config.Offline)
+	signed, err := ca.rootThat(ctx, now, func(root *x509.Certificate) bool {
+		return bytes.Equal(list.RawIssuer, root.RawSubject) && list.CheckSignatureFrom(root) == nil
+	})
+	if errors.Is(err, ErrUnknownRoot) {
+		err = fmt.Errorf("%w: signed by no root whose signatures count", ErrRefusedList)
+	}
+	if err != nil {
+		return 0, err
+	}
+	root := signed.Certificate
+	entries, err := readList(list, now, ca.config.Offline)
 	if err != nil {
 		return 0, err
 	}
@@ -260,7 +295,7 @@ func (ca *CA) ImportCRL(ctx context.Context, der []byte, now time.Time) (int, er
 		serials = append(serials, e.Serial)
 	}
 	err = ca.alone(ctx, func(ctx context.Context) error {
-		if err := ca.retireRevoked(ctx, serials, now); err != nil {
+		if err := ca.retireRevoked(ctx, root, serials, now); err != nil {
 			return err
 		}
 		known := false
@@ -291,29 +326,31 @@ func (ca *CA) ImportCRL(ctx context.Context, der []byte, now time.Time) (int, er
 	return len(entries), err
 }
 
-// readList reads a list of the root and its entries; current ones only if so
-// asked.
-func readList(der []byte, root *x509.Certificate, now time.Time, current bool) (*x509.RevocationList, []Revocation, error) {
+// parseList reads a list of the form that verifiers take.
+func parseList(der []byte) (*x509.RevocationList, error) {
+	_, err := pki.ParseCRL(der)
+	var list *x509.RevocationList
+	if err == nil {
+		list, err = x509.ParseRevocationList(der)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRefusedList, err)
+	}
+	return list, nil
+}
+
+// readList returns the entries of a list; of a current one only if so asked.
+func readList(list *x509.RevocationList, now time.Time, current bool) ([]Revocation, error) {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: "+format, append([]any{ErrRefusedList}, args...)...)
 	}
-	if _, err := pki.ParseCRL(der); err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrRefusedList, err)
-	}
-	list, err := x509.ParseRevocationList(der)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrRefusedList, err)
-	}
-	if !bytes.Equal(list.RawIssuer, root.RawSubject) || list.CheckSignatureFrom(root) != nil {
-		return nil, nil, refuse("not signed by %q", root.Subject.CommonName)
-	}
 	switch {
 	case list.Number == nil || !list.Number.IsInt64():
-		return nil, nil, refuse("no number, or one of more than 63 bits")
+		return nil, refuse("no number, or one of more than 63 bits")
 	case now.Before(list.ThisUpdate):
-		return nil, nil, refuse("made at %s, which is to come", list.ThisUpdate.UTC().Format(time.RFC3339))
+		return nil, refuse("made at %s, which is to come", list.ThisUpdate.UTC().Format(time.RFC3339))
 	case current && !now.Before(list.NextUpdate):
-		return nil, nil, refuse("its next update was due %s", list.NextUpdate.UTC().Format(time.RFC3339))
+		return nil, refuse("its next update was due %s", list.NextUpdate.UTC().Format(time.RFC3339))
 	}
 	var entries []Revocation
 	for _, e := range list.RevokedCertificateEntries {
@@ -325,7 +362,7 @@ func readList(der []byte, root *x509.Certificate, now time.Time, current bool) (
 		}
 		entries = append(entries, Revocation{Serial: hex.EncodeToString(e.SerialNumber.Bytes()), At: e.RevocationTime.UTC(), Reason: reason})
 	}
-	return list, entries, nil
+	return entries, nil
 }
 
 // code is the CRLReason of a reason. RFC 5280, 5.3.1.

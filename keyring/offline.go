@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
@@ -56,6 +57,15 @@ func (ca *CA) notice(ctx context.Context, c Certified, now time.Time) (string, e
 			text = fmt.Sprintf("the %s key of tenant %s ends on %s", c.Purpose, tenant, last.UTC().Format(time.DateOnly))
 		}
 	}
+	roots, err := ca.roots(ctx, now)
+	if err != nil {
+		return "", err
+	}
+	if follows, err := ca.follows(ctx, roots, now); err != nil {
+		return "", err
+	} else if c.Linked && follows != nil && len(have) > 0 && !slices.ContainsFunc(have, func(r Record) bool { return r.under(follows) }) {
+		text = fmt.Sprintf("the %s key of tenant %s is not certified by the newest root yet", c.Purpose, tenant)
+	}
 	if len(waiting) > 0 {
 		return fmt.Sprintf("%s; a request of %s waits: have the root sign it (eidos pki %[3]s issue) and bring the certificate in (eidos pki %[3]s import)",
 			text, waiting[0].Created.UTC().Format(time.DateOnly), c.Purpose), nil
@@ -64,31 +74,54 @@ func (ca *CA) notice(ctx context.Context, c Certified, now time.Time) (string, e
 		text, c.Purpose), nil
 }
 
+// rootNotices says what has to be done for the roots: bring in the first, make
+// a successor in time, renew their lists.
+func (ca *CA) rootNotices(ctx context.Context, now time.Time) (notices []string, err error) {
+	tenant, word := ca.config.Tenant, ca.config.Root.Purpose
+	records, err := ca.roots(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	if len(records) == 0 {
+		return []string{fmt.Sprintf("tenant %s has no root certificate: bring it in with eidos pki %s import", tenant, word)}, nil
+	}
+	if ca.rootDue(records, now) {
+		notices = append(notices, fmt.Sprintf("the root of tenant %s ends on %s and can soon certify no signer for its whole life: make its successor where it is (eidos pki %s roll --keys) and bring in what that writes (eidos pki %[3]s import)",
+			tenant, records[0].NotAfter.UTC().Format(time.DateOnly), word))
+	}
+	roots, err := ca.known(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range roots {
+		crl, err := ca.revocations(ctx, root.Certificate)
+		if err != nil {
+			return nil, err
+		}
+		if crl.Next.Sub(now) >= crlLifetime/3 {
+			continue
+		}
+		end, whose := "has none", ""
+		if len(crl.DER) > 0 {
+			end = "has one until " + crl.Next.UTC().Format(time.DateOnly)
+		}
+		if len(roots) > 1 {
+			whose = fmt.Sprintf(" of the root of %s", root.Certificate.NotBefore.UTC().Format(time.DateOnly))
+		}
+		notices = append(notices, fmt.Sprintf("tenant %s needs a new revocation list%s, it %s: sign one where the root is (eidos pki crl issue) and bring it in (eidos pki crl import)",
+			tenant, whose, end))
+	}
+	return notices, nil
+}
+
 // notify tells what is due, where the root is kept elsewhere.
 func (ca *CA) notify(ctx context.Context, signers []Certified, now time.Time) error {
 	if ca.config.Notify == nil {
 		return nil
 	}
-	var notices []string
-	root, err := ca.Root(ctx, now)
-	switch {
-	case errors.Is(err, ErrOffline):
-		notices = append(notices, fmt.Sprintf("tenant %s has no root certificate: bring it in with eidos pki %s import", ca.config.Tenant, ca.config.Root.Purpose))
-	case err != nil:
+	notices, err := ca.rootNotices(ctx, now)
+	if err != nil {
 		return err
-	default:
-		crl, err := ca.revocations(ctx, root)
-		if err != nil {
-			return err
-		}
-		if crl.Next.Sub(now) < crlLifetime/3 {
-			end := "has none"
-			if len(crl.DER) > 0 {
-				end = "has one until " + crl.Next.UTC().Format(time.DateOnly)
-			}
-			notices = append(notices, fmt.Sprintf("tenant %s needs a new revocation list, it %s: sign one where the root is (eidos pki crl issue) and bring it in (eidos pki crl import)",
-				ca.config.Tenant, end))
-		}
 	}
 	for _, c := range signers {
 		notice, err := ca.notice(ctx, c, now)
@@ -185,6 +218,9 @@ func (ca *CA) ImportRoot(ctx context.Context, cert *x509.Certificate, now time.T
 	if want := c.Template.Subject.Country; len(cert.Subject.Country) != 1 || cert.Subject.Country[0] != want {
 		return KeyInfo{}, fmt.Errorf("keyring: root certificate: of country %q, the configuration says %q", cert.Subject.Country, want)
 	}
+	if err := ca.ownList(ctx, c, cert, cert, now); err != nil {
+		return KeyInfo{}, fmt.Errorf("keyring: root certificate: %w", err)
+	}
 	var rec Record
 	err := ca.alone(ctx, func(ctx context.Context) error {
 		have, err := ca.ring.records(ctx, ca.config.Tenant, c.Purpose, func(r Record) bool {
@@ -197,6 +233,9 @@ func (ca *CA) ImportRoot(ctx context.Context, cert *x509.Certificate, now time.T
 			rec = have[0]
 			return nil
 		}
+		if err := ca.after(ctx, now); err != nil {
+			return fmt.Errorf("keyring: root certificate: %w", err)
+		}
 		if rec, err = ca.ring.keep(ctx, ca.config.Tenant, c.Purpose, cert, now); err != nil {
 			return err
 		}
@@ -206,6 +245,96 @@ func (ca *CA) ImportRoot(ctx context.Context, cert *x509.Certificate, now time.T
 		return KeyInfo{}, err
 	}
 	return ca.info(ctx, rec, now)
+}
+
+// ownList refuses a certificate under a root, or of a root, that names the
+// revocation list of another root: those who look there would not find it.
+func (ca *CA) ownList(ctx context.Context, c Certified, cert, root *x509.Certificate, now time.Time) error {
+	roots, err := ca.roots(ctx, now)
+	if err != nil || c.Template.CRLURL == "" {
+		return err
+	}
+	own := c.Template.CRLURL
+	if len(roots) > 0 {
+		if own, err = ca.listURL(ctx, c, root); err != nil {
+			return err
+		}
+	}
+	for _, r := range roots {
+		other, err := r.Certificate()
+		if err != nil {
+			return err
+		}
+		address, err := ca.listURL(ctx, c, other)
+		if err != nil {
+			return err
+		}
+		if address != own && slices.Contains(cert.CRLDistributionPoints, address) {
+			return fmt.Errorf("it names %s, the revocation list of another root; that of its own is %s", address, own)
+		}
+	}
+	return nil
+}
+
+// ImportLink brings in the link certificate from one root that was brought in
+// to the next, which the older one has signed. One that is there already is no
+// error. It returns what the root that it leads to is now.
+//
+// ISO/IEC 18013-5 second edition (draft v4), B.1.3.
+func (ca *CA) ImportLink(ctx context.Context, cert *x509.Certificate, now time.Time) (KeyInfo, error) {
+	c := ca.config.Root
+	if !ca.config.Offline {
+		return KeyInfo{}, fmt.Errorf("keyring: the root of tenant %s is here and makes its links itself", ca.config.Tenant)
+	}
+	var to Record
+	err := ca.alone(ctx, func(ctx context.Context) error {
+		records, err := ca.roots(ctx, now)
+		if err != nil {
+			return err
+		}
+		if to, err = ca.checkLink(ctx, cert, records, now); err != nil {
+			return fmt.Errorf("keyring: link certificate: %w", err)
+		}
+		fresh, err := ca.keepLink(ctx, cert)
+		if err != nil || !fresh {
+			return err
+		}
+		return ca.tellLink(ctx, "link certificate brought in", cert, now)
+	})
+	if err != nil {
+		return KeyInfo{}, err
+	}
+	return ca.info(ctx, Record{ID: to.ID, Purpose: c.Purpose}, now)
+}
+
+// checkLink checks a link between two of the roots and returns the one that it
+// leads to.
+func (ca *CA) checkLink(ctx context.Context, cert *x509.Certificate, records []Record, now time.Time) (to Record, err error) {
+	c := ca.config.Root
+	var others []*x509.Certificate
+	for _, r := range records {
+		root, err := r.Certificate()
+		if err != nil {
+			return Record{}, err
+		}
+		if pki.LinksTo(cert, root) {
+			to = r
+		} else {
+			others = append(others, root)
+		}
+	}
+	if len(to.Chain) == 0 {
+		return Record{}, fmt.Errorf("it leads to a root of %q that was not brought in: bring that in first", cert.Subject.CommonName)
+	}
+	profile := pki.CheckProfile(cert, c.Profile.Link(), pki.Default)
+	if err := profile.Err(); err != nil {
+		return Record{}, err
+	}
+	path, report := pki.VerifyChain([]*x509.Certificate{cert}, pki.NewPool(others...), pki.VerifyOptions{Now: now, Profile: c.Profile.Link()})
+	if err := report.Err(); err != nil {
+		return Record{}, err
+	}
+	return to, ca.ownList(ctx, c, cert, path.Anchor, now)
 }
 
 // Import brings in the certificate of a signer that the root, kept elsewhere,
@@ -283,6 +412,9 @@ func (ca *CA) checkSigner(ctx context.Context, c Certified, cert *x509.Certifica
 	if now.Before(cert.NotBefore) {
 		now = cert.NotBefore
 	}
-	_, report := pki.VerifyChain([]*x509.Certificate{cert}, pki.NewPool(roots...), pki.VerifyOptions{Now: now, Profile: c.Profile})
-	return report.Err()
+	path, report := pki.VerifyChain([]*x509.Certificate{cert}, pki.NewPool(roots...), pki.VerifyOptions{Now: now, Profile: c.Profile})
+	if err := report.Err(); err != nil {
+		return err
+	}
+	return ca.ownList(ctx, c, cert, path.Anchor, now)
 }

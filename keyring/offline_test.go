@@ -22,16 +22,27 @@ type ceremony struct {
 	t    *testing.T
 	key  key.Signer
 	root *x509.Certificate
+	// crlURL is what signers' certificates name.
+	crlURL string
 }
 
 func newCeremony(t *testing.T, country string) *ceremony {
 	t.Helper()
-	c := &ceremony{t: t, key: testkit.Signer(t, p256)}
+	c := &ceremony{t: t, key: testkit.Signer(t, p256), crlURL: "https://issuer.example/iaca.crl"}
 	from, to := pki.Validity(now, 10*365*day)
 	c.root = c.issue(pki.IACARoot, pki.Template{
 		Subject: pki.Name{Country: country, CommonName: "root"}, PublicKey: c.key.Public(), NotBefore: from, NotAfter: to, Contact: "ca@utopia.example",
 	})
 	return c
+}
+
+// naming is the root again, with the address of a revocation list.
+func (c *ceremony) naming(list string) *x509.Certificate {
+	c.t.Helper()
+	return c.issue(pki.IACARoot, pki.Template{
+		Subject: must(pki.NameOf(c.root.RawSubject))(c.t), PublicKey: c.key.Public(), NotBefore: c.root.NotBefore, NotAfter: c.root.NotAfter,
+		Contact: "ca@utopia.example", CRLURL: list,
+	})
 }
 
 func (c *ceremony) issue(p pki.Profile, t pki.Template) *x509.Certificate {
@@ -46,7 +57,7 @@ func (c *ceremony) certify(p pki.Profile, request []byte, at time.Time, life tim
 	r := must(pki.ParseRequest(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: request})))(c.t)
 	from, to := pki.Validity(at, life)
 	return c.issue(p, pki.Template{
-		Subject: must(pki.NameOf(r.RawSubject))(c.t), PublicKey: r.PublicKey, Issuer: c.root, NotBefore: from, NotAfter: to, CRLURL: "https://issuer.example/iaca.crl",
+		Subject: must(pki.NameOf(r.RawSubject))(c.t), PublicKey: r.PublicKey, Issuer: c.root, NotBefore: from, NotAfter: to, CRLURL: c.crlURL,
 	})
 }
 
@@ -156,7 +167,7 @@ func TestRootElsewhere(t *testing.T) {
 // listsFromElsewhere brings revocation lists in.
 func listsFromElsewhere(t *testing.T, i *issuing, elsewhere *ceremony, revoked *x509.Certificate, at time.Time) {
 	ca, ctx := i.ca(), t.Context()
-	if _, err := ca.CRL(ctx, at); !errors.Is(err, keyring.ErrOffline) {
+	if _, err := ca.CRL(ctx, "", at); !errors.Is(err, keyring.ErrOffline) {
 		t.Errorf("no list yet: %v", err)
 	}
 	second := elsewhere.crl(2, at, revoked)
@@ -164,7 +175,7 @@ func listsFromElsewhere(t *testing.T, i *issuing, elsewhere *ceremony, revoked *
 		t.Errorf("%d entries", n)
 	}
 	must(ca.ImportCRL(ctx, second, at))(t) // twice is once
-	got := must(pki.ParseCRL(must(i.ca().CRL(ctx, at))(t)))(t)
+	got := must(pki.ParseCRL(must(i.ca().CRL(ctx, "", at))(t)))(t)
 	if _, err := verdict(elsewhere.root, revoked, got, at); err == nil {
 		t.Error("what a revoked signer signed is accepted")
 	}

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/eidos-id/eidos/format/pki"
 )
 
 // Errors of the work on signers that callers tell apart with errors.Is.
@@ -33,6 +35,8 @@ type KeyInfo struct {
 	Successor time.Time `json:"successor,omitzero"`
 	Revoked   time.Time `json:"revoked,omitzero"`
 	Reason    Reason    `json:"reason,omitempty"` // of the revocation
+	// Linked says of a root that a link certificate leads to it from another.
+	Linked bool `json:"linked,omitempty"`
 	// Elsewhere says that the private key is not in our secure area.
 	Elsewhere bool `json:"elsewhere,omitempty"`
 }
@@ -73,6 +77,12 @@ func (ca *CA) Keys(ctx context.Context, purpose Purpose, now time.Time) ([]KeyIn
 	if err != nil {
 		return nil, err
 	}
+	var links []*x509.Certificate
+	if purpose == ca.config.Root.Purpose {
+		if links, err = ca.Links(ctx, now); err != nil {
+			return nil, err
+		}
+	}
 	list, signs := make([]KeyInfo, 0, len(records)), false
 	for _, r := range records {
 		k := KeyInfo{ID: r.ID, Purpose: purpose, State: r.State, Created: r.Created, NotBefore: r.NotBefore, NotAfter: r.NotAfter, Elsewhere: r.KeyID == ""}
@@ -85,6 +95,7 @@ func (ca *CA) Keys(ctx context.Context, purpose Purpose, now time.Time) ([]KeyIn
 				return nil, err
 			}
 			k.Name, k.Serial = cert.Subject.CommonName, serial(cert)
+			k.Linked = slices.ContainsFunc(links, func(l *x509.Certificate) bool { return pki.LinksTo(l, cert) })
 			if e, ok := revoked[k.Serial]; ok {
 				k.Revoked, k.Reason = e.At, e.Reason
 			}
@@ -125,7 +136,7 @@ func (ca *CA) Certificate(ctx context.Context, which string) (*x509.Certificate,
 	return r.Certificate()
 }
 
-// Rotate makes a new signer now. The former one signs no more from then on,
+// Rotate makes a new signer now, under the newest root. The former one signs no more from then on,
 // since the newest signs, but what it has signed counts until its end. Other
 // processes sign with the new one within a minute. Error: ErrOffline.
 func (ca *CA) Rotate(ctx context.Context, purpose Purpose, now time.Time) (Key, error) {
@@ -140,20 +151,18 @@ func (ca *CA) Rotate(ctx context.Context, purpose Purpose, now time.Time) (Key, 
 		return Key{}, err
 	}
 	var made Key
-	err = ca.alone(ctx, func(ctx context.Context) (err error) {
-		made, err = ca.under(ctx, c, now)
+	err = ca.alone(ctx, func(ctx context.Context) error {
+		roots, err := ca.signingRoots(ctx, now)
+		if err != nil {
+			return err
+		}
+		newest, err := ca.ring.open(ctx, roots[0])
+		if err == nil {
+			made, err = ca.under(ctx, c, newest, now)
+		}
 		return err
 	})
 	return made, err
-}
-
-// under makes a signer under the current root.
-func (ca *CA) under(ctx context.Context, c Certified, now time.Time) (Key, error) {
-	root, err := ca.ring.Current(ctx, ca.config.Tenant, ca.config.Root.Purpose, now)
-	if err != nil {
-		return Key{}, err
-	}
-	return ca.certified(ctx, c, &root, now)
 }
 
 // Retire takes a signer out of use, by its id or serial number: it signs no
@@ -201,7 +210,11 @@ func (ca *CA) retire(ctx context.Context, r *Record, now time.Time, keepLast boo
 		if err != nil {
 			return err
 		}
-		if _, err := ca.under(ctx, c, now); err != nil {
+		root, err := ca.certifier(ctx, c, now)
+		if err != nil {
+			return err
+		}
+		if _, err := ca.under(ctx, c, root, now); err != nil {
 			return err
 		}
 	}

@@ -5,6 +5,9 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,13 +24,16 @@ type issuing struct {
 	t       *testing.T
 	area    *software.Area
 	records record.Store
+	tenant  string
 	offline bool
+	reserve time.Duration // of the root
+	mu      sync.Mutex
 	changes []string
 	notices []string
 }
 
 func newIssuing(t *testing.T, dsn string) *issuing {
-	return &issuing{t: t, area: area(t), records: records(t, dsn)}
+	return &issuing{t: t, area: area(t), records: records(t, dsn), tenant: "default"}
 }
 
 // ca is a process of the authority.
@@ -38,15 +44,37 @@ func (i *issuing) ca() *keyring.CA {
 	root := name("root")
 	root.Contact = "https://issuer.example"
 	return keyring.NewCA(keyring.New(i.area, keyring.StoreIn(i.records)), i.records, keyring.CAConfig{
-		Tenant: "default", Offline: i.offline,
-		Root: keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Lifetime: 10 * 365 * day, Template: root},
+		Tenant: i.tenant, Offline: i.offline,
+		Root: keyring.Certified{Purpose: keyring.IACA, Profile: pki.IACARoot, Lifetime: 10 * 365 * day, Reserve: i.reserve, Template: root},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.DocSigner, Profile: pki.DocumentSigner, Template: name("DS"), Lifetime: 456 * day, Reserve: 60 * day},
-			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: name("status"), Lifetime: 456 * day, Reserve: 30 * day},
+			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: name("status"), Lifetime: 456 * day, Reserve: 30 * day, Linked: true},
 		},
-		Changed: func(_ context.Context, c keyring.Change) error { i.changes = append(i.changes, c.What); return nil },
-		Notify:  func(_ context.Context, notice string) { i.notices = append(i.notices, notice) },
+		Changed: func(_ context.Context, c keyring.Change) error {
+			i.mu.Lock()
+			defer i.mu.Unlock()
+			i.changes = append(i.changes, c.What)
+			return nil
+		},
+		Notify: func(_ context.Context, notice string) { i.notices = append(i.notices, notice) },
 	})
+}
+
+// noted is what has happened.
+func (i *issuing) noted() []string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return slices.Clone(i.changes)
+}
+
+// listAt is the list that is published at an address of the configuration.
+func (i *issuing) listAt(url string, at time.Time) *pki.CRL {
+	i.t.Helper()
+	below, ok := strings.CutPrefix(url, "https://issuer.example/iaca.crl")
+	if !ok {
+		i.t.Fatalf("no list is published at %s", url)
+	}
+	return must(pki.ParseCRL(must(i.ca().CRL(i.t.Context(), strings.TrimPrefix(below, "/"), at))(i.t)))(i.t)
 }
 
 func must[T any](v T, err error) func(t *testing.T) T {
@@ -136,13 +164,13 @@ func TestRevoke(t *testing.T) {
 		one, two, ctx := i.ca(), i.ca(), t.Context()
 		revoked := must(must(one.Key(ctx, keyring.DocSigner, now))(t).Certificate())(t)
 		root := must(one.Root(ctx, now))(t)
-		before := must(two.CRL(ctx, now))(t)
+		before := must(two.CRL(ctx, "", now))(t)
 		if state, err := verdict(root, revoked, must(pki.ParseCRL(before))(t), now); err != nil || state != pki.Good {
 			t.Fatalf("before: %s, %v", state, err)
 		}
 		later := now.Add(time.Minute)
 		entry := must(one.Revoke(ctx, revoked, "keyCompromise", later))(t)
-		a, b := must(one.CRL(ctx, later))(t), must(two.CRL(ctx, later.Add(time.Minute)))(t)
+		a, b := must(one.CRL(ctx, "", later))(t), must(two.CRL(ctx, "", later.Add(time.Minute)))(t)
 		if !bytes.Equal(a, b) {
 			t.Error("two processes publish two lists")
 		}
@@ -181,8 +209,8 @@ func TestRevoke(t *testing.T) {
 			}
 		}
 		// A list is renewed, never with a smaller number, also when the clock goes back.
-		renewed := must(pki.ParseCRL(must(one.CRL(ctx, later.Add(13*time.Hour)))(t)))(t)
-		back := must(pki.ParseCRL(must(one.CRL(ctx, later.Add(-24*time.Hour)))(t)))(t)
+		renewed := must(pki.ParseCRL(must(one.CRL(ctx, "", later.Add(13*time.Hour)))(t)))(t)
+		back := must(pki.ParseCRL(must(one.CRL(ctx, "", later.Add(-24*time.Hour)))(t)))(t)
 		if renewed.Number().Cmp(crl.Number()) <= 0 || back.Number().Cmp(renewed.Number()) <= 0 || back.Len() != 1 {
 			t.Errorf("numbers %s, %s, %s", crl.Number(), renewed.Number(), back.Number())
 		}
@@ -196,22 +224,22 @@ func TestRevocationsAfterRestore(t *testing.T) {
 	i := newIssuing(t, testkit.SQLite(t))
 	ca := i.ca()
 	cert := must(must(ca.Key(ctx, keyring.DocSigner, now))(t).Certificate())(t)
-	must(ca.CRL(ctx, now))(t)
-	kept := must(ca.CRL(ctx, now))(t)
+	must(ca.CRL(ctx, "", now))(t)
+	kept := must(ca.CRL(ctx, "", now))(t)
 	if n, err := ca.ImportCRL(ctx, kept, now); err != nil || n != 0 {
 		t.Errorf("its own list: %d, %v", n, err)
 	}
 	// What the backup does not know: the same root in another store.
-	lost := &issuing{t: t, area: i.area, records: records(t, testkit.SQLite(t))}
+	lost := &issuing{t: t, area: i.area, records: records(t, testkit.SQLite(t)), tenant: i.tenant}
 	copyKeys(t, i.records, lost.records)
 	must(lost.ca().Revoke(ctx, cert, "superseded", now.Add(time.Hour)))(t)
-	published := must(lost.ca().CRL(ctx, now.Add(time.Hour)))(t)
+	published := must(lost.ca().CRL(ctx, "", now.Add(time.Hour)))(t)
 
 	at := now.Add(90 * 24 * time.Hour) // the list is long over
 	if n, err := ca.ImportCRL(ctx, published, at); err != nil || n != 1 {
 		t.Fatalf("%d, %v", n, err)
 	}
-	crl := must(pki.ParseCRL(must(i.ca().CRL(ctx, at))(t)))(t)
+	crl := must(pki.ParseCRL(must(i.ca().CRL(ctx, "", at))(t)))(t)
 	if crl.Len() != 1 || crl.Number().Cmp(must(pki.ParseCRL(published))(t).Number()) <= 0 {
 		t.Errorf("%d entries, number %s", crl.Len(), crl.Number())
 	}
@@ -219,7 +247,7 @@ func TestRevocationsAfterRestore(t *testing.T) {
 		t.Error("a key whose certificate is revoked signs")
 	}
 	for name, der := range map[string][]byte{
-		"nothing": nil, "cut": published[:len(published)-1], "of another root": must(newIssuing(t, testkit.SQLite(t)).ca().CRL(ctx, now))(t),
+		"nothing": nil, "cut": published[:len(published)-1], "of another root": must(newIssuing(t, testkit.SQLite(t)).ca().CRL(ctx, "", now))(t),
 	} {
 		if _, err := ca.ImportCRL(ctx, der, at); !errors.Is(err, keyring.ErrRefusedList) {
 			t.Errorf("%s: %v", name, err)

@@ -17,6 +17,7 @@ const keyCA keyring.Purpose = "provider-ca"
 const (
 	day            = 24 * time.Hour
 	caLifetime     = 10 * 365 * day
+	caReserve      = signerLifetime + 90*day // until then a root can certify a signer for its whole life
 	signerLifetime = 397 * day
 	signerReserve  = 60 * day // a new signer comes this long before the old one ends
 )
@@ -29,10 +30,10 @@ func (t *tenant) newCA() *keyring.CA {
 	}
 	return keyring.NewCA(p.ring, p.db.Records(), keyring.CAConfig{
 		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: subject("CA"), Lifetime: caLifetime},
+		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: subject("CA"), Lifetime: caLifetime, Reserve: caReserve},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.Attestation, Profile: pki.WalletProvider, Template: subject("attestations"), Lifetime: signerLifetime, Reserve: signerReserve},
-			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve},
+			{Purpose: keyring.Status, Profile: pki.StatusSigner, Template: subject("status"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
 		},
 		Changed: func(ctx context.Context, c keyring.Change) error {
 			return p.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})

@@ -90,6 +90,7 @@ func (p *Provider) routes() http.Handler {
 		return publish.StatusList(w, r, t.board, &p.files, p.now())
 	})
 	get("GET /{tenant}/ca.cer", ca(publish.Root))
+	get("GET /{tenant}/ca.pem", ca(publish.Roots))
 	get("GET /{tenant}/certificates", ca(publish.Certificates))
 	get("GET /.well-known/eidos-provider/{tenant}", (*tenant).serveMetadata)
 	pages := web.MustPages("eidos provider", nil, pageFiles, "pages/*.html")

@@ -7,12 +7,14 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
-// Root answers with the certificate of the authority's root, DER. RFC 2585, 4.1.
+// Root answers with the certificate of the authority's newest root, DER. RFC
+// 2585, 4.1.
 func Root(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
 	root, err := ca.Root(r.Context(), now)
 	if errors.Is(err, keyring.ErrOffline) {
@@ -25,12 +27,38 @@ func Root(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time)
 	return nil
 }
 
-// CRL answers with the revocation list of the authority's root, DER. RFC 5280,
-// 4.2.1.13; RFC 2585, 4.2.
+// Roots answers with the certificates of all roots of the authority whose
+// signatures count, the newest first, and behind them the link certificates that
+// lead from one to the next, PEM. RFC 7468, 5.
+func Roots(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
+	roots, err := ca.Roots(r.Context(), now)
+	if errors.Is(err, keyring.ErrOffline) {
+		return web.Errorf(http.StatusNotFound, "The certificate of this authority has not been brought in yet.")
+	}
+	if err != nil {
+		return err
+	}
+	links, err := ca.Links(r.Context(), now)
+	if err != nil {
+		return err
+	}
+	var all []byte
+	for _, root := range roots {
+		all = append(all, pki.EncodePEM(root.Certificate)...)
+	}
+	web.NewFile("application/x-pem-file", append(all, pki.EncodePEM(links...)...)).Serve(w, r, 5*time.Minute)
+	return nil
+}
+
+// CRL answers with a revocation list of the authority, DER: that of the first
+// root, or of the one that the path names. RFC 5280, 4.2.1.13; RFC 2585, 4.2.
 func CRL(w http.ResponseWriter, r *http.Request, ca *keyring.CA, now time.Time) error {
-	crl, err := ca.CRL(r.Context(), now)
+	crl, err := ca.CRL(r.Context(), r.PathValue("root"), now)
 	if errors.Is(err, keyring.ErrOffline) {
 		return web.Errorf(http.StatusNotFound, "No revocation list of this authority has been brought in yet.")
+	}
+	if errors.Is(err, keyring.ErrUnknownRoot) {
+		return web.Errorf(http.StatusNotFound, "This authority has no such root, or it has ended and what it signed with it.")
 	}
 	if err != nil {
 		return err

@@ -67,7 +67,9 @@ func TestPublish(t *testing.T) {
 		return func(w http.ResponseWriter, r *http.Request) error { return f(w, r, ca, now) }
 	}
 	serve("/ca.cer", ofCA(publish.Root))
+	serve("/ca.pem", ofCA(publish.Roots))
 	serve("/ca.crl", ofCA(publish.CRL))
+	serve("/ca.crl/{root}", ofCA(publish.CRL))
 	serve("/certificates", ofCA(publish.Certificates))
 	serve("/status", func(w http.ResponseWriter, r *http.Request) error { return publish.StatusLists(w, r, board, now) })
 	serve("/status/{list}", func(w http.ResponseWriter, r *http.Request) error {
@@ -87,10 +89,14 @@ func TestPublish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	crl, err := x509.ParseRevocationList(get("/ca.crl", "application/pkix-crl"))
-	if err != nil || crl.CheckSignatureFrom(root) != nil {
-		t.Errorf("revocation list: %v", err)
+	listed := func(path string, root *x509.Certificate) {
+		t.Helper()
+		crl, err := x509.ParseRevocationList(get(path, "application/pkix-crl"))
+		if err != nil || crl.CheckSignatureFrom(root) != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
+	listed("/ca.crl", root)
 	var list []keyring.Published
 	if err := json.Unmarshal(get("/certificates", "application/json"), &list); err != nil || len(list) != 2 || list[0].Name != "CA" {
 		t.Errorf("certificates: %v %+v", err, list)
@@ -143,6 +149,23 @@ func TestPublish(t *testing.T) {
 		if etag == "" {
 			etag = w.Header().Get("ETag")
 		}
+	}
+
+	// A second root: both are shown, each with its own list, the first one's
+	// where it was.
+	rolled, err := ca.Roll(ctx, true, now.Add(time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bundle, err := pki.ParseBundle(get("/ca.pem", "application/x-pem-file"))
+	if err != nil || len(bundle) != 3 || !bundle[0].Equal(rolled.Root) || !bundle[1].Equal(root) || !bundle[2].Equal(rolled.Link) {
+		t.Errorf("%d certificates, %v", len(bundle), err)
+	}
+	listed("/ca.crl", root)
+	listed("/ca.crl/"+rolled.List, rolled.Root)
+	w := httptest.NewRecorder()
+	if mux.ServeHTTP(w, httptest.NewRequest("GET", "/ca.crl/00", nil)); w.Code != http.StatusNotFound {
+		t.Errorf("a list of nobody: %d", w.Code)
 	}
 }
 

@@ -54,10 +54,11 @@ type Tenant struct {
 }
 
 // Source is where the certificate of one anchor is published. The first
-// certificate found there is pinned and listed. When another key appears, the
+// certificate found there is pinned and listed. A source may show several, the
+// newest first, and link certificates between them: a root that follows a listed
+// one over such a link is listed beside it. When any other key appears, the
 // change is recorded and shown, and the pinned one stays listed until an
-// operator accepts the new one; a planned change is better announced as a
-// second source, so that both are listed.
+// operator accepts the new one in its place.
 type Source struct {
 	// Name identifies the source within its tenant, for people and commands:
 	// at most 64 bytes.
@@ -65,7 +66,8 @@ type Source struct {
 	// Purpose is what the anchor is trusted for: issuer, reader, verifier,
 	// wallet-provider or status.
 	Purpose trustlist.Purpose `yaml:"purpose" json:"purpose"`
-	// URL of the certificate of a CA, in DER or PEM.
+	// URL of the certificate of a CA, in DER or PEM, or in PEM of all its roots
+	// with their links (iaca.pem, reader-ca.pem and ca.pem of our roles).
 	URL string `yaml:"url" json:"url"`
 	// DocTypes are what an issuer's documents may be; of SD-JWT VCs, their vct.
 	// Needed for issuers.
@@ -86,15 +88,15 @@ func DemoSources(issuer, provider, verifier string) []Source {
 	var list []Source
 	if issuer != "" {
 		list = append(list, Source{
-			Name: "issuing authority", Purpose: trustlist.Issuer, URL: issuer + "/default/iaca.cer",
+			Name: "issuing authority", Purpose: trustlist.Issuer, URL: issuer + "/default/iaca.pem",
 			DocTypes: []string{"org.iso.18013.5.1.mDL", "eu.europa.ec.eudi.pid.1", "urn:eudi:pid:1", "org.iso.23220.photoid.1"},
 		})
 	}
 	if provider != "" {
-		list = append(list, Source{Name: "mdoc app provider", Purpose: trustlist.WalletProvider, URL: provider + "/default/ca.cer"})
+		list = append(list, Source{Name: "mdoc app provider", Purpose: trustlist.WalletProvider, URL: provider + "/default/ca.pem"})
 	}
 	if verifier != "" {
-		ca := verifier + "/default/reader-ca.cer"
+		ca := verifier + "/default/reader-ca.pem"
 		list = append(list,
 			Source{Name: "verifier, on-site", Purpose: trustlist.Reader, URL: ca},
 			Source{Name: "verifier, remote", Purpose: trustlist.Verifier, URL: ca})

@@ -19,7 +19,8 @@ const (
 	signerReserve  = 60 * day // a new signer comes this long before the old one ends
 )
 
-// newCA is the tenant's root with its signers.
+// newCA is the tenant's root with its signers. It has no successor before it
+// ends: those who follow the lists have pinned it and accept no other.
 func (t *tenant) newCA() *keyring.CA {
 	s := t.service
 	template := func(role string) pki.Template {

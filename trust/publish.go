@@ -82,15 +82,14 @@ func (t *tenant) content(ctx context.Context, tx *db.Tx, now time.Time) ([]liste
 		if err != nil {
 			return nil, err
 		}
-		if len(f.certificate) == 0 {
-			continue
-		}
-		cert, err := pki.ParseCertificate(f.certificate)
+		certs, err := f.listed()
 		if err != nil {
 			return nil, err
 		}
-		if now.Before(cert.NotAfter) {
-			all = append(all, listed{source, f.certificate})
+		for _, cert := range certs {
+			if now.Before(cert.NotAfter) {
+				all = append(all, listed{source, cert.Raw})
+			}
 		}
 	}
 	return all, nil

@@ -50,6 +50,8 @@ func (s *Service) routes() http.Handler {
 	get(assure.PathVICAL, list(kindVICAL, trustlist.MediaTypeVICAL))
 	get(assure.PathAnchors, list(kindAnchors, trustlist.MediaTypeAnchors))
 	get("/ca.crl", ca(publish.CRL))
+	get("/ca.crl/{root}", ca(publish.CRL))
+	get(assure.PathRoots, ca(publish.Roots))
 	get(assure.PathCA, ca(publish.Root))
 	get("/certificates", ca(publish.Certificates))
 	pages := web.MustPages("eidos trust", nil, pageFiles, "pages/*.html")

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ import (
 // Anchor is a source and what was found there.
 type Anchor struct {
 	Source      Source    `json:"source"`
-	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the listed certificate, hex; empty if none was found yet
+	Fingerprint string    `json:"fingerprint,omitempty"` // SHA-256 of the listed certificate, of several the newest, hex; empty if none was found yet
 	Subject     string    `json:"subject,omitempty"`     // of the listed certificate
 	NotAfter    time.Time `json:"not_after,omitzero"`    // of the listed certificate
 	Pinned      time.Time `json:"pinned,omitzero"`       // when its key was accepted
@@ -42,6 +43,7 @@ const (
 	byFirstUse      = "first use"
 	byConfiguration = "configuration"
 	byOperator      = "operator"
+	byLink          = "link certificate"
 )
 
 // Anchors lists a tenant's sources in the order of its configuration. Error:
@@ -61,10 +63,11 @@ func (s *Service) Anchors(ctx context.Context, tenant string) ([]Anchor, error) 
 			}
 			a := Anchor{Source: source, Fetched: f.fetched, Problem: f.problem}
 			if len(f.certificate) > 0 {
-				cert, err := pki.ParseCertificate(f.certificate)
+				certs, err := f.listed()
 				if err != nil {
 					return err
 				}
+				cert := certs[0]
 				pin, err := assure.PinsIn(tx.Once(tenant)).Pin(ctx, source.Purpose, source.Name)
 				if err != nil {
 					return err
@@ -108,7 +111,7 @@ const maxCertificate = 64 << 10
 // look fetches all sources at once and records what is there.
 func (t *tenant) look(ctx context.Context) error {
 	problems := make([]error, len(t.config.Sources))
-	certs := make([]*x509.Certificate, len(t.config.Sources))
+	certs := make([]shown, len(t.config.Sources))
 	var wg sync.WaitGroup
 	for i, source := range t.config.Sources {
 		wg.Go(func() { certs[i], problems[i] = t.service.get(ctx, source) })
@@ -125,48 +128,47 @@ func (t *tenant) look(ctx context.Context) error {
 	return errors.Join(problems...)
 }
 
-// get fetches the certificate of a source.
-func (s *Service) get(ctx context.Context, source Source) (*x509.Certificate, error) {
+// get fetches the certificates of a source.
+func (s *Service) get(ctx context.Context, source Source) (shown, error) {
 	r := fetch.GetRequest(source.URL, "application/pkix-cert, application/x-pem-file")
 	r.MaxBytes = maxCertificate
 	resp, err := s.fetch(ctx, r)
 	if err != nil {
-		return nil, err
+		return shown{}, err
 	}
 	if resp.Status != 200 {
-		return nil, fmt.Errorf("it answered %d", resp.Status)
+		return shown{}, fmt.Errorf("it answered %d", resp.Status)
 	}
-	cert, err := readAnchor(resp.Body, source.Purpose, s.now())
+	found, err := readAnchors(resp.Body, source.Purpose, s.now())
 	if err != nil {
-		return nil, err
+		return shown{}, err
 	}
 	if want, _ := fingerprint(source.Fingerprint); want != nil {
-		if sum := sha256.Sum256(cert.Raw); !bytes.Equal(sum[:], want) {
-			return nil, fmt.Errorf("its certificate has the fingerprint %x, not the configured one", sum)
+		i := slices.IndexFunc(found.roots, func(c *x509.Certificate) bool { sum := sha256.Sum256(c.Raw); return bytes.Equal(sum[:], want) })
+		if i < 0 {
+			return shown{}, fmt.Errorf("its certificate has the fingerprint %s, not the configured one", hexSum(found.roots[0].Raw))
 		}
+		found.named = found.roots[i]
 	}
-	return cert, nil
+	return found, nil
 }
 
-// readAnchor reads a certificate that is to be trusted for a purpose: of a CA
-// that signed itself, in DER or PEM, current, and fit for the purpose. Where
-// its form alone departs from the profile it is accepted: others made it.
-func readAnchor(data []byte, purpose trustlist.Purpose, now time.Time) (*x509.Certificate, error) {
-	certs, err := pki.ParseBundle(data)
-	if err != nil {
-		return nil, err
-	}
-	if len(certs) != 1 {
-		return nil, fmt.Errorf("it has %d certificates, not one", len(certs))
-	}
-	cert := certs[0]
-	profile := pki.ServiceCA
+// rootProfile is the profile of the roots of a purpose.
+func rootProfile(purpose trustlist.Purpose) pki.Profile {
 	switch purpose {
 	case trustlist.Issuer:
-		profile = pki.IACARoot
+		return pki.IACARoot
 	case trustlist.Reader, trustlist.Verifier:
-		profile = pki.ReaderCA
+		return pki.ReaderCA
 	}
+	return pki.ServiceCA
+}
+
+// checkAnchor checks a certificate that is to be trusted for a purpose: of a CA
+// that signed itself, current, and fit for the purpose. Where its form alone
+// departs from the profile it is accepted: others made it.
+func checkAnchor(cert *x509.Certificate, purpose trustlist.Purpose, now time.Time) (*x509.Certificate, error) {
+	profile := rootProfile(purpose)
 	if r := pki.CheckProfile(cert, profile, pki.Tolerant); !r.OK() {
 		return nil, r.Err()
 	}
@@ -183,8 +185,10 @@ func readAnchor(data []byte, purpose trustlist.Purpose, now time.Time) (*x509.Ce
 }
 
 // record compares what was found with the pin. The first key is pinned, the
-// same key may come in a renewed certificate, another key has to wait.
-func (t *tenant) record(ctx context.Context, source Source, cert *x509.Certificate, problem error) error {
+// same key may come in a renewed certificate, the key of a root that follows a
+// listed one over its link certificate takes its place in the pin and a place
+// beside it on the list. Any other key has to wait.
+func (t *tenant) record(ctx context.Context, source Source, s shown, problem error) error {
 	now := t.service.now()
 	return t.service.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		f, err := sourceRow(ctx, tx, t.config.ID, source)
@@ -196,32 +200,45 @@ func (t *tenant) record(ctx context.Context, source Source, cert *x509.Certifica
 			return putSource(ctx, tx, t.config.ID, source, f)
 		}
 		f.fetched, f.problem = now, ""
+		listed, err := f.listed()
+		if err != nil {
+			return err
+		}
+		newest := s.roots[0]
 		tofu := assure.TOFU{Store: assure.PinsIn(tx.Once(t.config.ID))}
-		state, _, err := tofu.Check(ctx, source.Purpose, source.Name, cert.PublicKey)
+		state, _, err := tofu.Check(ctx, source.Purpose, source.Name, newest.PublicKey)
 		if err != nil {
 			return err
 		}
 		changed := func(what string) error {
-			return t.service.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: what, Object: source.Name, Detail: map[string]string{"certificate": hexSum(cert.Raw)}})
+			return t.service.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: what, Object: source.Name, Detail: map[string]string{"certificate": hexSum(newest.Raw)}})
+		}
+		first := []*x509.Certificate{newest}
+		if s.named != nil {
+			first = []*x509.Certificate{s.named} // the operator has named this very certificate
 		}
 		switch {
 		case state == assure.PinUnknown:
 			by := byFirstUse
-			if source.Fingerprint != "" {
-				by = byConfiguration
+			if listed = s.before(newest, source.Purpose, now); s.named != nil {
+				by, listed = byConfiguration, s.follow(first, source.Purpose, now)
 			}
-			if _, err := tofu.Accept(ctx, source.Purpose, source.Name, cert.PublicKey, cert, by, now); err != nil {
+			newest = listed[0]
+			if _, err := tofu.Accept(ctx, source.Purpose, source.Name, newest.PublicKey, newest, by, now); err != nil {
 				return err
 			}
-			f.certificate, f.pending, f.pendingSince = cert.Raw, nil, time.Time{}
+			f.list(listed)
 			err = changed("anchor pinned")
 		case state == assure.PinMatches:
-			f.certificate, f.pending, f.pendingSince = cert.Raw, nil, time.Time{}
-		case source.Fingerprint != "": // the operator has named this very certificate
-			err = errors.Join(replace(ctx, tofu, source, cert, byConfiguration, now), changed("changed anchor accepted"))
-			f.certificate, f.pending, f.pendingSince = cert.Raw, nil, time.Time{}
-		case !bytes.Equal(f.pending, cert.Raw):
-			f.pending, f.pendingSince = cert.Raw, now
+			f.list(s.follow(append(first, listed...), source.Purpose, now))
+		case slices.ContainsFunc(s.follow(listed, source.Purpose, now), newest.Equal):
+			err = errors.Join(replace(ctx, tofu, source, newest, byLink, now), changed("changed anchor accepted by its link"))
+			f.list(s.follow(listed, source.Purpose, now))
+		case s.named != nil && newest.Equal(s.named):
+			err = errors.Join(replace(ctx, tofu, source, newest, byConfiguration, now), changed("changed anchor accepted"))
+			f.list(s.follow(first, source.Purpose, now))
+		case !bytes.Equal(f.pending, newest.Raw):
+			f.pending, f.pendingSince = newest.Raw, now
 			err = changed("anchor changed, waits")
 		}
 		if err != nil {
@@ -282,7 +299,7 @@ func (s *Service) Accept(ctx context.Context, tenant, source, certificate string
 			if err := replace(ctx, assure.TOFU{Store: assure.PinsIn(tx.Once(tenant))}, src, cert, byOperator, s.now()); err != nil {
 				return err
 			}
-			f.certificate, f.pending, f.pendingSince = cert.Raw, nil, time.Time{}
+			f.list([]*x509.Certificate{cert})
 			event := audit.Event{Tenant: tenant, What: "changed anchor accepted", Object: source, Detail: map[string]string{"certificate": hexSum(cert.Raw)}}
 			return errors.Join(s.audit.Append(ctx, tx, s.now(), event), putSource(ctx, tx, tenant, src, f))
 		})

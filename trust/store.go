@@ -11,7 +11,7 @@ import (
 
 // found is what is known of a source.
 type found struct {
-	certificate  []byte // listed; empty if none was found yet
+	certificate  []byte // listed, one behind the other, the newest first; empty if none was found yet
 	fetched      time.Time
 	problem      string
 	pending      []byte // with another key; empty if none

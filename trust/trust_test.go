@@ -131,9 +131,9 @@ func authority(t *testing.T, p pki.Profile, name string, now time.Time) *x509.Ce
 
 // The addresses of the demonstration's sources.
 const (
-	issuerURL   = "http://issuer.localhost:8080/default/iaca.cer"
-	providerURL = "http://provider.localhost:8080/default/ca.cer"
-	verifierURL = "http://verifier.localhost:8080/default/reader-ca.cer"
+	issuerURL   = "http://issuer.localhost:8080/default/iaca.pem"
+	providerURL = "http://provider.localhost:8080/default/ca.pem"
+	verifierURL = "http://verifier.localhost:8080/default/reader-ca.pem"
 )
 
 func (w *world) demo() (iaca, provider, reader *x509.Certificate) {
@@ -517,13 +517,14 @@ func TestReadAnchor(t *testing.T) {
 	}{
 		"DER":           {iaca.Raw, trustlist.Issuer, now, true},
 		"PEM":           {pki.EncodePEM(reader), trustlist.Verifier, now, true},
-		"two":           {pki.EncodePEM(reader, iaca), trustlist.Reader, now, false},
+		"two":           {pki.EncodePEM(reader, iaca), trustlist.Reader, now, true},
+		"with rubbish":  {append(pki.EncodePEM(reader), []byte("-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n")...), trustlist.Reader, now, false},
 		"none":          {[]byte("<html>"), trustlist.Reader, now, false},
 		"expired":       {iaca.Raw, trustlist.Issuer, now.AddDate(6, 0, 0), false},
 		"not yet valid": {iaca.Raw, trustlist.Issuer, now.AddDate(-1, 0, 0), false},
 		"changed":       {append(bytes.Clone(iaca.Raw[:len(iaca.Raw)-1]), iaca.Raw[len(iaca.Raw)-1]^1), trustlist.Issuer, now, false},
 	} {
-		if _, err := readAnchor(c.data, c.purpose, c.now); (err == nil) != c.ok {
+		if _, err := readAnchors(c.data, c.purpose, c.now); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -565,9 +566,14 @@ func FuzzReadAnchor(f *testing.F) {
 	f.Add([]byte{0x30, 0x82, 0x01}, "reader")
 	now := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, data []byte, purpose string) {
-		cert, err := readAnchor(data, trustlist.Purpose(purpose), now)
-		if err == nil && (!cert.IsCA || cert.CheckSignatureFrom(cert) != nil) {
-			t.Error("accepted what is no self-signed CA")
+		s, err := readAnchors(data, trustlist.Purpose(purpose), now)
+		if err == nil && len(s.roots) == 0 {
+			t.Error("accepted without a root")
+		}
+		for _, cert := range s.roots {
+			if !cert.IsCA || cert.CheckSignatureFrom(cert) != nil {
+				t.Error("accepted what is no self-signed CA")
+			}
 		}
 	})
 }

@@ -43,7 +43,9 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("POST /{tenant}/response/{handle}", of((*tenant).serveResponse))
 	mux.Handle("GET /{tenant}/result/{id}", of((*tenant).serveResult))
 	mux.Handle("GET /{tenant}/reader-ca.cer", of(ca(publish.Root)))
+	mux.Handle("GET /{tenant}/reader-ca.pem", of(ca(publish.Roots)))
 	mux.Handle("GET /{tenant}/reader-ca.crl", of(ca(publish.CRL)))
+	mux.Handle("GET /{tenant}/reader-ca.crl/{root}", of(ca(publish.CRL)))
 	mux.Handle("GET /{tenant}/certificates", of(ca(publish.Certificates)))
 
 	own := http.NewCrossOriginProtection() // forms are posted by our own pages only

@@ -23,6 +23,7 @@ import (
 const (
 	day          = 24 * time.Hour
 	caLifetime   = 10 * 365 * day
+	caReserve    = leafLifetime + 90*day // until then a root can certify a reader for its whole life
 	leafLifetime = 397 * day
 	leafReserve  = 60 * day // a new reader certificate comes this long before the old one ends
 )
@@ -96,7 +97,7 @@ func (t *tenant) newCA() *keyring.CA {
 	root.Contact, reader.DNS = t.base, []string{t.host}
 	return keyring.NewCA(t.v.ring, t.v.db.Records(), keyring.CAConfig{
 		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyring.ReaderCA, Profile: pki.ReaderCA, Template: root, Lifetime: caLifetime},
+		Root:   keyring.Certified{Purpose: keyring.ReaderCA, Profile: pki.ReaderCA, Template: root, Lifetime: caLifetime, Reserve: caReserve},
 		Signers: []keyring.Certified{
 			{Purpose: keyring.Reader, Profile: pki.ReaderAuth, Template: reader, Lifetime: leafLifetime, Reserve: leafReserve},
 		},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/x509"
-	"encoding/asn1"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -259,7 +258,7 @@ func (p *packing) sources() []source {
 		if a.StatusService != "" {
 			add(source{a.Name, a.StatusService, chain, false})
 		}
-		for _, contact := range contacts(a.Certificate) {
+		for _, contact := range pki.Contacts(a.Certificate) {
 			add(source{a.Name, strings.TrimSuffix(contact, "/") + "/status", chain, true})
 		}
 	}
@@ -309,32 +308,6 @@ func (p *packing) aggregation(ctx context.Context, uri string) ([]string, error)
 func httpURL(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && u.Host != "" && u.User == nil && (u.Scheme == "https" || u.Scheme == "http")
-}
-
-// contacts are the web addresses in a CA's issuerAltName. ISO/IEC 18013-5
-// second edition (draft v4), B.1.2.
-func contacts(cert *x509.Certificate) []string {
-	var found []string
-	for _, e := range cert.Extensions {
-		if e.Id.String() == "2.5.29.18" {
-			found = append(found, uriNames(e.Value)...)
-		}
-	}
-	return found
-}
-
-func uriNames(extension []byte) []string {
-	var names []asn1.RawValue
-	if rest, err := asn1.Unmarshal(extension, &names); err != nil || len(rest) > 0 {
-		return nil
-	}
-	var found []string
-	for _, n := range names {
-		if n.Class == asn1.ClassContextSpecific && n.Tag == 6 { // uniformResourceIdentifier
-			found = append(found, string(n.Bytes))
-		}
-	}
-	return found
 }
 
 // save replaces the pack in the store and in this process.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -36,12 +37,15 @@ type pkiCmd struct {
 type pkiIACACmd struct {
 	Make   pkiRootCmd       `cmd:"" default:"withargs" help:"Make a root by hand, in a folder of its own."`
 	List   pkiListCmd       `cmd:"" help:"List the roots of an authority."`
-	Import pkiImportRootCmd `cmd:"" help:"Bring in the certificate of a root that is kept elsewhere."`
+	Roll   pkiRollCmd       `cmd:"" help:"Make the next root now, and the link certificate to it (B.1.3)."`
+	Link   pkiLinkCmd       `cmd:"" help:"Where the old root is: link it to a new one that was made elsewhere."`
+	Import pkiImportRootCmd `cmd:"" help:"Bring in the certificates of roots that are kept elsewhere, and the links between them."`
 }
 
 type pkiReaderCACmd struct {
 	Make pkiRootCmd `cmd:"" default:"withargs" help:"Make a root by hand, in a folder of its own."`
 	List pkiListCmd `cmd:"" help:"List the roots of a verifier."`
+	Roll pkiRollCmd `cmd:"" help:"Make the next root now, and the link certificate to it."`
 }
 
 type pkiReaderCmd struct {
@@ -116,7 +120,7 @@ type pkiRootCmd struct {
 	Country string `help:"ISO 3166-1 alpha-2; an issuing authority needs one."`
 	State   string `help:"State or province, where a part of a country issues."`
 	Contact string `required:"" help:"E-mail address or https URL of the authority."`
-	CRL     string `name:"crl" placeholder:"URL" help:"Where the root's revocation list will be published; verifiers that prepare for offline use look there."`
+	CRL     string `name:"crl" placeholder:"URL" help:"Where the root's revocation list will be published; verifiers that prepare for offline use look there. In it, {key} stands for the key identifier of the root."`
 	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the certificate (DER) here; default KEYS/NAME.cer."`
 }
 
@@ -126,21 +130,27 @@ func (c *pkiRootCmd) Run(m *machine, word commandWord) error {
 	if err != nil {
 		return err
 	}
-	k := pkiKind(string(word))
-	now := m.now()
-	from, to := pki.Validity(now, k.lifetime)
-	key, err := ring.Rotate(m.ctx, keyring.Spec{Tenant: "default", Purpose: k.purpose}, now,
-		func(ctx context.Context, key keyring.Key) ([][]byte, error) {
-			der, err := pki.Issue(ctx, k.profile, pki.Template{
-				Subject:   pki.Name{Country: c.Country, State: c.State, CommonName: c.Name},
-				PublicKey: key.Public(), NotBefore: from, NotAfter: to, Contact: c.Contact, CRLURL: c.CRL,
-			}, key)
-			return [][]byte{der}, err
-		})
+	key, err := pkiKind(string(word)).root(m.ctx, ring, pki.Template{
+		Subject: pki.Name{Country: c.Country, State: c.State, CommonName: c.Name}, Contact: c.Contact, CRLURL: c.CRL,
+	}, m.now())
 	if err != nil {
 		return err
 	}
 	return c.write(m, c.Out, string(word), key)
+}
+
+// root makes a root of the kind after a template without key and dates.
+func (k kind) root(ctx context.Context, ring *keyring.Ring, t pki.Template, now time.Time) (keyring.Key, error) {
+	return ring.Rotate(ctx, keyring.Spec{Tenant: "default", Purpose: k.purpose}, now, func(ctx context.Context, key keyring.Key) ([][]byte, error) {
+		id, err := pki.KeyIdentifier(key.Public())
+		if err != nil {
+			return nil, err
+		}
+		t.PublicKey, t.CRLURL = key.Public(), strings.ReplaceAll(t.CRLURL, "{key}", hex.EncodeToString(id))
+		t.NotBefore, t.NotAfter = pki.Validity(now, k.lifetime)
+		der, err := pki.Issue(ctx, k.profile, t, key)
+		return [][]byte{der}, err
+	})
 }
 
 // write saves the leaf of a key and says where.

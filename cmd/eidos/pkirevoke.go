@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
@@ -79,34 +81,53 @@ func (c *pkiRevokeCmd) Run(m *machine) error {
 // pkiCRLCmd makes revocation lists and carries them from a root that is kept
 // elsewhere to the authority.
 type pkiCRLCmd struct {
-	Issue  pkiCRLIssueCmd  `cmd:"" help:"Write the current list of a root, signed anew if it is due."`
+	Issue  pkiCRLIssueCmd  `cmd:"" help:"Write the current lists of all roots, signed anew if they are due."`
 	Import pkiCRLImportCmd `cmd:"" help:"Bring in a list: of a root that is kept elsewhere, or the one published last after a restore."`
 }
 
 type pkiCRLIssueCmd struct {
 	pkiListOf
-	Out string `short:"o" type:"path" default:"iaca.crl" placeholder:"FILE" help:"Write the list (DER) here."`
+	Out string `short:"o" type:"path" default:"iaca.crl" placeholder:"FILE" help:"Write the first root's list (DER) here, that of a later one beside it with the beginning of its key identifier in the name."`
 }
 
-// Run writes a list.
+// Run writes the lists.
 func (c *pkiCRLIssueCmd) Run(m *machine) error {
 	ca, done, err := c.ca(m)
 	if err != nil {
 		return err
 	}
 	defer done()
-	der, err := ca.CRL(m.ctx, m.now())
+	roots, err := ca.Roots(m.ctx, m.now())
 	if err != nil {
 		return advised(err)
+	}
+	for _, root := range roots {
+		if err := c.write(m, ca, root.List); err != nil {
+			return advised(err)
+		}
+	}
+	return nil
+}
+
+// write writes the list of one root.
+func (c *pkiCRLIssueCmd) write(m *machine, ca *keyring.CA, root string) error {
+	der, err := ca.CRL(m.ctx, root, m.now())
+	if err != nil {
+		return err
 	}
 	list, err := pki.ParseCRL(der)
 	if err != nil {
 		return err
 	}
-	if err := writeFile(c.Out, der, 0o644); err != nil {
+	out := c.Out
+	if root != "" {
+		ext := filepath.Ext(out)
+		out = strings.TrimSuffix(out, ext) + "-" + root[:8] + ext
+	}
+	if err := writeFile(out, der, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s, number %s, with %d certificates, due again by %s\n", c.Out, list.Number(), list.Len(), list.NextUpdate().Format(time.DateOnly))
+	fmt.Fprintf(m.out, "wrote %s, number %s, with %d certificates, due again by %s\n", out, list.Number(), list.Len(), list.NextUpdate().Format(time.DateOnly))
 	return nil
 }
 

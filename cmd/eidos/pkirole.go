@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -54,6 +53,18 @@ func advised(err error) error {
 
 // oneCertificate reads a file with one certificate, DER or PEM.
 func oneCertificate(name string) (*x509.Certificate, error) {
+	certs, err := certificatesOf(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(certs) != 1 {
+		return nil, usage("%s holds %d certificates, not one", name, len(certs))
+	}
+	return certs[0], nil
+}
+
+// certificatesOf reads a file of certificates, DER or PEM.
+func certificatesOf(name string) ([]*x509.Certificate, error) {
 	data, err := os.ReadFile(name)
 	if err != nil {
 		return nil, err
@@ -62,10 +73,7 @@ func oneCertificate(name string) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, usage("%s: %v", name, err)
 	}
-	if len(certs) != 1 {
-		return nil, usage("%s holds %d certificates, not one", name, len(certs))
-	}
-	return certs[0], nil
+	return certs, nil
 }
 
 type pkiListCmd struct {
@@ -114,6 +122,9 @@ func keyLine(k keyring.KeyInfo, now time.Time) string {
 		return line + "  made " + k.Created.Format(time.DateOnly) + ", waits for its certificate"
 	}
 	line += fmt.Sprintf("  %s, serial %s, %s to %s", visible(k.Name), k.Serial, k.NotBefore.UTC().Format(time.DateOnly), k.NotAfter.UTC().Format(time.DateOnly))
+	if k.Linked {
+		line += ", linked from the root before"
+	}
 	if k.State == keyring.Active && !k.Successor.IsZero() {
 		line += ", successor due " + k.Successor.Format(time.DateOnly)
 	}
@@ -261,19 +272,6 @@ type pkiImportCmd struct {
 
 // Run brings in a signer's certificate.
 func (c *pkiImportCmd) Run(m *machine, word commandWord) error {
-	return c.bring(m, word, (*keyring.CA).Import, "signs from now on, in processes that run within a minute")
-}
-
-type pkiImportRootCmd struct{ pkiImportCmd }
-
-// Run brings in a root's certificate.
-func (c *pkiImportRootCmd) Run(m *machine, word commandWord) error {
-	return c.bring(m, word, (*keyring.CA).ImportRoot, "is published from now on")
-}
-
-// bring reads a certificate and hands it to the authority.
-func (c *pkiImportCmd) bring(m *machine, word commandWord,
-	to func(*keyring.CA, context.Context, *x509.Certificate, time.Time) (keyring.KeyInfo, error), what string) error {
 	cert, err := oneCertificate(c.File)
 	if err != nil {
 		return err
@@ -283,10 +281,56 @@ func (c *pkiImportCmd) bring(m *machine, word commandWord,
 		return err
 	}
 	defer h.close()
-	k, err := to(ca, m.ctx, cert, m.now())
+	k, err := ca.Import(m.ctx, cert, m.now())
 	if err != nil {
 		return advised(err)
 	}
-	fmt.Fprintf(m.out, "%s, serial %s, %s; valid until %s\n", visible(k.Name), k.Serial, what, k.NotAfter.Format(time.DateOnly))
+	fmt.Fprintf(m.out, "%s, serial %s, signs from now on, in processes that run within a minute; valid until %s\n", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly))
 	return nil
+}
+
+type pkiImportRootCmd struct {
+	roleFlags
+	File string `arg:"" type:"existingfile" help:"Certificates of roots, and links between them, PEM or DER."`
+}
+
+// Run brings in roots, and then the links to them.
+func (c *pkiImportRootCmd) Run(m *machine, word commandWord) error {
+	certs, err := certificatesOf(c.File)
+	if err != nil {
+		return err
+	}
+	ca, h, err := c.ca(m, word)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	roots, links := apart(certs)
+	for _, cert := range roots {
+		k, err := ca.ImportRoot(m.ctx, cert, m.now())
+		if err != nil {
+			return advised(err)
+		}
+		fmt.Fprintf(m.out, "%s, serial %s, is published from now on; valid until %s\n", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly))
+	}
+	for _, cert := range links {
+		k, err := ca.ImportLink(m.ctx, cert, m.now())
+		if err != nil {
+			return advised(err)
+		}
+		fmt.Fprintf(m.out, "link to %s, serial of that root %s, is published from now on; valid until %s\n", visible(k.Name), k.Serial, cert.NotAfter.Format(time.DateOnly))
+	}
+	return nil
+}
+
+// apart tells links from roots.
+func apart(certs []*x509.Certificate) (roots, links []*x509.Certificate) {
+	for _, cert := range certs {
+		if pki.IsLink(cert) {
+			links = append(links, cert)
+		} else {
+			roots = append(roots, cert)
+		}
+	}
+	return roots, links
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
@@ -179,7 +180,7 @@ func present(d assure.Document, rep check.Report) verified {
 }
 
 // loadAnchors reads issuer anchors from a file or from the files of a
-// directory: certificates in PEM or DER, and VICALs, which have to verify
+// directory: certificates in PEM or DER, also links from a root to the next, and VICALs, which have to verify
 // under a trust-list certificate beside them (files named *.ca.cer or *.ca.pem).
 func loadAnchors(path string, at time.Time) (*assure.Anchors, error) {
 	st, err := os.Stat(path)
@@ -227,7 +228,7 @@ func loadAnchors(path string, at time.Time) (*assure.Anchors, error) {
 		}
 		list = append(list, anchors...)
 	}
-	if len(list) == 0 {
+	if !slices.ContainsFunc(list, func(a assure.Anchor) bool { return !a.Link }) {
 		return nil, usage("%s holds no trust anchors", path)
 	}
 	return assure.NewAnchors(list...)

@@ -28,6 +28,7 @@ const (
 type Pool struct {
 	bySubject map[string][]*x509.Certificate
 	exact     map[[sha256.Size]byte]*x509.Certificate
+	links     []*x509.Certificate // from one of them to its successor
 	n         int
 }
 
@@ -53,7 +54,7 @@ func NewPool(anchors ...*x509.Certificate) *Pool {
 func (p *Pool) WithExact(signers ...*x509.Certificate) *Pool {
 	q := &Pool{exact: make(map[[sha256.Size]byte]*x509.Certificate, len(signers))}
 	if p != nil {
-		q.bySubject, q.n = p.bySubject, p.n
+		q.bySubject, q.links, q.n = p.bySubject, p.links, p.n
 		maps.Copy(q.exact, p.exact)
 	}
 	before := len(q.exact)
@@ -104,7 +105,7 @@ type VerifyOptions struct {
 
 // Path is a validated certification path.
 type Path struct {
-	Chain      [][]byte          // DER as presented, first the signer; up to what the anchor issued
+	Chain      [][]byte          // DER, first the signer; as presented, or over links of the pool, up to what the anchor issued
 	Signer     Signer            // what Chain[0] says
 	Anchor     *x509.Certificate // of the pool; equal to Chain[0] if Exact
 	Exact      bool              // trusted as an exact signer, not by a CA
@@ -141,9 +142,9 @@ func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report
 }
 
 // VerifyChain validates a certification path from chain[0] to an anchor.
-// Each certificate is issued by an anchor, which ends the path, or by the
-// next one of the chain. The path is valid, and the Path filled, only if the
-// report is OK.
+// Each certificate is issued by an anchor, which ends the path, by the root that
+// a link certificate of the pool leads to, or by the next one of the chain. The
+// path is valid, and the Path filled, only if the report is OK.
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and B.3; RFC 5280, 6.1.
 func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Path, check.Report) {
@@ -214,8 +215,8 @@ func (c *checker) exactSigner(chain []*x509.Certificate, anchors *Pool, now time
 // part of the chain that leads to it. The anchor is nil if there is none; the
 // report then says why.
 func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time) (_ []*x509.Certificate, anchor *x509.Certificate) {
-	for i, cert := range chain {
-		names := certNames(i)
+	for i := 0; i < MaxChainLength; i++ {
+		cert, names := chain[i], certNames(i)
 		if !c.current(names.dates, cert, now) {
 			return nil, nil
 		}
@@ -231,6 +232,9 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 			c.Pass(names.signature, clausePath, "verifies with the anchor's key")
 			return chain[:i+1], anchor
 		}
+		if link := anchors.linkAbove(cert); link != nil {
+			chain = append(chain[:i+1:i+1], link)
+		}
 		if i+1 == len(chain) {
 			seen, advice := "no anchor named "+cert.Issuer.String(), "add the issuer's root to the anchors if you trust it"
 			if tried {
@@ -243,6 +247,7 @@ func (c *checker) build(chain []*x509.Certificate, anchors *Pool, now time.Time)
 			return nil, nil
 		}
 	}
+	c.Fail("path length", clausePath, "no anchor within that many certificates", fmt.Sprintf("a path has at most %d", MaxChainLength))
 	return nil, nil
 }
 
@@ -336,19 +341,32 @@ func (c *checker) limits(chain []*x509.Certificate, a *x509.Certificate, now tim
 		c.Fail("anchor", clausePath, "not the certificate of a CA", "trust its CA, or this signer exactly")
 	}
 	c.processable("anchor extensions", a)
-	// below counts the CAs between a CA and the signer, self-issued ones apart (RFC 5280, 6.1.4).
-	below := 0
+	// below counts the CAs between a CA and the signer, successors of their issuers apart.
+	below, links := 0, 0
 	for i := 1; i <= len(chain); i++ {
-		ca := a
+		ca, issuer := a, a
 		if i < len(chain) {
 			ca = chain[i]
+		}
+		if i+1 < len(chain) {
+			issuer = chain[i+1]
 		}
 		if (ca.MaxPathLen > 0 || ca.MaxPathLenZero) && below > ca.MaxPathLen {
 			c.Fail("path length", clausePath, fmt.Sprintf("%d CAs below one that allows %d", below, ca.MaxPathLen), "an IACA issues signer certificates itself")
 			return
 		}
-		if !bytes.Equal(ca.RawIssuer, ca.RawSubject) {
+		switch {
+		case i == len(chain):
+		case !succeeds(ca, issuer):
 			below++
+		default:
+			if links++; links > maxLinks {
+				c.Fail("path length", clausePath, fmt.Sprintf("more than %d links from root to root", maxLinks), "get the anchors anew")
+				return
+			}
+			if issuer == a && ca.NotAfter.After(a.NotAfter) {
+				c.departure(form, "link certificate", annexB+"B.1.3", "it outlives the old root", "end a link certificate with the old root")
+			}
 		}
 	}
 	c.Pass("path length", clausePath, "allowed")

@@ -212,6 +212,23 @@ func extension(cert *x509.Certificate, arc int) *pkix.Extension {
 	return nil
 }
 
+// Contacts are the e-mail addresses and URIs in a CA's issuerAltName, in order.
+// ISO/IEC 18013-5 second edition (draft v4), B.1.2.
+func Contacts(cert *x509.Certificate) (list []string) {
+	ext := extension(cert, 18)
+	if ext == nil {
+		return nil
+	}
+	body, _ := inside(ext.Value, tagSequence)
+	names, _ := generalNames(nil, body)
+	for _, e := range names {
+		if e.tag == nameRFC822 || e.tag == nameURI {
+			list = append(list, string(e.body))
+		}
+	}
+	return list
+}
+
 // isCE reports whether an identifier is 2.5.29.x, as all of RFC 5280, 4.2.1 are.
 func isCE(id asn1.ObjectIdentifier) bool {
 	return len(id) == 4 && id[0] == 2 && id[1] == 5 && id[2] == 29

@@ -53,6 +53,15 @@ type Template struct {
 	DNS      []string // dNSName entries of subjectAltName
 	URIs     []string // uniformResourceIdentifier entries of subjectAltName
 	Policies []string // certificatePolicies in dotted form; a VICAL signer without gets that of C.1.7.2, a RICAL signer needs one
+
+	successor *x509.Certificate // whose subject, to the byte, a link has instead of Subject
+}
+
+func (t *Template) subject() ([]byte, error) {
+	if t.successor != nil {
+		return t.successor.RawSubject, nil
+	}
+	return t.Subject.encode()
 }
 
 const policyVICAL = "1.0.18013.5.3.1" // ISO/IEC 18013-5 second edition (draft v4), C.1.7.2
@@ -126,6 +135,9 @@ func lint(cert *x509.Certificate, t Template, p Profile, r rules) error {
 		if !t.Issuer.IsCA || t.Issuer.KeyUsage&x509.KeyUsageCertSign == 0 {
 			c.Fail("issuer", clauseB11, "not a CA certificate", "sign with the key of a CA")
 		}
+		if r.link && key.Equal(twin.PublicKey, t.Issuer.PublicKey) {
+			c.Fail("public key", r.clause, "that of the old root", "a link certificate is for the key of another root")
+		}
 		if twin.NotAfter.After(t.Issuer.NotAfter) || twin.NotBefore.Before(t.Issuer.NotBefore) {
 			c.Fail("issuer", clauseB11, "validity "+dates(twin)+" leaves that of the issuer, "+dates(t.Issuer), "shorten it, or renew the CA")
 		}
@@ -138,7 +150,7 @@ func lint(cert *x509.Certificate, t Template, p Profile, r rules) error {
 
 // fill turns rules and template into what crypto/x509 wants.
 func fill(r rules, p Profile, t Template) (*x509.Certificate, error) {
-	subject, err := t.Subject.encode()
+	subject, err := t.subject()
 	if err != nil {
 		return nil, err
 	}
@@ -146,24 +158,22 @@ func fill(r rules, p Profile, t Template) (*x509.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	spki, err := key.Marshal(t.PublicKey)
+	ski, err := KeyIdentifier(t.PublicKey)
 	if err != nil {
 		return nil, fmt.Errorf("subject key: %w", err)
 	}
-	_, bits, ok := publicKeyBits(spki)
-	if !ok {
-		return nil, fmt.Errorf("subject key: %w", ErrMalformed)
-	}
-	ski := sha1.Sum(bits) // B.1.1 prescribes SHA-1 here; the identifier has no security purpose
 	cert := &x509.Certificate{
 		SerialNumber: serial,
 		RawSubject:   subject,
 		NotBefore:    t.NotBefore.UTC().Truncate(time.Second),
 		NotAfter:     t.NotAfter.UTC().Truncate(time.Second),
-		SubjectKeyId: ski[:],
+		SubjectKeyId: ski,
 		KeyUsage:     r.usage,
 		DNSNames:     t.DNS,
 		PublicKey:    t.PublicKey,
+	}
+	if t.Issuer != nil {
+		cert.AuthorityKeyId = t.Issuer.SubjectKeyId // crypto/x509 leaves it out where issuer and subject have one name
 	}
 	if r.ca {
 		cert.BasicConstraintsValid, cert.IsCA, cert.MaxPathLenZero = true, true, true
@@ -192,6 +202,22 @@ func fill(r rules, p Profile, t Template) (*x509.Certificate, error) {
 	return cert, fillExtensions(cert, r, t)
 }
 
+// KeyIdentifier is the identifier that certificates give a public key: the SHA-1
+// of its bits, which has no security purpose.
+// ISO/IEC 18013-5 second edition (draft v4), B.1.1; RFC 5280, 4.2.1.2, method (1).
+func KeyIdentifier(pub crypto.PublicKey) ([]byte, error) {
+	spki, err := key.Marshal(pub)
+	if err != nil {
+		return nil, err
+	}
+	_, bits, ok := publicKeyBits(spki)
+	if !ok {
+		return nil, ErrMalformed
+	}
+	sum := sha1.Sum(bits) //nolint:gosec // as prescribed
+	return sum[:], nil
+}
+
 // fillExtensions adds what crypto/x509 would not write, or not critical.
 func fillExtensions(cert *x509.Certificate, r rules, t Template) error {
 	if len(r.ekus) > 0 {
@@ -208,6 +234,13 @@ func fillExtensions(cert *x509.Certificate, r rules, t Template) error {
 			return fmt.Errorf("extended key usage: %w", err)
 		}
 		cert.ExtraExtensions = append(cert.ExtraExtensions, pkix.Extension{Id: oid(2, 5, 29, 37), Critical: true, Value: value})
+	}
+	if r.link && !bytes.Equal(cert.RawSubject, t.Issuer.RawSubject) {
+		value, err := asn1.Marshal([]asn1.RawValue{{Class: asn1.ClassContextSpecific, Tag: 4, IsCompound: true, Bytes: t.Issuer.RawSubject}}) // directoryName
+		if err != nil {
+			return fmt.Errorf("subjectAltName: %w", err)
+		}
+		cert.ExtraExtensions = append(cert.ExtraExtensions, pkix.Extension{Id: oid(2, 5, 29, 17), Value: value})
 	}
 	switch {
 	case t.Contact != "":

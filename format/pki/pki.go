@@ -36,7 +36,8 @@ const (
 	RICALSigner    Profile = "rical-signer"    // signs lists of reader certificates: F.3.5
 	JWSSigner      Profile = "jws-signer"      // server retrieval of the first edition: ISO/IEC 18013-5:2021, Annex B
 
-	ServiceCA        Profile = "service-ca"        // issues the four below and list signers; ours, after B.1.2 without the country
+	ServiceCA        Profile = "service-ca"        // issues the last four and list signers; ours, after B.1.2 without the country
+	CALink           Profile = "ca-link"           // link from an old reader or service CA to a new one; ours, after B.1.3
 	WalletProvider   Profile = "wallet-provider"   // signs wallet instance and key attestations; ours, after B.1.7
 	Verifier         Profile = "verifier"          // signs OpenID4VP requests: B.1.5 with a dNSName (x509_san_dns); ours
 	TrustListSigner  Profile = "trust-list-signer" // signs our list of anchors by purpose; ours, after B.1.7
@@ -46,7 +47,7 @@ const (
 // Profiles lists every profile in a fixed order.
 func Profiles() []Profile {
 	return []Profile{IACARoot, IACALink, DocumentSigner, ReaderCA, ReaderAuth, StatusSigner, VICALSigner, RICALSigner,
-		JWSSigner, ServiceCA, WalletProvider, Verifier, TrustListSigner, CredentialSigner}
+		JWSSigner, ServiceCA, CALink, WalletProvider, Verifier, TrustListSigner, CredentialSigner}
 }
 
 // Policy says what happens when a certificate departs from its profile.

@@ -387,6 +387,9 @@ func (c *checker) subjectAltName() {
 	if c.rules.dns == required {
 		c.present("subject alternative name", len(c.cert.DNSNames) > 0, form, "add the verifier's host as dNSName")
 	}
+	if c.rules.link && !bytes.Equal(c.cert.RawIssuer, c.cert.RawSubject) {
+		c.present("subject alternative name", c.namesOldRoot(), form, "add the name of the old root as directoryName, since the new one has another")
+	}
 }
 
 // extensions refuses what the profiles forbid and critical ones that nothing

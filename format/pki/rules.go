@@ -25,6 +25,7 @@ type rules struct {
 	standard bool   // false: ours
 	ca       bool
 	self     bool // issuer = subject
+	link     bool // leads from a CA's old key to its new one
 	country  presence
 	org      presence
 	maxValid time.Duration
@@ -49,7 +50,7 @@ func rulesOf(p Profile) (rules, bool) {
 		return rules{clause: annexB + "B.1.2", standard: true, ca: true, self: true, country: required,
 			maxValid: 20*365*day + 5*day, usage: caUsage, ian: required}, true
 	case IACALink:
-		return rules{clause: annexB + "B.1.3", standard: true, ca: true, country: required,
+		return rules{clause: annexB + "B.1.3", standard: true, ca: true, link: true, country: required,
 			maxValid: 20*365*day + 5*day, usage: caUsage, aki: required, ian: required, crldp: required, sameC: true}, true
 	case DocumentSigner:
 		r := leaf
@@ -88,6 +89,9 @@ func rulesOf(p Profile) (rules, bool) {
 	case ReaderCA, ServiceCA:
 		return rules{clause: annexB + "B.1.2, as far as it suits a CA that issues no document signers", ca: true, self: true,
 			maxValid: 20*365*day + 5*day, usage: caUsage}, true
+	case CALink:
+		return rules{clause: annexB + "B.1.3, as far as it suits a CA that issues no document signers", ca: true, link: true,
+			maxValid: 20*365*day + 5*day, usage: caUsage, aki: required, sameC: true}, true
 	case WalletProvider, TrustListSigner, CredentialSigner:
 		r := leaf
 		r.clause = annexB + "B.1.7, taken over"
