@@ -125,11 +125,11 @@ func (w *Wallet) resume(ctx context.Context, grant string) (*issuing, error) {
 	if i.provider, err = w.provider(ctx, i.instance); err != nil {
 		return nil, err
 	}
-	meta, err := oid4vci.Discover(ctx, w.deps.Fetch, row.Issuer)
+	meta, issuer, err := w.discover(ctx, row.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	i.offer = &Offer{Offer: oid4vci.Offer{Issuer: row.Issuer}, Metadata: meta, Issuer: w.issuerParty(meta)}
+	i.offer = &Offer{Offer: oid4vci.Offer{Issuer: row.Issuer}, Metadata: meta, Issuer: issuer}
 	if err := i.connect(ctx, row.Server, row.Key); err != nil {
 		return nil, err
 	}
