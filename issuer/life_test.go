@@ -22,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestRevoke(t *testing.T) {
@@ -432,17 +433,40 @@ func TestReuseInMetadata(t *testing.T) {
 		plain.Configurations["mdl"].ProofTypes["jwt"].KeyAttestations.StatusPeriod != 0 {
 		t.Errorf("%+v", plain.Configurations["mdl"])
 	}
-	tenant := w.authority.tenants["default"]
-	once, limited := tenant.offerings["mdl"], tenant.offerings["pid"]
-	once.Reuse, once.StatusPeriod = offering.ReuseOnce, 31
-	limited.Reuse, limited.Batch = offering.ReuseLimited, 1
-	tenant.offerings["mdl"], tenant.offerings["pid"] = once, limited
-	m := read()
-	if r, ok := m.Configurations["mdl"].Reuse(); !ok || !r.Once() || r.BatchSize != once.Batch || r.Unused < 1 || r.Unused >= once.Batch {
-		t.Errorf("%+v", r)
+	offer := func(id string, change func(*offering.Offering)) offering.Offering {
+		t.Helper()
+		o := w.authority.tenants["default"].offerings[id]
+		change(&o)
+		o, err := o.Complete(w.authority.types)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.authority.tenants["default"].offerings[id] = o
+		return o
 	}
-	if r, ok := m.Configurations["pid"].Reuse(); !ok || r.Once() || r.LifetimeLeft != 14*24*3600/3 {
-		t.Errorf("%+v", r)
+	offer("mdl", func(o *offering.Offering) { o.Reuse, o.StatusPeriod = offering.Methods{offering.ReuseOnce}, 31 })
+	offer("pid", func(o *offering.Offering) { o.Reuse, o.Batch = offering.Methods{offering.ReuseLimited}, 1 })
+	offer("photoid", func(o *offering.Offering) {
+		o.Reuse, o.ReissueUnused, o.ReissueLeft = offering.Methods{offering.ReusePerParty, offering.ReuseRotating, offering.ReuseOnce}, 2, 3
+	})
+	offer("pid-sd-jwt", func(o *offering.Offering) { o.Reuse = offering.Methods{offering.ReuseRotating, offering.ReuseLimited} })
+	m := read()
+	const day = 24 * 3600
+	for id, want := range map[string][]oid4vci.ReuseOption{
+		"mdl": {{Details: []string{"once_only"}, BatchSize: 10, Unused: 2}},
+		"pid": {{Details: []string{"limited_time"}, LifetimeLeft: 14 * day / 3}},
+		"photoid": {{Details: []string{"per-relying-party"}, BatchSize: 5, Unused: 2, LifetimeLeft: 3 * day},
+			{Details: []string{"rotating-batch"}, BatchSize: 5, LifetimeLeft: 3 * day}, {Details: []string{"once_only"}, BatchSize: 5, Unused: 2}},
+		"pid-sd-jwt": {{Details: []string{"rotating-batch"}, BatchSize: 10, LifetimeLeft: 14 * day / 3},
+			{Details: []string{"limited_time"}, LifetimeLeft: 14 * day / 3}},
+	} {
+		policy := m.Configurations[id].CredentialMetadata.ReusePolicy
+		if policy == nil || policy.ID != oid4vci.ReusePolicyARF || !cmp.Equal(policy.Options, want) {
+			t.Errorf("%s: %+v", id, policy)
+		}
+		if r, ok := m.Configurations[id].Reuse(); !ok || !cmp.Equal(r, want[0]) {
+			t.Errorf("%s: a wallet reads %+v, %v", id, r, ok)
+		}
 	}
 	if month := int64(31 * 24 * 3600); m.ClientStatusPeriod != month || m.Configurations["mdl"].ProofTypes["jwt"].KeyAttestations.StatusPeriod != month {
 		t.Errorf("%d", m.ClientStatusPeriod)

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -162,16 +163,18 @@ const (
 
 // reusePolicy says how the copies of an offering are used; nil if it does not.
 func reusePolicy(o offering.Offering) *oid4vci.ReusePolicy {
-	option := oid4vci.ReuseOption{Details: []string{o.Reuse}}
-	switch o.Reuse {
-	case offering.ReuseOnce:
-		option.BatchSize, option.Unused = o.Batch, max(1, o.Batch/reissueUnused)
-	case offering.ReuseLimited:
-		option.LifetimeLeft = int64(o.Lifetime.Duration().Seconds()) / reissueLeft
-	default:
+	if len(o.Reuse) == 0 {
 		return nil
 	}
-	return &oid4vci.ReusePolicy{ID: oid4vci.ReusePolicyARF, Options: []oid4vci.ReuseOption{option}}
+	all := oid4vci.ReuseOption{
+		BatchSize: o.Batch, Unused: cmp.Or(o.ReissueUnused, max(1, o.Batch/reissueUnused)),
+		LifetimeLeft: int64(cmp.Or(o.ReissueLeft.Duration(), o.Lifetime.Duration()/reissueLeft).Seconds()),
+	}
+	p := &oid4vci.ReusePolicy{ID: oid4vci.ReusePolicyARF}
+	for _, method := range o.Reuse {
+		p.Options = append(p.Options, all.Only(method))
+	}
+	return p
 }
 
 // claims names the elements that a document may have, in definition order.

@@ -56,7 +56,7 @@ type Choice struct {
 	Document  Document
 	Elements  []Shown
 	Absent    []string // names of what was asked for and is not in the document
-	Reused    bool     // every copy has been shown before: see LoggedDocument.Reused
+	Reused    bool     // the copy has been shown before: see LoggedDocument.Reused
 }
 
 // Shown is an element that would be shared.

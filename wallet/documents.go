@@ -52,6 +52,12 @@ type credentialRow struct {
 	Key      string    `json:"key"`  // id in the secure area
 	Uses     int       `json:"uses"` // how often it was taken to be shown
 	LastUsed time.Time `json:"last_used,omitzero"`
+	// Shared says that more than one party may have seen it.
+	Shared bool `json:"shared,omitempty"`
+	// Shown are the entries of the log in which it was last shown to each party
+	// that has a copy of its own. Who that is stands there alone: when the
+	// person has it forgotten there, nothing here tells it either.
+	Shown []string `json:"shown,omitempty"`
 }
 
 // copyOf is a copy with its id.
@@ -74,20 +80,6 @@ func copies(ctx context.Context, t Txn, document string) ([]copyOf, error) {
 		}
 	}
 	return out, nil
-}
-
-// leastUsed is the copy to show next: one that never was or, when all were,
-// the one that was shown least often, longest ago.
-func leastUsed(list []copyOf) (copyOf, bool) {
-	if len(list) == 0 {
-		return copyOf{}, false
-	}
-	return slices.MinFunc(list, func(a, b copyOf) int {
-		if a.Uses != b.Uses {
-			return a.Uses - b.Uses
-		}
-		return a.LastUsed.Compare(b.LastUsed)
-	}), true
 }
 
 // document reads a document and its copies.

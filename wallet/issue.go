@@ -327,19 +327,6 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 	}}, nil
 }
 
-// batchOf is how many copies the issuer gives at once.
-func (i *issuing) batchOf(conf oid4vci.Configuration) int {
-	all := i.offer.Metadata.BatchSize()
-	switch reuse, ok := conf.Reuse(); {
-	case !ok:
-		return all
-	case reuse.Once():
-		return min(all, reuse.BatchSize)
-	default:
-		return 1
-	}
-}
-
 // take verifies what was given for keys. If it is not in order the issuer is told.
 func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Key, answer oid4vci.Answer) (obtained, error) {
 	i.opts.Progress(StepVerify)

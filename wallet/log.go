@@ -59,6 +59,9 @@ type Party struct {
 	ID string `json:"id,omitempty"`
 	// Fingerprint is the SHA-256 of the certificate it showed, in hex.
 	Fingerprint string `json:"fingerprint,omitempty"`
+	// Identity is the same as long as the same CA certifies the same names, and
+	// another for everybody else; only of verifiers that are trusted.
+	Identity string `json:"identity,omitempty"`
 }
 
 // LogEntry is one line of what happened: who and what, but no values. It
@@ -81,8 +84,9 @@ type LoggedDocument struct {
 	DocType string `json:"doctype"`
 	// Elements were shared or, if nothing was, asked for.
 	Elements []LoggedElement `json:"elements,omitempty"`
-	// Reused says that the copy had been shown before: there was no unused one
-	// left, so two verifiers could find out that they met the same person.
+	// Reused says that the copy had been shown before, to others as far as is
+	// known, so two verifiers could find out that they met the same person: there
+	// was no unused one left, or the issuer wants it so.
 	Reused bool `json:"reused,omitempty"`
 	Copies int  `json:"copies,omitempty"` // that were issued
 }

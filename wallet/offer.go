@@ -3,11 +3,14 @@ package wallet
 import (
 	"cmp"
 	"context"
+	"crypto"
 	"fmt"
 	"net/url"
 	"strings"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/protocol/query"
 )
@@ -16,8 +19,9 @@ import (
 type Offer struct {
 	oid4vci.Offer
 	Metadata *oid4vci.Metadata
-	// Issuer is who says that it makes the offer; who signs the documents is
-	// found out when they are there.
+	// Issuer is who says that it makes the offer, trusted if a trusted CA vouches
+	// for who signed the metadata; who signs the documents is found out when they
+	// are there.
 	Issuer    Party
 	Documents []Offered // those of Configurations that this app can hold
 	// TxCode is not nil when a code that came another way (PIN) is needed.
@@ -43,11 +47,11 @@ func (w *Wallet) ReadOffer(ctx context.Context, link string) (*Offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	meta, err := oid4vci.Discover(ctx, w.deps.Fetch, read.Issuer)
+	meta, issuer, err := w.discover(ctx, read.Issuer)
 	if err != nil {
 		return nil, fmt.Errorf("read the offer: %w", err)
 	}
-	o := &Offer{Offer: *read, Metadata: meta, Issuer: w.issuerParty(meta)}
+	o := &Offer{Offer: *read, Metadata: meta, Issuer: issuer}
 	if o.PreAuthorized != nil {
 		o.TxCode = o.PreAuthorized.TxCode
 	} else {
@@ -69,9 +73,28 @@ func (w *Wallet) ReadOffer(ctx context.Context, link string) (*Offer, error) {
 	return o, nil
 }
 
-// issuerParty is an issuer as it names itself.
-func (w *Wallet) issuerParty(meta *oid4vci.Metadata) Party {
-	return Party{Standing: assure.ReaderUnknown, ID: meta.CredentialIssuer, Name: oneLine(display(meta.Display, w.cfg.Language).Name, 120)}
+// discover fetches what an issuer says of itself. Signed by whom nobody vouches
+// for it counts as if it were not signed: it comes from the issuer's address
+// either way.
+//
+// OpenID4VCI 1.0, 12.2.3; HAIP 1.0, 4.1.
+func (w *Wallet) discover(ctx context.Context, issuer string) (*oid4vci.Metadata, Party, error) {
+	p := Party{Standing: assure.ReaderUnknown, ID: issuer}
+	meta, err := oid4vci.DiscoverSigned(ctx, w.deps.Fetch, issuer, func(chain [][]byte) (crypto.PublicKey, error) {
+		leaf, err := leafOf(chain)
+		if err != nil {
+			return nil, err
+		}
+		signer, rep := w.anchors(ctx).VerifyChain(chain, trustlist.Issuer, w.now(), assure.ChainOptions{Profile: pki.CredentialSigner})
+		if rep.OK() {
+			p.Standing, p.VouchedBy, p.Name, p.Fingerprint = assure.ReaderTrusted, oneLine(signer.Organisation(), 120), nameIn(leaf), fingerprint(leaf)
+		}
+		return leaf.PublicKey, nil
+	}, w.now())
+	if err == nil && p.Name == "" {
+		p.Name = oneLine(display(meta.Display, w.cfg.Language).Name, 120)
+	}
+	return meta, p, err
 }
 
 // nameOf is what people call the documents of a configuration.

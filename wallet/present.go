@@ -309,7 +309,7 @@ func readerParty(r assure.Reader) Party {
 		p.Fingerprint = fingerprint(r.Leaf)
 	}
 	if r.Standing == assure.ReaderTrusted {
-		p.VouchedBy = oneLine(r.Signer.Organisation(), 120)
+		p.VouchedBy, p.Identity = oneLine(r.Signer.Organisation(), 120), identity(r.Leaf)
 	}
 	return p
 }

@@ -32,7 +32,7 @@ func (m *matter) question() Question {
 func (m *matter) choice(c query.Candidate) Choice {
 	h := &m.held[c.Held]
 	docType := h.document.DocType
-	out := Choice{Candidate: c, Document: h.document, Reused: h.next.Uses > 0}
+	out := Choice{Candidate: c, Document: h.document, Reused: h.next.seen}
 	t, known := m.w.deps.Types.ByDocType(docType)
 	label := func(ref mdoc.ElementRef) string {
 		return oneLine(m.w.deps.Types.Label(m.w.cfg.Language, docType, ref.NameSpace, ref.ID), 120)
@@ -75,11 +75,12 @@ func (m *matter) warnings(q Question) []string {
 	}
 	kept, seen := map[string]bool{}, map[string]bool{}
 	var sensitive []string
-	reused := false
+	reused, turns := false, false
 	for _, first := range m.plan.First(true) { // what a plain yes shares
 		list := q.Choices[first.Credential]
 		c := list[slices.IndexFunc(list, func(c Choice) bool { return c.Candidate.Held == first.Held })]
-		reused = reused || c.Reused
+		reused = reused || c.Reused && c.Document.Single()
+		turns = turns || c.Reused && !c.Document.Single()
 		for _, e := range c.Elements {
 			path := c.Document.DocType + " " + e.Path.String()
 			if e.Sensitive && !slices.Contains(sensitive, e.Label) {
@@ -99,6 +100,9 @@ func (m *matter) warnings(q Question) []string {
 	out = append(out, m.overAsking()...)
 	if reused {
 		out = append(out, "All copies of the document have been shown before: those who saw them could find out that they met the same person. Get new copies from the issuer.")
+	}
+	if turns {
+		out = append(out, "Copies of the document are shown more than once, as its issuer wants it: those who saw the same one could find out that they met the same person.")
 	}
 	return out
 }

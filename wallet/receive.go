@@ -1,10 +1,12 @@
 package wallet
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -298,6 +300,31 @@ func leafOf(chain [][]byte) (*x509.Certificate, error) {
 func fingerprint(c *x509.Certificate) string {
 	sum := sha256.Sum256(c.Raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// identity tells the holder of a certificate of a trusted CA from all others,
+// and is the same for the next certificate with the same names.
+func identity(c *x509.Certificate) string {
+	if bytes.Equal(c.RawIssuer, c.RawSubject) { // vouched for by itself
+		return fingerprint(c)
+	}
+	h := sha256.New()
+	for _, part := range [][]byte{c.AuthorityKeyId, c.RawIssuer, c.RawSubject, alternativeNames(c)} {
+		fmt.Fprintf(h, "%d:", len(part))
+		h.Write(part)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// alternativeNames is the subjectAltName of a certificate as it stands there.
+// RFC 5280, 4.2.1.6.
+func alternativeNames(c *x509.Certificate) []byte {
+	for _, e := range c.Extensions {
+		if e.Id.Equal(asn1.ObjectIdentifier{2, 5, 29, 17}) {
+			return e.Value
+		}
+	}
+	return nil
 }
 
 // nameIn is what a certificate calls its holder, safe to show.

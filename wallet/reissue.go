@@ -25,28 +25,6 @@ type grantRow struct {
 	Instance string `json:"instance"` // id of the instance key it was given to
 }
 
-// When new copies are fetched: while there is time to try again.
-const (
-	dueUnused = 4 // one unused copy is left for each dueUnused that were issued, or fewer
-	dueTime   = 3 // a dueTime-th of the validity is left, or less
-)
-
-// Due reports whether it is time to get new copies of a document: as its issuer
-// wants it (ETSI TS 119 472-3, 4.2.4.2) or, without its word, in good time.
-func (d *Document) Due(now time.Time) bool {
-	left, whole := d.ValidUntil.Sub(now), d.ValidUntil.Sub(d.ValidFrom)
-	switch {
-	case d.Grant == "":
-		return false
-	case d.Reuse == nil:
-		return d.Unused*dueUnused <= d.Copies || left*dueTime <= whole
-	case d.Reuse.Once():
-		return d.Unused <= min(d.Reuse.Unused, d.Copies-1) || left*dueTime <= whole
-	default:
-		return left <= time.Duration(d.Reuse.LifetimeLeft)*time.Second
-	}
-}
-
 // checkEvery is how often the app looks up on its own whether documents are
 // still valid.
 const checkEvery = 24 * time.Hour
@@ -147,11 +125,11 @@ func (w *Wallet) resume(ctx context.Context, grant string) (*issuing, error) {
 	if i.provider, err = w.provider(ctx, i.instance); err != nil {
 		return nil, err
 	}
-	meta, err := oid4vci.Discover(ctx, w.deps.Fetch, row.Issuer)
+	meta, issuer, err := w.discover(ctx, row.Issuer)
 	if err != nil {
 		return nil, err
 	}
-	i.offer = &Offer{Offer: oid4vci.Offer{Issuer: row.Issuer}, Metadata: meta, Issuer: w.issuerParty(meta)}
+	i.offer = &Offer{Offer: oid4vci.Offer{Issuer: row.Issuer}, Metadata: meta, Issuer: issuer}
 	if err := i.connect(ctx, row.Server, row.Key); err != nil {
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func (w *Wallet) verifier(ctx context.Context, req *oid4vp.Request) Party {
 		for _, way := range vouching() {
 			signer, rep := anchors.VerifyChain(req.Chain, way.purpose, w.now(), assure.ChainOptions{Profile: way.profile})
 			if rep.OK() {
-				p.Standing, p.VouchedBy = assure.ReaderTrusted, oneLine(signer.Organisation(), 120)
+				p.Standing, p.VouchedBy, p.Identity = assure.ReaderTrusted, oneLine(signer.Organisation(), 120), identity(leaf)
 				return p
 			}
 		}

@@ -15,7 +15,7 @@ import (
 // holding is a document with the copy that is to be shown next.
 type holding struct {
 	document Document
-	next     copyOf
+	next     chosen
 	raw      []byte
 	signed   *mdoc.IssuerSigned
 }
@@ -79,9 +79,12 @@ func (m *matter) load(ctx context.Context, q query.Query) (old []string, err err
 			if err != nil {
 				return err
 			}
-			next, ok := leastUsed(rows)
-			if !ok {
+			if len(rows) == 0 {
 				continue
+			}
+			next, err := m.choose(ctx, t, d, rows, "")
+			if err != nil {
+				return err
 			}
 			d.count(rows)
 			raw, err := t.Get(ctx, kindIssued, next.id)
@@ -239,7 +242,7 @@ type taken struct {
 // before anything of it leaves: after a crash it counts as shown. In the same
 // transaction the log gets its entry, open for now.
 func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
-	var picked []copyOf
+	var picked []chosen
 	entry := m.entry
 	err := m.w.deps.Storage.Tx(ctx, func(t Txn) error {
 		picked, entry = nil, m.entry
@@ -250,16 +253,18 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 			if err != nil {
 				return err
 			}
-			next, ok := leastUsed(rows)
-			if !ok {
+			if len(rows) == 0 {
 				return fmt.Errorf("document: %w: it was deleted meanwhile", ErrNotFound)
+			}
+			next, err := m.choose(ctx, t, h.document, rows, h.next.id)
+			if err != nil {
+				return err
 			}
 			picked = append(picked, next)
 			entry.Documents = append(entry.Documents, LoggedDocument{
-				ID: h.document.ID, DocType: h.document.DocType, Elements: logged(c.Claims), Reused: next.Uses > 0,
+				ID: h.document.ID, DocType: h.document.DocType, Elements: logged(c.Claims), Reused: next.seen,
 			})
-			next.Uses, next.LastUsed = next.Uses+1, m.w.now().UTC()
-			if err := putJSON(ctx, t, kindCredential, next.id, next.credentialRow); err != nil {
+			if err := m.use(ctx, t, h.document, next); err != nil {
 				return err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
 // maxText bounds texts of others, in characters.
@@ -35,6 +36,20 @@ func oneLine(s string, n int) string {
 		return string(r[:n-1]) + "…"
 	}
 	return s
+}
+
+// CopiesLeft says in a few words how many copies can still be shown for the
+// first time, where that matters.
+func (d *Document) CopiesLeft() string {
+	switch {
+	case d.Reuse.Method() == oid4vci.ReuseLimited:
+		return "one copy for all who ask"
+	case !d.Single():
+		return fmt.Sprintf("%d copies, shown in turn", d.Copies)
+	case d.Unused == 0:
+		return fmt.Sprintf("all %d copies shown before", d.Copies)
+	}
+	return fmt.Sprintf("%d of %d copies left", d.Unused, d.Copies)
 }
 
 // String is who it is, in a few words.

@@ -272,8 +272,8 @@ func printDocuments(m *machine, docs []wallet.Document, asJSON bool) error {
 		return nil
 	}
 	for _, d := range docs {
-		fmt.Fprintf(m.out, "%s  %-28s by %s, valid until %s, %d of %d copies left\n",
-			d.ID, visible(d.Name), visible(d.Issuer.Name), d.ValidUntil.Format(time.DateOnly), d.Unused, d.Copies)
+		fmt.Fprintf(m.out, "%s  %-28s by %s, valid until %s, %s\n",
+			d.ID, visible(d.Name), visible(d.Issuer.Name), d.ValidUntil.Format(time.DateOnly), d.CopiesLeft())
 	}
 	return nil
 }

@@ -144,14 +144,13 @@ func (o *Offering) check(t *doctype.Type) error {
 		return fmt.Errorf("batch: wanted 1 to %d", maxBatch)
 	case o.Lifetime < 1 || o.Lifetime > maxLife:
 		return fmt.Errorf("lifetimeDays: wanted 1 to %d", maxLife)
-	case o.Reuse != "" && o.Reuse != ReuseOnce && o.Reuse != ReuseLimited:
-		return fmt.Errorf("reuse: wanted %s or %s", ReuseOnce, ReuseLimited)
-	case o.Reuse == ReuseOnce && o.Batch < 2, o.Reuse == ReuseLimited && o.Batch > 1:
-		return fmt.Errorf("reuse: %s takes a batch of 2 or more, %s a batch of 1", ReuseOnce, ReuseLimited)
 	case o.StatusPeriod < 0 || o.StatusPeriod > maxValid:
 		return fmt.Errorf("statusPeriodDays: wanted at most %d", maxValid)
 	case o.Validity < 1 || o.Validity > maxValid:
 		return fmt.Errorf("validityDays: wanted 1 to %d", maxValid)
+	}
+	if err := o.checkReuse(); err != nil {
+		return err
 	}
 	locales := map[string]bool{}
 	for _, d := range o.Display {

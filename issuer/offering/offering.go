@@ -14,12 +14,6 @@ const (
 	FormatSDJWT = "dc+sd-jwt"
 )
 
-// How apps use the copies. ETSI TS 119 472-3, 4.2.4.2.
-const (
-	ReuseOnce    = "once_only"
-	ReuseLimited = "limited_time"
-)
-
 // VCTHere makes the type of SD-JWT VCs an address of the authority.
 const VCTHere = "here"
 
@@ -71,11 +65,21 @@ type Offering struct {
 	// NoTxCode waives the transaction code (PIN) of a pre-authorized offer.
 	// Only for offers that are handed over face to face.
 	NoTxCode bool `yaml:"noTxCode,omitempty"`
-	// Reuse is how apps are told to use the copies: "once_only", each for one
-	// verifier, or "limited_time", one copy for all of them, which makes the
-	// holder known again. Optional: nothing is said, and good apps show each
-	// copy once. ETSI TS 119 472-3, 4.2.4.2.
-	Reuse string `yaml:"reuse,omitempty"`
+	// Reuse is how apps are told to use the copies, the favourite first:
+	// "per-relying-party", the same copy to one verifier each time, another to
+	// each other; "rotating-batch", all in turn, and again when all were shown;
+	// at the end one of those that every app knows, "once_only", each copy to one
+	// verifier, or "limited_time", one copy to all of them. Verifiers that see the
+	// same copy know the holder again. Optional: nothing is said, and good apps
+	// show each copy once. ETSI TS 119 472-3, 4.2.4.2.
+	Reuse Methods `yaml:"reuse,omitempty"`
+	// ReissueUnused is how few copies that were never shown are left when apps
+	// get new ones, with "once_only" and "per-relying-party". Optional, a quarter
+	// of the batch.
+	ReissueUnused int `yaml:"reissueUnused,omitempty"`
+	// ReissueLeft is how long before the copies end apps get new ones, whole
+	// days, with all methods but "once_only". Optional, a third of the lifetime.
+	ReissueLeft Days `yaml:"reissueLeftDays,omitempty"`
 	// StatusPeriod is for how long the authority would like to be able to look
 	// up the status of app and keys, whole days; at least as long as the copies
 	// live is best, for they end with it. Optional: nothing is said.

@@ -2,10 +2,13 @@ package oid4vci
 
 import (
 	"context"
+	"crypto"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -155,25 +158,46 @@ func (m *Metadata) check(issuer string) error {
 	return nil
 }
 
-// Discover fetches the metadata of an issuing authority.
+// Discover fetches the metadata of an issuing authority, as they stand there
+// without a signature.
 //
 // OpenID4VCI 1.0, 12.2.2.
 func Discover(ctx context.Context, do fetch.Func, issuer string) (*Metadata, error) {
-	where, err := oauth.WellKnown(issuer, WellKnownSuffix)
+	resp, err := fetchMetadata(ctx, do, issuer, mediaJSON)
 	if err != nil {
 		return nil, err
 	}
-	resp, err := do(ctx, fetch.Request{
-		Method: "GET", URL: where, MaxBytes: maxMetadata,
-		Header: map[string]string{"accept": "application/json"},
-	})
+	return ParseMetadata(resp.Body, issuer)
+}
+
+// DiscoverSigned fetches the metadata of an issuing authority, signed if it
+// signs them; only then is trust called, as ParseSignedMetadata calls it.
+//
+// OpenID4VCI 1.0, 12.2.2 and 12.2.3; HAIP 1.0, 4.1.
+func DiscoverSigned(ctx context.Context, do fetch.Func, issuer string, trust func(chain [][]byte) (crypto.PublicKey, error), now time.Time) (*Metadata, error) {
+	resp, err := fetchMetadata(ctx, do, issuer, mediaJWT+", "+mediaJSON+";q=0.9")
 	if err != nil {
-		return nil, fmt.Errorf("fetch the credential issuer metadata: %w", err)
+		return nil, err
 	}
-	if resp.Status != 200 {
-		return nil, fmt.Errorf("fetch the credential issuer metadata: the issuer answered %d", resp.Status)
+	if resp.MediaType() == mediaJWT {
+		return ParseSignedMetadata(strings.TrimSpace(string(resp.Body)), issuer, trust, now)
 	}
 	return ParseMetadata(resp.Body, issuer)
+}
+
+func fetchMetadata(ctx context.Context, do fetch.Func, issuer, accept string) (fetch.Response, error) {
+	where, err := oauth.WellKnown(issuer, WellKnownSuffix)
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	resp, err := do(ctx, fetch.Request{Method: "GET", URL: where, MaxBytes: 2 * maxMetadata, Header: map[string]string{"accept": accept}})
+	if err != nil {
+		return resp, fmt.Errorf("fetch the credential issuer metadata: %w", err)
+	}
+	if resp.Status != 200 {
+		return resp, fmt.Errorf("fetch the credential issuer metadata: the issuer answered %d", resp.Status)
+	}
+	return resp, nil
 }
 
 // AuthorizationServer is the issuer identifier of the server to get a token

@@ -281,6 +281,7 @@ type candidateView struct {
 	Status   statusView
 	Elements []elementView
 	Partial  bool
+	Again    string // what it means that the copy was shown before
 }
 
 type elementView struct {
@@ -378,6 +379,12 @@ func (a *App) viewCredential(ctx context.Context, q wallet.Question, i int) cred
 	var c credentialView
 	for k, choice := range q.Choices[i] {
 		v := candidateView{Choice: choice, Value: strconv.Itoa(k), First: k == 0, Partial: asked.Partial, Status: a.viewStatus(choice.Document)}
+		switch {
+		case choice.Reused && choice.Document.Single():
+			v.Again = "Every copy was shown before."
+		case choice.Reused:
+			v.Again = "The copy was shown before, as its issuer wants it."
+		}
 		switch several := len(q.Choices[i]) > 1; {
 		case several && asked.Multiple:
 			v.Take = fieldTake(i, k)

@@ -14,6 +14,7 @@ import (
 
 	site "github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/attestation"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -38,7 +39,7 @@ type card struct {
 	Portrait picture
 	Holder   string // name in the document
 	Status   statusView
-	Spent    bool // every copy was shown before
+	Left     string // of the copies
 }
 
 // statusView is whether a document can be used, in a word and a sentence.
@@ -64,7 +65,7 @@ func (a *App) viewStatus(d wallet.Document) statusView {
 }
 
 func (a *App) viewCard(d wallet.Document, elements []wallet.Element) card {
-	c := card{Document: d, Status: a.viewStatus(d), Spent: d.Unused == 0}
+	c := card{Document: d, Status: a.viewStatus(d), Left: d.CopiesLeft()}
 	var given, family string
 	for _, e := range elements {
 		switch e.ID {
@@ -80,6 +81,28 @@ func (a *App) viewCard(d wallet.Document, elements []wallet.Element) card {
 	}
 	c.Holder = strings.TrimSpace(given + " " + family)
 	return c
+}
+
+// copiesUse says how the copies are used, and what others could find out.
+// ETSI TS 119 472-3, 4.2.4.2; EUDI ARF, Annex II, ISSU_46.
+func (a *App) copiesUse(d wallet.Document) string {
+	const compare = "Those who saw the same copy could find out that it is you: its issuer wants it so, and replaces "
+	use := fmt.Sprintf("%d of %d were never shown.", d.Unused, d.Copies)
+	switch d.Reuse.Method() {
+	case oid4vci.ReuseLimited:
+		return "The same copy is shown to all who ask. " + compare + "it before long."
+	case oid4vci.ReuseRotating:
+		return fmt.Sprintf("%d are shown in turn, and again when all were. ", d.Copies) + compare + "them before long."
+	case oid4vci.ReusePerParty:
+		use += " Whoever is vouched for gets a copy of its own and sees it again the next time; anybody else gets one that was never shown."
+	}
+	switch {
+	case d.Unused == 0:
+		use += " Whoever sees a copy again could find out that it is you: get new ones from the issuer."
+	case d.Due(a.deps.Now()):
+		use += " New ones are due and come when the app reaches the issuer: connect this machine to the internet."
+	}
+	return use
 }
 
 // serveDocuments is the front page: what is held.
@@ -109,6 +132,7 @@ func (a *App) serveDocuments(w http.ResponseWriter, r *http.Request) error {
 // documentPage is one document with what is in it.
 type documentPage struct {
 	card
+	Use     string // of the copies
 	Rows    []row
 	Problem string // why the status could not be found out
 }
@@ -128,7 +152,7 @@ func (a *App) showDocument(w http.ResponseWriter, r *http.Request, status int, p
 	if err != nil {
 		return public(err)
 	}
-	page := documentPage{card: a.viewCard(d, elements), Problem: problem}
+	page := documentPage{card: a.viewCard(d, elements), Use: a.copiesUse(d), Problem: problem}
 	for _, e := range elements {
 		p := pictureOf(e.Image)
 		if p != "" && e.ID == "portrait" {
