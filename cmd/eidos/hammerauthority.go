@@ -61,6 +61,7 @@ func (c *hammerAuthorityCmd) Run(m *machine) (err error) {
 		return usage("--procs %d: this machine has %d", c.Procs, runtime.NumCPU())
 	}
 	runtime.GOMAXPROCS(c.Procs)
+	defer collectLater()()
 	dir := c.Data
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "eidos-hammer-"); err != nil {

@@ -30,6 +30,7 @@ type serveCmd struct {
 
 // Run serves until it is interrupted.
 func (c *serveCmd) Run(m *machine) error {
+	defer collectLater()()
 	cfg, err := loadConfig(c.Config)
 	if err != nil {
 		return err
