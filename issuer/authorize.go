@@ -13,6 +13,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -178,7 +179,9 @@ func (t *tenant) allowed(configurations []string) bool {
 
 func (t *tenant) names(configurations []string) (names []string) {
 	for _, id := range configurations {
-		names = append(names, t.offerings[id].Display[0].Name)
+		if name := t.offerings[id].Display[0].Name; !slices.Contains(names, name) { // once for all its formats
+			names = append(names, name)
+		}
 	}
 	return names
 }
@@ -406,7 +409,9 @@ func (t *tenant) serveConsent(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return err
 		}
-		documents = append(documents, p)
+		if !slices.ContainsFunc(documents, p.same) { // in another format it is the same to people
+			documents = append(documents, p)
+		}
 	}
 	var form string
 	err = t.authority.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
@@ -436,6 +441,10 @@ type preview struct {
 }
 
 type pair struct{ Label, Value string }
+
+func (p preview) same(q preview) bool {
+	return p.Name == q.Name && p.Until.Equal(q.Until) && p.Picture == q.Picture && p.Problem == q.Problem && slices.Equal(p.Pairs, q.Pairs)
+}
 
 func (t *tenant) preview(ctx context.Context, configuration, subject string, now time.Time) (preview, error) {
 	o := t.offerings[configuration]

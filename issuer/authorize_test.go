@@ -246,6 +246,20 @@ func TestPagesHaveStableIDs(t *testing.T) {
 	}
 }
 
+// A document in two formats is one document to people.
+func TestPagesNameOnce(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p, b := w.newApp(w.authority), w.browser(t, w.authority)
+	w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "pid pid-sd-jwt mdl"})
+	if strings.Count(b.page, "Personal ID") != 1 || strings.Count(b.page, "Driving licence") != 1 {
+		t.Errorf("first page:\n%s", b.page)
+	}
+	b.identify("ada", adasCode)
+	if strings.Count(b.page, "Personal ID") != 1 || strings.Count(b.page, "Driving licence") != 1 {
+		t.Errorf("second page:\n%s", b.page)
+	}
+}
+
 func TestForeignRedirect(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.newApp(w.authority)
