@@ -40,11 +40,6 @@ type Config struct {
 	// end before it does. Optional, 400 days.
 	StatusPeriod time.Duration `yaml:"statusPeriod,omitempty"`
 
-	// LongestStatusPeriod is for how long it goes on where an authority would like
-	// more than StatusPeriod, at most. Optional, 3 years, and never less than
-	// StatusPeriod.
-	LongestStatusPeriod time.Duration `yaml:"longestStatusPeriod,omitempty"`
-
 	// StatusLifetime is how long a signed status list is valid: the longest
 	// that a reader without network goes on with a copy. Optional, 24 hours.
 	StatusLifetime time.Duration `yaml:"statusLifetime,omitempty"`
@@ -91,7 +86,6 @@ func (c Config) complete() Config {
 	conf.Default(&c.AttestationLifetime, 12*time.Hour)
 	conf.Default(&c.KeyAttestationLifetime, 24*time.Hour)
 	conf.Default(&c.StatusPeriod, 400*24*time.Hour)
-	conf.Default(&c.LongestStatusPeriod, max(c.StatusPeriod, 3*366*24*time.Hour))
 	conf.Default(&c.StatusLifetime, 24*time.Hour)
 	conf.Default(&c.StatusTTL, 5*time.Minute)
 	return c
@@ -109,7 +103,6 @@ func (c Config) Check() error {
 	p.Within("attestationLifetime", c.AttestationLifetime, time.Minute, attestation.MaxInstanceLifetime-time.Second)
 	p.Within("keyAttestationLifetime", c.KeyAttestationLifetime, time.Minute, 30*24*time.Hour)
 	p.Within("statusPeriod", c.StatusPeriod, 24*time.Hour, 10*365*24*time.Hour)
-	p.Within("longestStatusPeriod", c.LongestStatusPeriod, c.StatusPeriod, 10*365*24*time.Hour)
 	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
 	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
 	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, Tenant.check)

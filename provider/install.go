@@ -193,7 +193,6 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 	var in instance
 	var pub crypto.PublicKey
 	var thumb string
-	var period time.Duration
 	var e entry
 	var found bool
 	resp, ok, err := t.settle(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
@@ -211,7 +210,7 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 		if err := t.admit(id); err != nil {
 			return err
 		}
-		in.app, pub, period = req.App, registered, req.StatusPeriod
+		in.app, pub = req.App, registered
 		if req.NewKey != nil {
 			pub = req.NewKey
 		}
@@ -229,10 +228,7 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 			return fetch.Response{}, err
 		}
 	}
-	e.appVersion = in.app.Version
-	if ends := t.statusEnds(now, period); ends.After(e.ends) { // what was stated is stood by
-		e.ends = ends
-	}
+	e.ends, e.appVersion = t.statusEnds(now), in.app.Version
 	answer, err := t.vouch(ctx, in, pub, e, now)
 	if err != nil {
 		return fetch.Response{}, err
@@ -277,7 +273,7 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 	if err != nil {
 		return fetch.Response{}, err
 	}
-	e.keys, e.areaType, e.ends = len(req.Keys), req.Area.Type, t.statusEnds(now, req.StatusPeriod)
+	e.keys, e.areaType = len(req.Keys), req.Area.Type
 	signer, chain, err := t.signer(ctx, now)
 	if err != nil {
 		return fetch.Response{}, err
@@ -305,15 +301,14 @@ func (t *tenant) entry(ctx context.Context, in instance, kind, name string, now 
 	}
 	return entry{
 		list: places[0].List, index: places[0].Index, instance: in.id, kind: kind, name: name,
-		areaType: in.area.Type, level: in.level, appVersion: in.app.Version, created: now, ends: t.statusEnds(now, 0),
+		areaType: in.area.Type, level: in.level, appVersion: in.app.Version, created: now, ends: t.statusEnds(now),
 	}, nil
 }
 
-// statusEnds is until when an entry is kept up to date if that is wanted for a
-// period: a midnight, so that attestations of one day look alike.
-func (t *tenant) statusEnds(now time.Time, wanted time.Duration) time.Time {
-	c := t.provider.config
-	return now.UTC().Add(max(c.StatusPeriod, min(wanted, c.LongestStatusPeriod))).Truncate(day).Add(day)
+// statusEnds is until when an entry is kept up to date: a midnight, so that
+// attestations of one day look alike.
+func (t *tenant) statusEnds(now time.Time) time.Time {
+	return now.UTC().Add(t.provider.config.StatusPeriod).Truncate(day).Add(day)
 }
 
 func (t *tenant) status(e entry) attestation.Status {

@@ -322,42 +322,6 @@ func wantCode(t *testing.T, what string, err error, code string) {
 
 // TestProcesses lets two processes of one provider start at once on an empty
 // database: there is one root, and no place is given twice.
-// The status is published for as long as an authority wants, if that is not too
-// long, and what was stated once is not taken back.
-func TestStatusPeriod(t *testing.T) {
-	testkit.DBs(t, func(t *testing.T, dsn string) {
-		ctx := t.Context()
-		w := newWorld(t, dsn)
-		p := w.process(Config{StatusPeriod: 100 * day, LongestStatusPeriod: 300 * day})
-		if err := p.Prepare(ctx); err != nil {
-			t.Fatal(err)
-		}
-		set, c := anchors(t, p), app(t, p)
-		installed, err := c.Install(ctx, installRequest(), w.now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		midnight := func(days int) time.Time { return w.now().UTC().Add(time.Duration(days) * day).Truncate(day).Add(day) }
-		renew := attestation.RenewRequest{InstanceID: installed.InstanceID, App: installRequest().App}
-		keys := attestation.KeyAttestationRequest{InstanceID: installed.InstanceID, Area: attestation.Area{Type: "software"}}
-		for _, step := range []struct{ ask, instance, keys int }{{0, 100, 100}, {50, 100, 100}, {200, 200, 200}, {0, 200, 100}, {5000, 300, 300}} {
-			renew.StatusPeriod = time.Duration(step.ask) * day
-			if got := mustRenew(t, c, renew, nil, set, w.now()).Status.Ends; !got.Equal(midnight(step.instance)) {
-				t.Errorf("asked for %d days: the instance's status ends %v", step.ask, got)
-			}
-			keys.StatusPeriod, keys.Keys = renew.StatusPeriod, []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public()}
-			resp, err := c.AttestKeys(ctx, keys, w.now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			k, err := attestation.ParseKeyAttestation(resp.KeyAttestation)
-			if err != nil || !k.Status.Ends.Equal(midnight(step.keys)) {
-				t.Errorf("asked for %d days: the keys' status ends %v, %v", step.ask, k.Status.Ends, err)
-			}
-		}
-	})
-}
-
 func TestProcesses(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		ctx := t.Context()

@@ -16,9 +16,6 @@ import (
 // lasts through one conversation with an issuer.
 const renewBefore = 15 * time.Minute
 
-// maxStatusPeriod bounds what authorities can have the app ask for, in seconds.
-const maxStatusPeriod = 10 * 366 * 24 * 3600
-
 // Instance is this installation of the app as its provider knows it.
 type Instance struct {
 	Provider  string            `json:"provider"` // base URL
@@ -36,9 +33,6 @@ type instanceRow struct {
 	Instance
 	Key         string `json:"key"` // id in the secure area
 	Attestation string `json:"attestation"`
-	// StatusPeriod is the longest for which an authority wanted to look up the
-	// status of the instance, in seconds. EUDI TS3 1.5, 2.4.
-	StatusPeriod int64 `json:"status_period,omitempty"`
 }
 
 const thisInstance = "this"
@@ -132,9 +126,7 @@ func (w *Wallet) renew(ctx context.Context, row instanceRow) (instanceRow, error
 	if err != nil {
 		return row, err
 	}
-	resp, err := client.Renew(ctx, attestation.RenewRequest{
-		InstanceID: row.ID, App: w.app(), StatusPeriod: time.Duration(row.StatusPeriod) * time.Second,
-	}, nil, w.now())
+	resp, err := client.Renew(ctx, attestation.RenewRequest{InstanceID: row.ID, App: w.app()}, nil, w.now())
 	if err != nil {
 		return row, explainProvider(err)
 	}
@@ -197,18 +189,15 @@ func (w *Wallet) instance(ctx context.Context) (instanceRow, error) {
 	return row, nil
 }
 
-// attested is the instance with an attestation that lasts for a while, and of
-// which the provider was asked to publish the status for so many seconds.
-func (w *Wallet) attested(ctx context.Context, statusPeriod int64) (instanceRow, error) {
+// attested is the instance with an attestation that lasts for a while.
+func (w *Wallet) attested(ctx context.Context) (instanceRow, error) {
 	row, err := w.instance(ctx)
 	if err != nil {
 		return row, err
 	}
-	statusPeriod = min(statusPeriod, maxStatusPeriod)
-	if row.Expires.Sub(w.now()) > renewBefore && statusPeriod <= row.StatusPeriod {
+	if row.Expires.Sub(w.now()) > renewBefore {
 		return row, nil
 	}
-	row.StatusPeriod = max(row.StatusPeriod, statusPeriod)
 	return w.renew(ctx, row)
 }
 

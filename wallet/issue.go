@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/protocol/attestation"
@@ -135,7 +134,7 @@ func (i *issuing) run(ctx context.Context) ([]Document, error) {
 func (i *issuing) prepare(ctx context.Context) error {
 	w := i.w
 	var err error
-	if i.instance, err = w.attested(ctx, i.offer.Metadata.ClientStatusPeriod); err != nil {
+	if i.instance, err = w.attested(ctx); err != nil {
 		return err
 	}
 	if i.provider, err = w.provider(ctx, i.instance); err != nil {
@@ -363,18 +362,6 @@ func proofNeeds(conf oid4vci.Configuration) (attest bool, err error) {
 	return attest, nil
 }
 
-// statusPeriod is for how long an issuer wants to look up the status of the keys
-// of a document. EUDI TS3 1.5, 2.4.
-func statusPeriod(conf oid4vci.Configuration) time.Duration {
-	seconds := int64(0)
-	for _, p := range conf.ProofTypes {
-		if p.KeyAttestations != nil {
-			seconds = max(seconds, min(p.KeyAttestations.StatusPeriod, maxStatusPeriod))
-		}
-	}
-	return time.Duration(seconds) * time.Second
-}
-
 // request asks for one copy per key.
 func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, attest bool) (oid4vci.Answer, error) {
 	nonce, err := i.oid.Nonce(ctx)
@@ -389,9 +376,7 @@ func (i *issuing) request(ctx context.Context, configuration string, keys []secu
 	}
 	vouched := ""
 	if attest {
-		r := attestation.KeyAttestationRequest{
-			InstanceID: i.instance.ID, Nonce: nonce, Area: i.w.area(), StatusPeriod: statusPeriod(i.offer.Metadata.Configurations[configuration]),
-		}
+		r := attestation.KeyAttestationRequest{InstanceID: i.instance.ID, Nonce: nonce, Area: i.w.area()}
 		for _, s := range signers {
 			r.Keys = append(r.Keys, s.Public())
 		}

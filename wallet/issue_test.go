@@ -461,32 +461,3 @@ func TestLostAnswers(t *testing.T) {
 		}
 	}
 }
-
-// The app asks its provider to publish the status of itself and of the keys for
-// as long as an authority wants, of itself only if that is more than before.
-func TestStatusPeriod(t *testing.T) {
-	const day = 24 * time.Hour
-	w := newWorld(t)
-	d := w.device(nil)
-	if _, err := d.Install(t.Context(), providerURL); err != nil {
-		t.Fatal(err)
-	}
-	for n, c := range []struct {
-		client, keys int64 // that the authority wants, days
-		asked        []time.Duration
-	}{
-		{0, 0, []time.Duration{0}}, // the keys'
-		{200, 300, []time.Duration{200 * day, 300 * day}},
-		{150, 0, []time.Duration{0}},
-		{201, -5, []time.Duration{201 * day, 0}},
-		{1 << 40, 1 << 40, []time.Duration{3660 * day, 3660 * day}},
-	} {
-		w.periods, w.asked = [2]int64{c.client * 86400, c.keys * 86400}, nil
-		if _, err := d.take(w.offer(pin, "mdl"), wallet.AcceptOptions{TxCode: pin}); err != nil {
-			t.Fatal(n, err)
-		}
-		if !slices.Equal(w.asked, c.asked) {
-			t.Errorf("%d: asked for %v, wanted %v", n, w.asked, c.asked)
-		}
-	}
-}

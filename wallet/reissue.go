@@ -116,7 +116,7 @@ func (w *Wallet) resume(ctx context.Context, grant string) (*issuing, error) {
 		return nil, err
 	}
 	i := &issuing{w: w, grant: grant, opts: AcceptOptions{Progress: func(Step) {}}}
-	if i.instance, err = w.attested(ctx, 0); err != nil {
+	if i.instance, err = w.attested(ctx); err != nil {
 		return nil, err
 	}
 	if i.instance.Key != row.Instance {

@@ -99,7 +99,6 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 type world struct {
 	servers []string             // authorization_servers of the metadata
 	reuse   *oid4vci.ReusePolicy // of the mDL, as the authority wants it
-	periods [2]int64             // status periods of client and keys that the authority wants, seconds
 	t       testing.TB
 	clock   *clock
 
@@ -121,8 +120,7 @@ type world struct {
 	more    map[string]func(fetch.Request) (fetch.Response, error)
 	mangle  func(n int, p *mdoc.IssueParams) // changes copies before they are signed
 	reverse bool
-	fresh   int             // attestations given
-	asked   []time.Duration // status periods that the app asked the provider for
+	fresh   int // attestations given
 
 	later    int               // so often the documents are not ready
 	waiting  *deferred         // what was asked for meanwhile
@@ -204,10 +202,10 @@ func person() doctype.Values {
 }
 
 func (w *world) metadata() oid4vci.Metadata {
-	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{StatusPeriod: w.periods[1]}}
+	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{}}
 	return oid4vci.Metadata{
 		CredentialIssuer: issuerURL, CredentialEndpoint: issuerURL + "/credential", NonceEndpoint: issuerURL + "/nonce",
-		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification", AuthorizationServers: w.servers, ClientStatusPeriod: w.periods[0],
+		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification", AuthorizationServers: w.servers,
 		Batch: &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
 		Configurations: map[string]oid4vci.Configuration{
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
@@ -284,18 +282,13 @@ func (w *world) provide(ctx context.Context, path string, body []byte) (fetch.Re
 			w.instance = r.Key
 			return attestation.InstallReply(w.vouch(r.Key), true), nil
 		case "/instances/i1/attestation":
-			r, err := w.provider.OpenRenew(ctx, w.store, "i1", w.instance, body, now)
-			if err != nil {
-				return fetch.Response{}, err
-			}
-			w.asked = append(w.asked, r.StatusPeriod)
-			return attestation.InstallReply(w.vouch(w.instance), false), nil
+			_, err := w.provider.OpenRenew(ctx, w.store, "i1", w.instance, body, now)
+			return attestation.InstallReply(w.vouch(w.instance), false), err
 		case "/instances/i1/keys":
 			r, err := w.provider.OpenKeyAttestation(ctx, w.store, "i1", w.instance, body, now)
 			if err != nil {
 				return fetch.Response{}, err
 			}
-			w.asked = append(w.asked, r.StatusPeriod)
 			k := attestation.KeyAttestation{IssuedAt: now, Expires: now.Add(time.Hour), Keys: r.Keys, Nonce: r.Nonce, KeyStorage: []string{attestation.ResistanceBasic}}
 			token, err := k.Sign(ctx, w.attester, []*x509.Certificate{w.attester.cert})
 			return attestation.KeyAttestationReply(attestation.KeyAttestationResponse{KeyAttestation: token, Expires: k.Expires}), err

@@ -91,10 +91,6 @@ type RenewRequest struct {
 	InstanceID string
 	App        App              // the app may have been updated
 	NewKey     crypto.PublicKey // nil for the registered key
-	// StatusPeriod is for how long from now on an authority wants to look up the
-	// status, whole seconds; 0 if it does not say. The provider may stand for less.
-	// EUDI TS3 1.5, 2.4.
-	StatusPeriod time.Duration
 }
 
 // KeyAttestationRequest asks the provider to vouch for keys. typ
@@ -104,8 +100,6 @@ type KeyAttestationRequest struct {
 	Keys       []crypto.PublicKey // 1 to MaxKeys, pairwise different
 	Nonce      string             // the credential issuer's c_nonce, at most 512 characters; optional
 	Area       Area
-	// StatusPeriod is that of RenewRequest.
-	StatusPeriod time.Duration
 }
 
 // KeyAttestationResponse answers a KeyAttestationRequest.
@@ -134,35 +128,14 @@ type renewClaims struct {
 	App App `json:"app"`
 	// NewKey is a JWT signed by the new key, with that as jwk in its header
 	// and the claims aud, iat and challenge of the JWT around it.
-	NewKey       string       `json:"new_key,omitempty"`
-	StatusPeriod statusPeriod `json:"status_period,omitempty"`
-}
-
-// statusPeriod is a StatusPeriod in seconds.
-type statusPeriod int64
-
-// maxStatusPeriod is longer than anybody looks up a status.
-const maxStatusPeriod = 100 * 366 * 24 * time.Hour
-
-// inSeconds is a period as it is sent; what no provider takes is cut off.
-func inSeconds(d time.Duration) statusPeriod {
-	return statusPeriod(min(max(d, 0), maxStatusPeriod) / time.Second)
-}
-
-// duration refuses what is no period.
-func (s statusPeriod) duration() (time.Duration, error) {
-	if s < 0 || s > statusPeriod(maxStatusPeriod/time.Second) {
-		return 0, &Error{Code: CodeInvalidRequest, Description: "status_period is not a number of seconds up to 100 years"}
-	}
-	return time.Duration(s) * time.Second, nil
+	NewKey string `json:"new_key,omitempty"`
 }
 
 type keysAskClaims struct {
 	requestClaims
-	Keys         []jose.JWK   `json:"keys"`
-	Nonce        string       `json:"c_nonce,omitempty"`
-	Area         Area         `json:"secure_area"`
-	StatusPeriod statusPeriod `json:"status_period,omitempty"`
+	Keys  []jose.JWK `json:"keys"`
+	Nonce string     `json:"c_nonce,omitempty"`
+	Area  Area       `json:"secure_area"`
 }
 
 type challengeResponse struct {
