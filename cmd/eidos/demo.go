@@ -163,8 +163,8 @@ func (d *demo) play(ctx context.Context, cfg Config, dir string) {
 	d.step(phaseInstallation, "install the mdoc app", func() (string, error) { return d.install(ctx) })
 	d.step(phaseInstallation, "the provider vouches for it", func() (string, error) { return d.vouched(ctx) })
 
-	d.step(phaseIssuing, "mDL: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "mdl") })
-	d.step(phaseIssuing, "PID: the holder identifies in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid", "pid-sd-jwt") })
+	d.step(phaseIssuing, "mDL by HAIP: identified in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "mdl") })
+	d.step(phaseIssuing, "PID by HAIP: identified in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid", "pid-sd-jwt") })
 	d.step(phaseIssuing, "Photo ID: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "photoid") })
 
 	d.step(phaseOnSite, "the reader packs lists for offline use", func() (string, error) { return d.pack(ctx) })

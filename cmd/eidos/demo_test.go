@@ -37,6 +37,7 @@ func TestDemo(t *testing.T) {
 	if err != nil || len(documents) != 25 {
 		t.Fatalf("%d documents kept, %v", len(documents), err)
 	}
+	checkHAIP(t, filepath.Join(keep, "messages"))
 	for _, anchors := range []string{"iaca.cer", ""} { // "" finds the root on the VICAL
 		var out, errs bytes.Buffer
 		args := []string{"verify", "--anchors", filepath.Join(keep, "anchors", anchors), documents[0]}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/transport"
 	"github.com/eidos-id/eidos/transport/tcp"
@@ -77,11 +78,14 @@ func (d *demo) acceptWithPIN(ctx context.Context, offering string) (string, erro
 }
 
 // acceptInBrowser has Ada identify on the authority's page, approve, and come
-// back with an authorisation code.
+// back with an authorisation code: what HAIP 1.0, 4 asks of both sides, though
+// over http, which is for loopback only.
 func (d *demo) acceptInBrowser(ctx context.Context, offerings ...string) (string, error) {
 	var o issuer.Offer
 	err := d.operate(ctx, func(a *issuer.Authority) (err error) {
-		o, err = a.Offer(ctx, "default", issuer.OfferParams{Offerings: offerings, Subject: holder, Grant: issuer.AuthorizationCode})
+		o, err = a.Offer(ctx, "default", issuer.OfferParams{
+			Offerings: offerings, Subject: holder, Grant: issuer.AuthorizationCode, Scheme: oid4vci.HAIPOfferScheme,
+		})
 		return err
 	})
 	if err != nil {
