@@ -36,9 +36,15 @@ type Config struct {
 	KeyAttestationLifetime time.Duration `yaml:"keyAttestationLifetime,omitempty"`
 
 	// StatusPeriod is for how long after an attestation the provider goes on to
-	// say whether the instance, or where its keys live, was revoked. Documents
-	// end before it does. Optional, 400 days.
+	// say whether the instance, or where its keys live, was revoked, where the
+	// issuer states no preference. Documents end before it does. Optional, 400
+	// days.
 	StatusPeriod time.Duration `yaml:"statusPeriod,omitempty"`
+
+	// MaxStatusPeriod is the longest that an issuer's preference is met: its
+	// status list is kept for as long (EUDI TS3 1.5, 2.4.2). Who prefers longer
+	// gets this. Optional, 3 years of 365 days; at least statusPeriod.
+	MaxStatusPeriod time.Duration `yaml:"maxStatusPeriod,omitempty"`
 
 	// StatusLifetime is how long a signed status list is valid: the longest
 	// that a reader without network goes on with a copy. Optional, 24 hours.
@@ -75,6 +81,9 @@ type Tenant struct {
 	RefuseTOFU bool `yaml:"refuseTOFU,omitempty"`
 }
 
+// longestStatusPeriod bounds both periods.
+const longestStatusPeriod = 10 * 365 * day
+
 const defaultURL = "http://provider.localhost:8080"
 
 // complete returns the configuration with everything filled in that was left out.
@@ -85,7 +94,8 @@ func (c Config) complete() Config {
 	}
 	conf.Default(&c.AttestationLifetime, 12*time.Hour)
 	conf.Default(&c.KeyAttestationLifetime, 24*time.Hour)
-	conf.Default(&c.StatusPeriod, 400*24*time.Hour)
+	conf.Default(&c.StatusPeriod, 400*day)
+	conf.Default(&c.MaxStatusPeriod, max(3*365*day, c.StatusPeriod))
 	conf.Default(&c.StatusLifetime, 24*time.Hour)
 	conf.Default(&c.StatusTTL, 5*time.Minute)
 	return c
@@ -102,7 +112,8 @@ func (c Config) Check() error {
 	p.Site(c.URL, demo)
 	p.Within("attestationLifetime", c.AttestationLifetime, time.Minute, attestation.MaxInstanceLifetime-time.Second)
 	p.Within("keyAttestationLifetime", c.KeyAttestationLifetime, time.Minute, 30*24*time.Hour)
-	p.Within("statusPeriod", c.StatusPeriod, 24*time.Hour, 10*365*24*time.Hour)
+	p.Within("statusPeriod", c.StatusPeriod, day, longestStatusPeriod)
+	p.Within("maxStatusPeriod", c.MaxStatusPeriod, c.StatusPeriod, longestStatusPeriod)
 	p.Within("statusLifetime", c.StatusLifetime, time.Minute, 30*24*time.Hour)
 	p.Within("statusTTL", c.StatusTTL, time.Second, c.StatusLifetime)
 	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, Tenant.check)

@@ -94,7 +94,7 @@ func (t *tenant) install(ctx context.Context, _ string, r fetch.Request) (fetch.
 		id: newID(), thumbprint: thumb, jwk: jwk, app: req.App, area: req.Area,
 		evidence: req.Format, level: attestation.LevelLow, created: now, lastSeen: now,
 	}
-	e, err := t.entry(ctx, in, kindInstance, thumb, now)
+	e, err := t.entry(ctx, in, kindInstance, thumb, now, t.instanceEnds(now, 0))
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -194,6 +194,7 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 	var pub crypto.PublicKey
 	var thumb string
 	var e entry
+	var ends time.Time
 	var found bool
 	resp, ok, err := t.settle(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		var registered crypto.PublicKey
@@ -210,7 +211,7 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 		if err := t.admit(id); err != nil {
 			return err
 		}
-		in.app, pub = req.App, registered
+		in.app, pub, ends = req.App, registered, t.instanceEnds(now, req.StatusPeriod)
 		if req.NewKey != nil {
 			pub = req.NewKey
 		}
@@ -224,11 +225,11 @@ func (t *tenant) renew(ctx context.Context, id string, r fetch.Request) (fetch.R
 		return resp, err
 	}
 	if !found {
-		if e, err = t.entry(ctx, in, kindInstance, thumb, now); err != nil {
+		if e, err = t.entry(ctx, in, kindInstance, thumb, now, ends); err != nil {
 			return fetch.Response{}, err
 		}
 	}
-	e.ends, e.appVersion = t.statusEnds(now), in.app.Version
+	e.ends, e.appVersion = ends, in.app.Version
 	answer, err := t.vouch(ctx, in, pub, e, now)
 	if err != nil {
 		return fetch.Response{}, err
@@ -269,7 +270,7 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 	if err != nil || !ok {
 		return resp, err
 	}
-	e, err := t.entry(ctx, in, kindKeys, newID(), now)
+	e, err := t.entry(ctx, in, kindKeys, newID(), now, t.statusEnds(now, req.StatusPeriod, t.provider.config.KeyAttestationLifetime))
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -294,21 +295,37 @@ func (t *tenant) attestKeys(ctx context.Context, id string, r fetch.Request) (fe
 }
 
 // entry takes a fresh place in a status list.
-func (t *tenant) entry(ctx context.Context, in instance, kind, name string, now time.Time) (entry, error) {
+func (t *tenant) entry(ctx context.Context, in instance, kind, name string, now, ends time.Time) (entry, error) {
 	places, err := t.provider.indexes.Take(ctx, t.pool(), 1)
 	if err != nil {
 		return entry{}, fmt.Errorf("provider: %w", err)
 	}
 	return entry{
 		list: places[0].List, index: places[0].Index, instance: in.id, kind: kind, name: name,
-		areaType: in.area.Type, level: in.level, appVersion: in.app.Version, created: now, ends: t.statusEnds(now),
+		areaType: in.area.Type, level: in.level, appVersion: in.app.Version, created: now, ends: ends,
 	}, nil
 }
 
-// statusEnds is until when an entry is kept up to date: a midnight, so that
-// attestations of one day look alike.
-func (t *tenant) statusEnds(now time.Time) time.Time {
-	return now.UTC().Add(t.provider.config.StatusPeriod).Truncate(day).Add(day)
+// leastStatusPeriod is what issuers can count on. EUDI TS3 1.5, 2.4.2.
+const leastStatusPeriod = 31 * day
+
+// statusEnds is until when an entry is kept up to date: for as long as an issuer
+// prefers, within limits, after the last moment at which the attestation is
+// shown. It is a midnight, so that attestations of one day look alike.
+//
+// EUDI TS3 1.5, 2.4.1 and 2.4.2.
+func (t *tenant) statusEnds(now time.Time, preferred, lifetime time.Duration) time.Time {
+	c := t.provider.config
+	period := c.StatusPeriod
+	if preferred > 0 {
+		period = min(max(preferred, leastStatusPeriod), c.MaxStatusPeriod)
+	}
+	return now.UTC().Add(period + lifetime).Truncate(day).Add(day)
+}
+
+// instanceEnds is statusEnds of a wallet instance attestation.
+func (t *tenant) instanceEnds(now time.Time, preferred time.Duration) time.Time {
+	return t.statusEnds(now, preferred, t.provider.config.AttestationLifetime)
 }
 
 func (t *tenant) status(e entry) attestation.Status {

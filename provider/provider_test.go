@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -294,6 +295,63 @@ func TestLife(t *testing.T) {
 	})
 }
 
+// The status of app and keys is published for as long as an issuer prefers, at
+// the last moment at which it may be shown the attestation; but no shorter than
+// issuers can count on, and no longer than the provider wants.
+func TestStatusPeriod(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t))
+	p := w.process(Config{MaxStatusPeriod: 500 * day})
+	if err := p.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	set, c := anchors(t, p), app(t, p)
+	installed, err := c.Install(t.Context(), installRequest(), w.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	renew := attestation.RenewRequest{InstanceID: installed.InstanceID, App: installRequest().App}
+	ask := attestation.KeyAttestationRequest{InstanceID: installed.InstanceID, Area: installRequest().Area}
+	first := mustRenew(t, c, renew, nil, set, w.now())
+	for preferred, want := range map[time.Duration]time.Duration{
+		0: 400 * day, time.Second: 31 * day, 31 * day: 31 * day, 90 * day: 90 * day, 500 * day: 500 * day, 501 * day: 500 * day, attestation.MaxStatusPeriod: 500 * day,
+	} {
+		renew.StatusPeriod, ask.StatusPeriod = preferred, preferred
+		wia := mustRenew(t, c, renew, testkit.Signer(t, elliptic.P256()), set, w.now())
+		ask.Keys = []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public()}
+		resp, err := c.AttestKeys(t.Context(), ask, w.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys, report := attestation.VerifyKeyAttestation(t.Context(), resp.KeyAttestation, trustIn(set), nil, w.now())
+		if !report.OK() {
+			t.Fatal(report.Err())
+		}
+		for what, left := range map[string]time.Duration{"client": wia.Status.Ends.Sub(wia.Expires), "keys": keys.Status.Ends.Sub(keys.Expires)} {
+			if left < want || left > want+day {
+				t.Errorf("%s: %v preferred, status for %v after the attestation, wanted %v", what, preferred, left, want)
+			}
+		}
+	}
+	// What was promised once is kept, whatever is asked for later.
+	renew.StatusPeriod = time.Second
+	if wia := mustRenew(t, c, renew, nil, set, w.now()); wia.Status.Reference != first.Status.Reference {
+		t.Errorf("another place: %+v", wia.Status)
+	}
+	var kept bool
+	err = p.db.View(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+		thumb, err := jose.ThumbprintString(c.Instance.Public())
+		if err != nil {
+			return err
+		}
+		e, _, err := entryByName(ctx, tx, "default", installed.InstanceID, kindInstance, thumb)
+		kept = !e.ends.Before(first.Status.Ends)
+		return err
+	})
+	if err != nil || !kept {
+		t.Errorf("an entry was promised for longer than it is kept, %v", err)
+	}
+}
+
 func mustRenew(t *testing.T, c *attestation.Client, r attestation.RenewRequest, next *testkit.Key, set *assure.Anchors, now time.Time) *attestation.WalletInstance {
 	t.Helper()
 	var resp *attestation.InstallResponse
@@ -531,6 +589,7 @@ func TestConfig(t *testing.T) {
 		"given twice":          {Tenants: []Tenant{product, product}},
 		"attestationLifetime":  {AttestationLifetime: 24 * time.Hour},
 		"statusTTL":            {StatusTTL: 48 * time.Hour},
+		"maxStatusPeriod":      {StatusPeriod: 40 * day, MaxStatusPeriod: 39 * day},
 		"clientID: wanted":     {Tenants: []Tenant{{ID: "a", Name: "a", Organization: "a"}}},
 		"id: wanted":           {Tenants: []Tenant{{ID: "A/b", Name: "a", Organization: "a", ClientID: "a"}}},
 		"country: wanted":      {Tenants: []Tenant{{ID: "a", Name: "a", Organization: "a", ClientID: "a", Country: "xx"}}},

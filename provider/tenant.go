@@ -131,6 +131,7 @@ type metadata struct {
 	AttestationIn int    `json:"wallet_instance_attestation_lifetime"` // seconds
 	KeysIn        int    `json:"key_attestation_lifetime"`             // seconds
 	StatusIn      int    `json:"status_period"`                        // seconds
+	StatusAtMost  int    `json:"max_status_period"`                    // seconds
 	MaxKeys       int    `json:"max_keys"`
 
 	Evidence []evidencePolicy `json:"evidence_formats_supported"`
@@ -159,7 +160,7 @@ func (t *tenant) metadata() metadata {
 		Challenge: t.base + "/challenge", Instances: t.base + "/instances", StatusLists: t.base + "/status",
 		Certificate: t.base + "/ca.cer", Certificates: t.base + "/certificates",
 		AttestationIn: int(c.AttestationLifetime / time.Second), KeysIn: int(c.KeyAttestationLifetime / time.Second),
-		StatusIn: int(c.StatusPeriod / time.Second), MaxKeys: attestation.MaxKeys, Evidence: []evidencePolicy{},
+		StatusIn: int(c.StatusPeriod / time.Second), StatusAtMost: int(c.MaxStatusPeriod / time.Second), MaxKeys: attestation.MaxKeys, Evidence: []evidencePolicy{},
 	}
 	if !t.config.RefuseTOFU {
 		m.Evidence = append(m.Evidence, evidencePolicy{

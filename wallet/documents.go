@@ -234,13 +234,11 @@ func (w *Wallet) Delete(ctx context.Context, id string) error {
 		if err := t.Delete(ctx, kindDocument, id); err != nil {
 			return err
 		}
-		dpop, err := dropGrant(ctx, t, doc.Grant)
+		ofGrant, err := dropGrant(ctx, t, doc.Grant)
 		if err != nil {
 			return err
 		}
-		if dpop != "" {
-			keys = append(keys, dpop)
-		}
+		keys = append(keys, ofGrant...)
 		entry.Outcome, entry.Party = OutcomeDone, doc.Issuer
 		entry.Documents = []LoggedDocument{{ID: id, DocType: doc.DocType, Copies: doc.Copies}}
 		return putJSON(ctx, t, kindLog, entry.ID, entry)

@@ -7,14 +7,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/securearea"
 )
-
-// renewBefore is how long before its end an attestation is renewed, so that it
-// lasts through one conversation with an issuer.
-const renewBefore = 15 * time.Minute
 
 // Instance is this installation of the app as its provider knows it.
 type Instance struct {
@@ -24,7 +21,7 @@ type Instance struct {
 	Level     attestation.Level `json:"assurance_level"`
 	Area      string            `json:"secure_area"` // where its key lives
 	Installed time.Time         `json:"installed"`
-	Expires   time.Time         `json:"expires"` // of the attestation, which is renewed by itself
+	Expires   time.Time         `json:"expires"` // of the newest attestation; each issuer gets its own
 	Links     attestation.Links `json:"links"`
 }
 
@@ -32,7 +29,7 @@ type Instance struct {
 type instanceRow struct {
 	Instance
 	Key         string `json:"key"` // id in the secure area
-	Attestation string `json:"attestation"`
+	Attestation string `json:"-"`   // the newest, for whoever asked for it
 }
 
 const thisInstance = "this"
@@ -52,7 +49,7 @@ func (w *Wallet) Install(ctx context.Context, provider string) (Instance, error)
 	case err == nil && row.Provider != provider:
 		return Instance{}, fmt.Errorf("install: the app is installed with %s already; uninstall it there first", row.Provider)
 	case err == nil:
-		row, err = w.renew(ctx, row)
+		row, err = w.renew(ctx, row, nil, 0)
 		var refusal *attestation.Error
 		if !errors.As(err, &refusal) || refusal.Code != attestation.CodeUnknownInstance {
 			return row.Instance, err
@@ -120,13 +117,15 @@ func (r *instanceRow) take(resp *attestation.InstallResponse) {
 	r.Expires, r.Attestation = resp.Expires.UTC(), resp.Attestation
 }
 
-// renew has the provider vouch for the instance afresh.
-func (w *Wallet) renew(ctx context.Context, row instanceRow) (instanceRow, error) {
+// renew has the provider vouch for the instance afresh: for the key next or, if
+// that is nil, for the instance key, with a status that is published for a
+// period at least; zero leaves that to the provider.
+func (w *Wallet) renew(ctx context.Context, row instanceRow, next key.Signer, period time.Duration) (instanceRow, error) {
 	client, err := w.provider(ctx, row)
 	if err != nil {
 		return row, err
 	}
-	resp, err := client.Renew(ctx, attestation.RenewRequest{InstanceID: row.ID, App: w.app()}, nil, w.now())
+	resp, err := client.Renew(ctx, attestation.RenewRequest{InstanceID: row.ID, App: w.app(), StatusPeriod: period}, next, w.now())
 	if err != nil {
 		return row, explainProvider(err)
 	}
@@ -187,18 +186,6 @@ func (w *Wallet) instance(ctx context.Context) (instanceRow, error) {
 		return instanceRow{}, fmt.Errorf("read the installation: %w", err)
 	}
 	return row, nil
-}
-
-// attested is the instance with an attestation that lasts for a while.
-func (w *Wallet) attested(ctx context.Context) (instanceRow, error) {
-	row, err := w.instance(ctx)
-	if err != nil {
-		return row, err
-	}
-	if row.Expires.Sub(w.now()) > renewBefore {
-		return row, nil
-	}
-	return w.renew(ctx, row)
 }
 
 // provider is the conversation with the provider of an instance.

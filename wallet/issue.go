@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -96,6 +97,7 @@ type issuing struct {
 	provider *attestation.Client
 	oauth    *oauth.Client
 	oid      oid4vci.Client
+	attested string   // id of the key that the provider vouches for towards this issuer alone
 	dpop     string   // id of the key that tokens are bound to
 	grant    string   // id of the grant that outlives the access token; empty if none does
 	spare    []string // keys made that no stored document needs
@@ -134,7 +136,7 @@ func (i *issuing) run(ctx context.Context) ([]Document, error) {
 func (i *issuing) prepare(ctx context.Context) error {
 	w := i.w
 	var err error
-	if i.instance, err = w.attested(ctx); err != nil {
+	if i.instance, err = w.instance(ctx); err != nil {
 		return err
 	}
 	if i.provider, err = w.provider(ctx, i.instance); err != nil {
@@ -151,51 +153,50 @@ func (i *issuing) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	keys, err := w.makeKeys(ctx, 1) // for DPoP, used for this offer only
+	keys, err := w.makeKeys(ctx, 2) // used for this offer, and what comes of it, only
 	if err != nil {
 		return err
 	}
 	i.spare = append(i.spare, ids(keys)...)
-	return i.connect(ctx, issuer, keys[0].Info().ID)
+	return i.connect(ctx, issuer, keys[0].Info().ID, keys[1].Info().ID)
 }
 
-// connect makes the client of an authorisation server.
-func (i *issuing) connect(ctx context.Context, issuer, key string) error {
+// connect makes the client of an authorisation server, and has the provider
+// vouch for it: with a key of its own, so that issuers cannot find out that they
+// have met the same app, and for as long as this one prefers.
+//
+// HAIP 1.0, 4.4.1; EUDI TS3 1.5, 2.2.1.1 and 2.4.2.
+func (i *issuing) connect(ctx context.Context, issuer, dpop, attested string) error {
 	w := i.w
 	server, err := oauth.Discover(ctx, w.deps.Fetch, issuer)
 	if err != nil {
 		return err
 	}
-	dpop, err := w.signer(ctx, key)
+	bound, err := w.signer(ctx, dpop)
 	if err != nil {
 		return err
 	}
-	i.dpop = key
+	own, err := w.signer(ctx, attested)
+	if err != nil {
+		return err
+	}
+	if i.instance, err = w.renew(ctx, i.instance, own, attestation.Seconds(i.offer.Metadata.ClientStatusPeriod)); err != nil {
+		return err
+	}
+	i.dpop, i.attested = dpop, attested
 	i.oauth = &oauth.Client{
-		Server: server, ID: i.instance.ClientID, RedirectURI: w.cfg.RedirectURI, DPoP: dpop, Fetch: w.deps.Fetch,
-		Attestation: i.instance.Attestation, Instance: i.provider.Instance,
+		Server: server, ID: i.instance.ClientID, RedirectURI: w.cfg.RedirectURI, DPoP: bound, Fetch: w.deps.Fetch,
+		Attestation: i.instance.Attestation, Instance: own,
 	}
 	return nil
 }
 
-// authorise gets the access token. When the server does not accept the
-// attestation, a fresh one is tried, once.
+// authorise gets the access token.
 func (i *issuing) authorise(ctx context.Context) (*oauth.Token, error) {
-	get := i.redeem
 	if i.offer.PreAuthorized == nil {
-		get = i.browse
+		return i.browse(ctx)
 	}
-	token, err := get(ctx)
-	var refusal *oauth.Error
-	if !errors.As(err, &refusal) || refusal.Code != oauth.CodeInvalidClient {
-		return token, err
-	}
-	fresh, renewErr := i.w.renew(ctx, i.instance)
-	if renewErr != nil {
-		return nil, errors.Join(err, renewErr)
-	}
-	i.instance, i.oauth.Attestation = fresh, fresh.Attestation
-	return get(ctx)
+	return i.redeem(ctx)
 }
 
 func (i *issuing) redeem(ctx context.Context) (*oauth.Token, error) {
@@ -296,7 +297,7 @@ func (i *issuing) explain(err error) error {
 func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) {
 	w := i.w
 	conf := i.offer.Metadata.Configurations[wanted.Configuration]
-	attest, err := proofNeeds(conf)
+	needs, err := proofNeeds(conf)
 	if err != nil {
 		return obtained{}, err
 	}
@@ -306,10 +307,10 @@ func (i *issuing) obtain(ctx context.Context, wanted Offered) (obtained, error) 
 		return obtained{}, err
 	}
 	i.spare = append(i.spare, ids(keys)...)
-	answer, err := answered[*oid4vci.Error](ctx, func() (oid4vci.Answer, error) { return i.request(ctx, wanted.Configuration, keys, attest) })
+	answer, err := answered[*oid4vci.Error](ctx, func() (oid4vci.Answer, error) { return i.request(ctx, wanted.Configuration, keys, needs) })
 	var refusal *oid4vci.Error
 	if errors.As(err, &refusal) && refusal.Code == oid4vci.CodeInvalidNonce {
-		answer, err = i.request(ctx, wanted.Configuration, keys, attest) // with a fresh one, once
+		answer, err = i.request(ctx, wanted.Configuration, keys, needs) // with a fresh one, once
 	}
 	if err != nil {
 		return obtained{}, err
@@ -344,26 +345,26 @@ func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Ke
 	return g, nil
 }
 
-// proofNeeds says whether the provider has to vouch for the keys.
-func proofNeeds(conf oid4vci.Configuration) (attest bool, err error) {
+// proofNeeds says whether the provider has to vouch for the keys, and for what:
+// nil if it does not.
+func proofNeeds(conf oid4vci.Configuration) (*oid4vci.KeyAttestations, error) {
 	p, ok := conf.ProofTypes[oid4vci.ProofAttestation]
+	needs := cmp.Or(p.KeyAttestations, new(oid4vci.KeyAttestations))
 	if !ok {
 		p, ok = conf.ProofTypes[oid4vci.ProofJWT]
-		attest = p.KeyAttestations != nil
-	} else {
-		attest = true
+		needs = p.KeyAttestations
 	}
 	if !ok {
-		return false, errors.New("the issuer takes no proof of keys that this app can make (OpenID4VCI 1.0, F)")
+		return nil, errors.New("the issuer takes no proof of keys that this app can make (OpenID4VCI 1.0, F)")
 	}
 	if !slices.Contains(p.Algorithms, string(key.ES256)) {
-		return false, fmt.Errorf("the issuer takes keys for %.80s, this app has ES256", strings.Join(p.Algorithms, ", "))
+		return nil, fmt.Errorf("the issuer takes keys for %.80s, this app has ES256", strings.Join(p.Algorithms, ", "))
 	}
-	return attest, nil
+	return needs, nil
 }
 
 // request asks for one copy per key.
-func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, attest bool) (oid4vci.Answer, error) {
+func (i *issuing) request(ctx context.Context, configuration string, keys []securearea.Key, needs *oid4vci.KeyAttestations) (oid4vci.Answer, error) {
 	nonce, err := i.oid.Nonce(ctx)
 	if err != nil {
 		return oid4vci.Answer{}, err
@@ -375,8 +376,8 @@ func (i *issuing) request(ctx context.Context, configuration string, keys []secu
 		}
 	}
 	vouched := ""
-	if attest {
-		r := attestation.KeyAttestationRequest{InstanceID: i.instance.ID, Nonce: nonce, Area: i.w.area()}
+	if needs != nil {
+		r := attestation.KeyAttestationRequest{InstanceID: i.instance.ID, Nonce: nonce, Area: i.w.area(), StatusPeriod: attestation.Seconds(needs.StatusPeriod)}
 		for _, s := range signers {
 			r.Keys = append(r.Keys, s.Public())
 		}

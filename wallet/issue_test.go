@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/elliptic"
 	"errors"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -11,10 +12,12 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oauth"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
@@ -357,27 +360,38 @@ func TestUnknownIssuer(t *testing.T) {
 	}
 }
 
-// An attestation that is about to end, or that the issuer refuses, is renewed.
-func TestRenewal(t *testing.T) {
+// The provider vouches for the app anew for each issuer and each offer, with a
+// key that is used for nothing else, and for as long as the issuer prefers.
+func TestAttestationPerOffer(t *testing.T) {
 	w := newWorld(t)
 	d := w.device(nil)
 	if _, err := d.Install(t.Context(), providerURL); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Add(12*time.Hour - time.Minute)
-	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || w.fresh != 2 {
-		t.Errorf("%v, %d attestations", err, w.fresh)
-	}
-	refused := 0
-	w.more[issuerURL+"/token"] = func(r fetch.Request) (fetch.Response, error) {
-		if refused++; refused == 1 {
-			return fetch.JSONResponse(401, map[string]string{"error": "invalid_client"}), nil
+	w.clientPeriod, w.keysPeriod = 90*24*3600, 60*24*3600
+	for range 2 {
+		if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil {
+			t.Fatal(err)
 		}
-		rep, err := w.oauth.Token(t.Context(), w.store, r, w.clock.Now())
-		return rep.Response, err
 	}
-	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || w.fresh != 3 {
-		t.Errorf("%v, %d attestations", err, w.fresh)
+	w.clientPeriod, w.keysPeriod = -1, math.MaxInt64
+	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range [][2]time.Duration{{90 * 24 * time.Hour, 60 * 24 * time.Hour}, {90 * 24 * time.Hour, 60 * 24 * time.Hour}, {0, attestation.MaxStatusPeriod}} {
+		if w.renewed[n].StatusPeriod != want[0] || w.keysAsk[n].StatusPeriod != want[1] {
+			t.Errorf("%d: asked for %v and %v", n, w.renewed[n].StatusPeriod, w.keysAsk[n].StatusPeriod)
+		}
+		if r := w.renewed[n]; r.NewKey == nil || key.Equal(r.NewKey, w.instance) || n > 0 && key.Equal(r.NewKey, w.renewed[n-1].NewKey) {
+			t.Errorf("%d: vouched for a key that was used before", n)
+		}
+	}
+	if d.keys(t) != 1+3*5 {
+		t.Errorf("%d keys: those of the offers are still there", d.keys(t))
+	}
+	w.refuse[providerURL+"/instances/i1/attestation"] = fetch.JSONResponse(403, map[string]string{"error": "instance_revoked"})
+	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); !errors.Is(err, wallet.ErrRevoked) || d.keys(t) != 1+3*5 {
+		t.Errorf("revoked: %v, %d keys", err, d.keys(t))
 	}
 }
 
@@ -416,12 +430,12 @@ func TestSweep(t *testing.T) {
 		}()
 		w.take(d)
 	}()
-	if d.keys(t) != 1+1+5 {
+	if d.keys(t) != 1+2+5 {
 		t.Fatalf("%d keys after the crash", d.keys(t))
 	}
 	delete(w.more, issuerURL+"/credential")
 	w.clock.Add(time.Minute)
-	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || d.keys(t) != 7+5 {
+	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || d.keys(t) != 8+5 {
 		t.Errorf("%v, %d keys", err, d.keys(t))
 	}
 	w.clock.Add(2 * time.Hour)

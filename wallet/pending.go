@@ -143,10 +143,8 @@ func (w *Wallet) giveUp(ctx context.Context, p Pending) error {
 		if err := t.Delete(ctx, kindPending, p.ID); err != nil {
 			return err
 		}
-		dpop, err := dropGrant(ctx, t, p.Grant)
-		if dpop != "" {
-			keys = append(slices.Clone(p.Keys), dpop)
-		}
+		ofGrant, err := dropGrant(ctx, t, p.Grant)
+		keys = append(slices.Clone(p.Keys), ofGrant...)
 		return err
 	})
 	if err != nil {

@@ -242,7 +242,7 @@ func (i *issuing) store(ctx context.Context, got []obtained) ([]Document, error)
 		}
 	}
 	if i.grant != "" {
-		used = append(used, i.dpop)
+		used = append(used, i.dpop, i.attested)
 	}
 	err := w.deps.Storage.Tx(ctx, func(t Txn) error {
 		for _, g := range got {

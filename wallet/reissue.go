@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,9 +21,10 @@ var ErrNoGrant = errors.New("the issuer gives new copies of this document only f
 type grantRow struct {
 	Issuer   string `json:"issuer"`   // credential issuer identifier
 	Server   string `json:"server"`   // of the authorisation server
-	Refresh  string `json:"refresh"`  // of use only with both keys
+	Refresh  string `json:"refresh"`  // of use only with the keys below
 	Key      string `json:"key"`      // id of the DPoP key
-	Instance string `json:"instance"` // id of the instance key it was given to
+	Instance string `json:"instance"` // id of the instance key then
+	Attested string `json:"attested"` // id of the key it was given to; of old grants the instance key
 }
 
 // checkEvery is how often the app looks up on its own whether documents are
@@ -116,7 +118,7 @@ func (w *Wallet) resume(ctx context.Context, grant string) (*issuing, error) {
 		return nil, err
 	}
 	i := &issuing{w: w, grant: grant, opts: AcceptOptions{Progress: func(Step) {}}}
-	if i.instance, err = w.attested(ctx); err != nil {
+	if i.instance, err = w.instance(ctx); err != nil {
 		return nil, err
 	}
 	if i.instance.Key != row.Instance {
@@ -130,7 +132,7 @@ func (w *Wallet) resume(ctx context.Context, grant string) (*issuing, error) {
 		return nil, err
 	}
 	i.offer = &Offer{Offer: oid4vci.Offer{Issuer: row.Issuer}, Metadata: meta, Issuer: issuer}
-	if err := i.connect(ctx, row.Server, row.Key); err != nil {
+	if err := i.connect(ctx, row.Server, row.Key, cmp.Or(row.Attested, row.Instance)); err != nil {
 		return nil, err
 	}
 	token, err := i.oauth.Refresh(ctx, row.Refresh, w.now())
@@ -211,31 +213,38 @@ func (i *issuing) keepGrant(ctx context.Context, t Txn) error {
 	if i.grant == "" {
 		return nil
 	}
-	row := grantRow{Issuer: i.offer.Issuer.ID, Server: i.oauth.Server.Issuer, Refresh: i.oid.Token.RefreshToken, Key: i.dpop, Instance: i.instance.Key}
-	return errors.Join(putJSON(ctx, t, kindGrant, i.grant, row), t.Delete(ctx, kindOrphan, i.dpop))
+	row := grantRow{Issuer: i.offer.Issuer.ID, Server: i.oauth.Server.Issuer, Refresh: i.oid.Token.RefreshToken, Key: i.dpop, Instance: i.instance.Key, Attested: i.attested}
+	return errors.Join(putJSON(ctx, t, kindGrant, i.grant, row), t.Delete(ctx, kindOrphan, i.dpop), t.Delete(ctx, kindOrphan, i.attested))
 }
 
 // dropGrant forgets a grant that no document or pending request needs any more,
-// and returns its key, which is an orphan then.
-func dropGrant(ctx context.Context, t Txn, grant string) (key string, err error) {
+// and returns its keys, which are orphans then.
+func dropGrant(ctx context.Context, t Txn, grant string) (keys []string, err error) {
 	if grant == "" {
-		return "", nil
+		return nil, nil
 	}
 	docs, err := documents(ctx, t)
 	if err != nil || slices.ContainsFunc(docs, func(d Document) bool { return d.Grant == grant }) {
-		return "", err
+		return nil, err
 	}
 	waiting, err := pendings(ctx, t)
 	if err != nil || slices.ContainsFunc(waiting, func(p Pending) bool { return p.Grant == grant }) {
-		return "", err
+		return nil, err
 	}
 	var row grantRow
 	err = getJSON(ctx, t, kindGrant, grant, &row)
 	if errors.Is(err, ErrNotFound) {
-		return "", nil
+		return nil, nil
 	}
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	return row.Key, errors.Join(t.Delete(ctx, kindGrant, grant), putJSON(ctx, t, kindOrphan, row.Key, orphanRow{}))
+	keys = []string{row.Key}
+	if row.Attested != "" {
+		keys = append(keys, row.Attested)
+	}
+	for _, id := range keys {
+		err = errors.Join(err, putJSON(ctx, t, kindOrphan, id, orphanRow{}))
+	}
+	return keys, errors.Join(err, t.Delete(ctx, kindGrant, grant))
 }

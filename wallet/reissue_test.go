@@ -29,7 +29,7 @@ func (w *world) lastingHolder() (*device, wallet.Document) {
 func TestReissue(t *testing.T) {
 	w := newWorld(t)
 	d, doc := w.lastingHolder()
-	if doc.Grant == "" || d.keys(t) != 1+1+5 { // of the instance, of the grant, of the copies
+	if doc.Grant == "" || d.keys(t) != 1+2+5 { // of the instance, of the grant (two), of the copies
 		t.Fatalf("grant %q, %d keys", doc.Grant, d.keys(t))
 	}
 	if w.notified["n5"] != string(oid4vci.EventAccepted) {
@@ -70,18 +70,18 @@ func TestReissue(t *testing.T) {
 	}) {
 		t.Errorf("old copies are still there, %v", err)
 	}
-	if d.keys(t) != 1+1+5+5 {
+	if d.keys(t) != 1+2+5+5 {
 		t.Errorf("%d keys: those of old copies stay for a while", d.keys(t))
 	}
 	w.clock.Add(2 * time.Hour)
 	w.take(d) // sweeps
-	if d.keys(t) != 1+1+5+1+5 {
+	if d.keys(t) != 1+2+5+2+5 {
 		t.Errorf("%d keys after a while", d.keys(t))
 	}
 	if w.notified["n10"] != string(oid4vci.EventAccepted) {
 		t.Errorf("issuer was told %v", w.notified)
 	}
-	if err := d.Delete(t.Context(), doc.ID); err != nil || d.keys(t) != 1+1+5 {
+	if err := d.Delete(t.Context(), doc.ID); err != nil || d.keys(t) != 1+2+5 {
 		t.Errorf("delete: %v, %d keys", err, d.keys(t))
 	}
 }
@@ -211,7 +211,7 @@ func TestDeferred(t *testing.T) {
 		t.Fatal(err)
 	}
 	docs, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{})
-	if err != nil || len(docs) != 0 || d.keys(t) != 1+1+5 {
+	if err != nil || len(docs) != 0 || d.keys(t) != 1+2+5 {
 		t.Fatalf("%+v, %v, %d keys", docs, err, d.keys(t))
 	}
 	waiting, err := d.Pending(t.Context())
@@ -228,7 +228,7 @@ func TestDeferred(t *testing.T) {
 	}
 	w.clock.Add(time.Minute)
 	came, err := d.ReissueDue(t.Context())
-	if err != nil || len(came) != 1 || came[0].Copies != 5 || came[0].Grant != waiting[0].Grant || d.keys(t) != 1+1+5 {
+	if err != nil || len(came) != 1 || came[0].Copies != 5 || came[0].Grant != waiting[0].Grant || d.keys(t) != 1+2+5 {
 		t.Fatalf("%+v, %v, %d keys", came, err, d.keys(t))
 	}
 	if waiting, err = d.Pending(t.Context()); err != nil || len(waiting) != 0 {

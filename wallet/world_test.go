@@ -120,7 +120,10 @@ type world struct {
 	more    map[string]func(fetch.Request) (fetch.Response, error)
 	mangle  func(n int, p *mdoc.IssueParams) // changes copies before they are signed
 	reverse bool
-	fresh   int // attestations given
+	renewed []attestation.RenewRequest // of the app's attestation
+	keysAsk []attestation.KeyAttestationRequest
+
+	clientPeriod, keysPeriod int64 // for how many seconds the authority would like a status
 
 	later    int               // so often the documents are not ready
 	waiting  *deferred         // what was asked for meanwhile
@@ -202,11 +205,12 @@ func person() doctype.Values {
 }
 
 func (w *world) metadata() oid4vci.Metadata {
-	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{}}
+	attested := oid4vci.ProofType{Algorithms: []string{"ES256"}, KeyAttestations: &oid4vci.KeyAttestations{StatusPeriod: w.keysPeriod}}
 	return oid4vci.Metadata{
 		CredentialIssuer: issuerURL, CredentialEndpoint: issuerURL + "/credential", NonceEndpoint: issuerURL + "/nonce",
 		DeferredEndpoint: issuerURL + "/deferred", NotificationEndpoint: issuerURL + "/notification", AuthorizationServers: w.servers,
-		Batch: &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
+		ClientStatusPeriod: w.clientPeriod,
+		Batch:              &oid4vci.Batch{Size: 5}, Display: []oid4vci.Display{{Name: "Utopia Registry", Locale: "en"}},
 		Configurations: map[string]oid4vci.Configuration{
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
 				CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: w.reuse, Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
@@ -282,13 +286,21 @@ func (w *world) provide(ctx context.Context, path string, body []byte) (fetch.Re
 			w.instance = r.Key
 			return attestation.InstallReply(w.vouch(r.Key), true), nil
 		case "/instances/i1/attestation":
-			_, err := w.provider.OpenRenew(ctx, w.store, "i1", w.instance, body, now)
-			return attestation.InstallReply(w.vouch(w.instance), false), err
+			r, err := w.provider.OpenRenew(ctx, w.store, "i1", w.instance, body, now)
+			if err != nil {
+				return fetch.Response{}, err
+			}
+			w.renewed = append(w.renewed, *r)
+			if r.NewKey == nil {
+				return attestation.InstallReply(w.vouch(w.instance), false), nil
+			}
+			return attestation.InstallReply(w.vouch(r.NewKey), false), nil
 		case "/instances/i1/keys":
 			r, err := w.provider.OpenKeyAttestation(ctx, w.store, "i1", w.instance, body, now)
 			if err != nil {
 				return fetch.Response{}, err
 			}
+			w.keysAsk = append(w.keysAsk, *r)
 			k := attestation.KeyAttestation{IssuedAt: now, Expires: now.Add(time.Hour), Keys: r.Keys, Nonce: r.Nonce, KeyStorage: []string{attestation.ResistanceBasic}}
 			token, err := k.Sign(ctx, w.attester, []*x509.Certificate{w.attester.cert})
 			return attestation.KeyAttestationReply(attestation.KeyAttestationResponse{KeyAttestation: token, Expires: k.Expires}), err
@@ -304,7 +316,6 @@ func (w *world) provide(ctx context.Context, path string, body []byte) (fetch.Re
 }
 
 func (w *world) vouch(pub crypto.PublicKey) attestation.InstallResponse {
-	w.fresh++
 	now := w.clock.Now()
 	a := attestation.WalletInstance{Issuer: providerURL, ClientID: clientID, Key: pub, IssuedAt: now, Expires: now.Add(12 * time.Hour), Level: attestation.LevelLow, WalletName: "eidos",
 		WalletVersion: "1", Status: attestation.Status{Reference: attestation.StatusReference{Index: 1, URI: providerURL + "/status/1"}, Ends: now.Add(31 * 24 * time.Hour)}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -86,6 +87,7 @@ func claimsOf(t *testing.T, token string) map[string]any {
 func checkHAIP(t *testing.T, dir string) {
 	t.Helper()
 	count := map[string]int{}
+	apps := map[any]bool{}   // where the status of each client attestation stands
 	nonce, vouched := "", "" // the newest c_nonce, and the newest one attested with keys
 	for _, x := range readExchanges(t, dir) {
 		if x.status[0] != '2' && x.status[0] != '3' {
@@ -97,7 +99,7 @@ func checkHAIP(t *testing.T, dir string) {
 			what = "metadata"
 			checkIssuerMetadata(t, x)
 		case what == "par":
-			checkClient(t, x)
+			apps[checkClient(t, x)] = true
 			checkPushed(t, x)
 		case what == "authorize":
 			q, err := url.Parse(x.url)
@@ -105,7 +107,7 @@ func checkHAIP(t *testing.T, dir string) {
 				t.Errorf("authorisation request %s: more than the pushed request (HAIP 1.0, 4.3)", x.url)
 			}
 		case what == "token":
-			checkClient(t, x)
+			apps[checkClient(t, x)] = true
 			checkDPoP(t, x)
 			form, err := url.ParseQuery(x.body)
 			if err != nil || form.Get("grant_type") == "authorization_code" && form.Get("code_verifier") == "" {
@@ -144,6 +146,9 @@ func checkHAIP(t *testing.T, dir string) {
 		"metadata": 4, "par": 2, "authorize": 2, "token authorization_code": 2, "token urn:ietf:params:oauth:grant-type:pre-authorized_code": 1, "token refresh_token": 1,
 		"nonce": 5, "keys": 5, "credential": 5, // PID in two formats, and once more
 	}
+	if len(apps) != 3 { // the new copies of the PID come to the app that got the first
+		t.Errorf("%d client attestations for three offers (HAIP 1.0, 4.4.1)", len(apps))
+	}
 	for what, n := range want {
 		if count[what] != n {
 			t.Errorf("%d of %s, wanted %d", count[what], what, n)
@@ -173,13 +178,14 @@ func checkIssuerMetadata(t *testing.T, x exchange) {
 	}
 }
 
-// checkClient: HAIP 1.0, 4.4.1.
-func checkClient(t *testing.T, x exchange) {
+// checkClient returns where the status of the client attestation stands.
+// HAIP 1.0, 4.4.1.
+func checkClient(t *testing.T, x exchange) any {
 	t.Helper()
 	instance, pop := x.header["oauth-client-attestation"], x.header["oauth-client-attestation-pop"]
 	if instance == "" || pop == "" {
 		t.Errorf("%s without client attestation", x.path)
-		return
+		return nil
 	}
 	form, err := url.ParseQuery(x.body)
 	if err != nil || form.Has("client_id") && form.Get("client_id") != claimsOf(t, instance)["sub"] {
@@ -188,6 +194,7 @@ func checkClient(t *testing.T, x exchange) {
 	if claimsOf(t, pop)["challenge"] == nil {
 		t.Errorf("%s: proof of possession without the server's challenge", x.path)
 	}
+	return fmt.Sprint(claimsOf(t, instance)["client_status"].(map[string]any)["status"])
 }
 
 // checkPushed: HAIP 1.0, 4.3; FAPI 2.0 Security Profile, 5.3.2.2.

@@ -49,7 +49,7 @@ func (c *Client) Renew(ctx context.Context, r RenewRequest, next key.Signer, now
 	}
 	var out InstallResponse
 	err := c.exchange(ctx, "/instances/"+r.InstanceID+"/attestation", &out, func(rc requestClaims) (string, error) {
-		claims := renewClaims{requestClaims: rc, App: r.App}
+		claims := renewClaims{requestClaims: rc, App: r.App, StatusPeriod: int64(r.StatusPeriod / time.Second)}
 		if next != nil && !key.Equal(want, c.Instance.Public()) {
 			proof, err := jose.Sign(ctx, next, jose.Header{Typ: typeNewKey, JWK: &jose.JWK{Key: want}}, rc)
 			if err != nil {
@@ -80,7 +80,7 @@ func (c *Client) AttestKeys(ctx context.Context, r KeyAttestationRequest, now ti
 	var out KeyAttestationResponse
 	err := c.exchange(ctx, "/instances/"+r.InstanceID+"/keys", &out, func(rc requestClaims) (string, error) {
 		return jose.Sign(ctx, c.Instance, jose.Header{Typ: typeKeysAsks, KID: r.InstanceID},
-			keysAskClaims{rc, jwks(r.Keys), r.Nonce, r.Area})
+			keysAskClaims{rc, jwks(r.Keys), r.Nonce, r.Area, int64(r.StatusPeriod / time.Second)})
 	}, now)
 	if err != nil {
 		return nil, fmt.Errorf("attest keys: %w", err)

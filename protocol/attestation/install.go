@@ -91,6 +91,11 @@ type RenewRequest struct {
 	InstanceID string
 	App        App              // the app may have been updated
 	NewKey     crypto.PublicKey // nil for the registered key
+	// StatusPeriod is for how long an issuer would like the status to be
+	// published once it has the attestation (EUDI TS3 1.5, 2.4.2,
+	// preferred_client_status_period); at most MaxStatusPeriod, whole seconds.
+	// Zero leaves it to the provider.
+	StatusPeriod time.Duration
 }
 
 // KeyAttestationRequest asks the provider to vouch for keys. typ
@@ -100,6 +105,9 @@ type KeyAttestationRequest struct {
 	Keys       []crypto.PublicKey // 1 to MaxKeys, pairwise different
 	Nonce      string             // the credential issuer's c_nonce, at most 512 characters; optional
 	Area       Area
+	// StatusPeriod is that of RenewRequest, for the status of the keys
+	// (preferred_key_storage_status_period).
+	StatusPeriod time.Duration
 }
 
 // KeyAttestationResponse answers a KeyAttestationRequest.
@@ -128,7 +136,8 @@ type renewClaims struct {
 	App App `json:"app"`
 	// NewKey is a JWT signed by the new key, with that as jwk in its header
 	// and the claims aud, iat and challenge of the JWT around it.
-	NewKey string `json:"new_key,omitempty"`
+	NewKey       string `json:"new_key,omitempty"`
+	StatusPeriod int64  `json:"status_period,omitempty"` // seconds
 }
 
 type keysAskClaims struct {
@@ -136,6 +145,8 @@ type keysAskClaims struct {
 	Keys  []jose.JWK `json:"keys"`
 	Nonce string     `json:"c_nonce,omitempty"`
 	Area  Area       `json:"secure_area"`
+
+	StatusPeriod int64 `json:"status_period,omitempty"` // seconds
 }
 
 type challengeResponse struct {
@@ -146,6 +157,23 @@ type challengeResponse struct {
 type errorResponse struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description,omitempty"`
+}
+
+// MaxStatusPeriod is the longest StatusPeriod of a request.
+const MaxStatusPeriod = 100 * 365 * 24 * time.Hour
+
+// Seconds is a period in whole seconds as others state it, no longer than
+// MaxStatusPeriod, and zero if it is none.
+func Seconds(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), int64(MaxStatusPeriod/time.Second))) * time.Second
+}
+
+// statusPeriod reads the claim status_period.
+func statusPeriod(n int64) (time.Duration, error) {
+	if d := Seconds(n); int64(d/time.Second) == n {
+		return d, nil
+	}
+	return 0, &Error{Code: CodeInvalidRequest, Description: fmt.Sprintf("status_period: wanted 0 to %d seconds", int64(MaxStatusPeriod/time.Second))}
 }
 
 // validInstanceID reports whether id may stand in a path of the conversation.

@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -130,18 +131,31 @@ func TestInstallationConversation(t *testing.T) {
 
 	next := testkit.Signer(t, elliptic.P256())
 	for _, signer := range []key.Signer{nil, next} {
-		if _, err = c.Renew(ctx, attestation.RenewRequest{InstanceID: "i1", App: anApp}, signer, now); err != nil {
+		if _, err = c.Renew(ctx, attestation.RenewRequest{InstanceID: "i1", App: anApp, StatusPeriod: 90 * 24 * time.Hour}, signer, now); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if !key.Equal(p.renewed.NewKey, next.Public()) {
-		t.Error("the provider did not learn of the new key")
+	if !key.Equal(p.renewed.NewKey, next.Public()) || p.renewed.StatusPeriod != 90*24*time.Hour {
+		t.Errorf("the provider did not learn of the new key or the period: %+v", p.renewed)
 	}
 
 	keys := []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public(), testkit.Signer(t, elliptic.P256()).Public()}
-	ka, err := c.AttestKeys(ctx, attestation.KeyAttestationRequest{InstanceID: "i1", Keys: keys, Nonce: "cn", Area: anArea}, now)
+	ka, err := c.AttestKeys(ctx, attestation.KeyAttestationRequest{InstanceID: "i1", Keys: keys, Nonce: "cn", Area: anArea, StatusPeriod: time.Minute}, now)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.asked.StatusPeriod != time.Minute {
+		t.Errorf("the provider saw a period of %v", p.asked.StatusPeriod)
+	}
+	for _, period := range []time.Duration{-time.Second, attestation.MaxStatusPeriod + time.Second} {
+		_, err := c.AttestKeys(ctx, attestation.KeyAttestationRequest{InstanceID: "i1", Keys: keys, Area: anArea, StatusPeriod: period}, now)
+		_, err2 := c.Renew(ctx, attestation.RenewRequest{InstanceID: "i1", App: anApp, StatusPeriod: period}, nil, now)
+		for _, err := range []error{err, err2} {
+			var refusal *attestation.Error
+			if !errors.As(err, &refusal) || refusal.Code != attestation.CodeInvalidRequest {
+				t.Errorf("a period of %v: %v", period, err)
+			}
+		}
 	}
 	k, report := attestation.VerifyKeyAttestation(ctx, ka.KeyAttestation, p.attester.trust(""), nil, now)
 	if k == nil || k.Nonce != "cn" || k.Holds(keys[1]) != 1 {
@@ -149,6 +163,15 @@ func TestInstallationConversation(t *testing.T) {
 	}
 	if d := cmp.Diff(anArea, p.asked.Area); d != "" {
 		t.Error(d)
+	}
+}
+
+// What others state as a period is a period, whatever they state.
+func TestSeconds(t *testing.T) {
+	for n, want := range map[int64]time.Duration{0: 0, 1: time.Second, -5: 0, math.MaxInt64: attestation.MaxStatusPeriod, math.MinInt64: 0} {
+		if got := attestation.Seconds(n); got != want {
+			t.Errorf("%d: %v", n, got)
+		}
 	}
 }
 

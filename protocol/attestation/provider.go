@@ -135,6 +135,9 @@ func (p *Provider) OpenRenew(ctx context.Context, st once.Store, id string, inst
 		return nil, &Error{CodeInvalidRequest, "app is not as it should be", err}
 	}
 	r := &RenewRequest{InstanceID: id, App: c.App}
+	if r.StatusPeriod, err = statusPeriod(c.StatusPeriod); err != nil {
+		return nil, err
+	}
 	if c.NewKey != "" {
 		if r.NewKey, err = newKey(c.NewKey, c.requestClaims); err != nil {
 			return nil, &Error{CodeInvalidProof, "new_key is not a proof by the new key with the same claims", err}
@@ -180,6 +183,9 @@ func (p *Provider) OpenKeyAttestation(ctx context.Context, st once.Store, id str
 		return nil, err
 	}
 	r := &KeyAttestationRequest{InstanceID: id, Nonce: c.Nonce, Area: c.Area}
+	if r.StatusPeriod, err = statusPeriod(c.StatusPeriod); err != nil {
+		return nil, err
+	}
 	for _, jwk := range c.Keys {
 		r.Keys = append(r.Keys, jwk.Key)
 	}
