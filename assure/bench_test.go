@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -30,14 +29,14 @@ import (
 
 func BenchmarkIssue(b *testing.B) {
 	l := newLicence(b)
-	ratio(b, newRaw(b).sign, "signatures", func() { l.issue(b) })
+	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.issue(b) })
 }
 
 // BenchmarkPresent presents six elements, from stored bytes to the encoded response.
 func BenchmarkPresent(b *testing.B) {
 	l := newLicence(b)
 	stored := l.issue(b)
-	ratio(b, newRaw(b).sign, "signatures", func() { l.present(b, stored) })
+	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.present(b, stored) })
 }
 
 // BenchmarkVerify verifies the presentation from bytes to verdict: certificate
@@ -46,7 +45,7 @@ func BenchmarkVerify(b *testing.B) {
 	l := newLicence(b)
 	response := l.present(b, l.issue(b))
 	p := assure.DocumentParams{Now: now, Anchors: l.anchors, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
 		doc, report := assure.VerifyDocument(context.Background(), l.document(b, response), p)
 		l.must(b, doc.Result, report)
 	})
@@ -65,7 +64,7 @@ func BenchmarkVerifyChainKnown(b *testing.B) {
 		return issuer, found
 	}
 	p := mdoc.VerifyParams{Now: now, ValidateChain: known, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
 		result, report := mdoc.Verify(context.Background(), l.document(b, response), p)
 		l.must(b, result, report)
 	})
@@ -213,29 +212,4 @@ func (r *raw) verify() {
 	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
 		panic("raw signature does not verify")
 	}
-}
-
-// ratio runs call and unit in turn and reports the median of the ratios of the
-// pairs, so that a busy or throttled machine slows both alike. The benchmark's
-// timer is not stopped in between, because that stops the world.
-func ratio(b *testing.B, unit func(), name string, call func()) {
-	b.Helper()
-	b.ReportAllocs()
-	var calls, ratios []float64
-	for b.Loop() {
-		t0 := time.Now()
-		call()
-		t1 := time.Now()
-		unit()
-		t2 := time.Now()
-		calls = append(calls, float64(t1.Sub(t0)))
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(t2.Sub(t1)))
-	}
-	b.ReportMetric(median(calls), "ns/op")
-	b.ReportMetric(median(ratios), name)
-}
-
-func median(v []float64) float64 {
-	slices.Sort(v)
-	return v[len(v)/2]
 }

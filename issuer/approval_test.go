@@ -20,6 +20,21 @@ func (w *world) withApproval() {
 	t.offerings["mdl"] = o
 }
 
+// request asks for a person's mDL, which needs approval, with one key, and
+// returns the id of the request.
+func (w *world) request(t *testing.T, subject string) (p *app, token *oauth.Token, id string) {
+	t.Helper()
+	p, o := w.newApp(w.authority), w.offer(subject, "mdl")
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := p.get(token, "mdl", 1); err != nil || p.answer.Transaction == "" {
+		t.Fatalf("%+v, %v", p.answer, err)
+	}
+	return p, token, p.answer.Transaction
+}
+
 // again asks for a document that was not ready.
 func (p *app) again(t *testing.T, token *oauth.Token, transaction string) (oid4vci.Answer, error) {
 	t.Helper()
@@ -93,19 +108,7 @@ func TestApproval(t *testing.T) {
 func TestApprovalAskedAnew(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
-	ask := func(subject string) (*app, *oauth.Token) {
-		p, o := w.newApp(w.authority), w.offer(subject, "mdl")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, _, err := p.get(token, "mdl", 1); err != nil || p.answer.Transaction == "" {
-			t.Fatalf("%+v, %v", p.answer, err)
-		}
-		return p, token
-	}
-	p, token := ask("ada")
-	first := p.answer.Transaction
+	p, token, first := w.request(t, "ada")
 	if _, _, err := p.get(token, "mdl", 2); err != nil || p.answer.Transaction == first {
 		t.Fatalf("%+v, %v", p.answer, err)
 	}
@@ -120,7 +123,7 @@ func TestApprovalAskedAnew(t *testing.T) {
 	}
 	w.verify(got[0], signers)
 
-	p, token = ask("jonas")
+	p, token, _ = w.request(t, "jonas")
 	if err := w.authority.Decide(t.Context(), "default", p.answer.Transaction, false, "not him"); err != nil {
 		t.Fatal(err)
 	}
@@ -147,15 +150,7 @@ func TestApprovalAskedAnew(t *testing.T) {
 func TestApprovalExpires(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.get(token, "mdl", 1); err != nil {
-		t.Fatal(err)
-	}
-	id := p.answer.Transaction
+	_, _, id := w.request(t, "ada")
 	w.pass(30 * day)
 	if err := w.authority.Decide(t.Context(), "default", id, true, ""); !errors.Is(err, ErrUnknownRequest) {
 		t.Errorf("%v", err)
@@ -166,19 +161,12 @@ func TestApprovalExpires(t *testing.T) {
 func TestApprovalOfNothing(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.get(token, "mdl", 1); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.authority.Decide(t.Context(), "default", p.answer.Transaction, true, ""); err != nil {
+	p, token, id := w.request(t, "ada")
+	if err := w.authority.Decide(t.Context(), "default", id, true, ""); err != nil {
 		t.Fatal(err)
 	}
 	delete(w.authority.tenants["default"].offerings, "mdl")
-	_, err = p.again(t, token, p.answer.Transaction)
+	_, err := p.again(t, token, id)
 	wantCode(t, "not issued any more", err, oid4vci.CodeDenied)
 }
 

@@ -57,28 +57,21 @@ func TestRevokedBeforeIssued(t *testing.T) {
 func TestRevokedWhileIssued(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, _, err := p.get(token, "mdl", 1); err != nil {
-		t.Fatal(err)
-	}
-	id := p.answer.Transaction
+	p, token, id := w.request(t, "ada")
 	if err := w.authority.Decide(t.Context(), "default", id, true, ""); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.authority.Delete(t.Context(), "default", Selection{Subject: "ada"}, "left"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.again(t, token, id)
+	_, err := p.again(t, token, id)
 	wantCode(t, "approved, then revoked", err, oid4vci.CodeDenied)
 
 	tenant := w.authority.tenants["default"]
 	register := &meddling{Source: tenant.source}
 	tenant.source = register
-	p, o = w.newApp(w.authority), w.offer("jonas", "pid")
+	o := w.offer("jonas", "pid")
+	p = w.newApp(w.authority)
 	if token, _, err = p.redeem(o, o.TxCode); err != nil {
 		t.Fatal(err)
 	}

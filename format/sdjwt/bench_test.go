@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"slices"
 	"testing"
-	"time"
 
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -41,13 +39,13 @@ func portrait() sdjwt.Node {
 func BenchmarkIssue(b *testing.B) {
 	a, holder := newAuthority(b), testkit.Signer(b, elliptic.P256())
 	p := a.params(holder, twenty()...)
-	ratio(b, newRaw(b).sign, "signatures", func() { a.issue(b, p) })
+	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { a.issue(b, p) })
 }
 
 func BenchmarkPresent(b *testing.B) {
 	a, holder := newAuthority(b), testkit.Signer(b, elliptic.P256())
 	stored := a.issue(b, a.params(holder, twenty()...))
-	ratio(b, newRaw(b).sign, "signatures", func() { present(b, stored, holder, six...) })
+	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { present(b, stored, holder, six...) })
 }
 
 // BenchmarkVerify takes three signatures: certificate, credential, key binding.
@@ -64,7 +62,7 @@ func benchmarkVerify(b *testing.B, image bool) {
 	}
 	shown := present(b, a.issue(b, a.params(holder, claims...)), holder, paths...)
 	p := a.verify()
-	ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
 		s, err := sdjwt.Parse(shown, sdjwt.Limits{})
 		if err != nil {
 			b.Fatal(err)
@@ -104,21 +102,4 @@ func (r *raw) verify() {
 	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
 		panic("raw signature")
 	}
-}
-
-// ratio runs call and unit in turn and reports the median of the ratios of the
-// pairs, so that a busy or throttled machine slows both alike.
-func ratio(b *testing.B, unit func(), name string, call func()) {
-	b.Helper()
-	b.ReportAllocs()
-	var ratios []float64
-	for b.Loop() {
-		start := time.Now()
-		call()
-		middle := time.Now()
-		unit()
-		ratios = append(ratios, float64(middle.Sub(start))/float64(time.Since(middle)))
-	}
-	slices.Sort(ratios)
-	b.ReportMetric(ratios[len(ratios)/2], name)
 }

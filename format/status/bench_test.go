@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/key"
@@ -61,7 +60,7 @@ func BenchmarkSign(b *testing.B) {
 			w.Write(packed)                      // to memory
 			w.Close()
 		}
-		ratio(b, deflated, "deflate", func() {
+		testkit.Ratio(b, deflated, "deflate", func() {
 			c, err := list.Compress()
 			if err != nil {
 				b.Fatal(err)
@@ -125,7 +124,7 @@ func BenchmarkVerify(b *testing.B) {
 			_, payload, _ := bytes.Cut(input, []byte{'.'})
 			lst := base64.RawURLEncoding.AppendEncode(nil, c.Data)
 			decoded := make([]byte, len(payload))
-			ratio(b, func() {
+			testkit.Ratio(b, func() {
 				if _, err := base64.RawURLEncoding.Decode(decoded, payload); err != nil {
 					b.Fatal(err)
 				}
@@ -147,7 +146,7 @@ func BenchmarkVerify(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			ratio(b, func() {
+			testkit.Ratio(b, func() {
 				inflate(c.Data)
 				verify(message, signature)
 			}, "raw", read(raw))
@@ -193,25 +192,4 @@ func BenchmarkLookup(b *testing.B) {
 			b.Fatal(r.Err())
 		}
 	}
-}
-
-// ratio runs call and unit in turn and reports the median of the ratios of the
-// pairs, so that a busy or throttled machine slows both alike.
-func ratio(b *testing.B, unit func(), name string, call func()) {
-	b.Helper()
-	b.ReportAllocs()
-	var calls, ratios []float64
-	for b.Loop() {
-		t0 := time.Now()
-		call()
-		t1 := time.Now()
-		unit()
-		t2 := time.Now()
-		calls = append(calls, float64(t1.Sub(t0)))
-		ratios = append(ratios, float64(t1.Sub(t0))/float64(t2.Sub(t1)))
-	}
-	slices.Sort(calls)
-	slices.Sort(ratios)
-	b.ReportMetric(calls[len(calls)/2], "ns/op")
-	b.ReportMetric(ratios[len(ratios)/2], name)
 }
