@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
 	"github.com/eidos-id/eidos/issuer/admin"
@@ -63,7 +64,7 @@ func (h *house) adminTLS() (*tls.Config, error) {
 
 // firstToken makes a token at the first start and leaves it in a file for its
 // operator only.
-func (h *house) firstToken(ctx context.Context, tokens *admin.Tokens) error {
+func (h *house) firstToken(ctx context.Context, tokens *rest.Tokens) error {
 	text, err := tokens.First(ctx, h.now())
 	if err != nil || text == "" {
 		return err
@@ -89,7 +90,7 @@ type tokenFlags struct {
 }
 
 // open opens the tokens, and says of which tenant they are.
-func (f tokenFlags) open(m *machine) (*admin.Tokens, string, *house, error) {
+func (f tokenFlags) open(m *machine) (*rest.Tokens, string, *house, error) {
 	h, err := m.shellHouse(f.Config, f.Data)
 	if err != nil {
 		return nil, "", nil, err
@@ -103,7 +104,7 @@ func (f tokenFlags) open(m *machine) (*admin.Tokens, string, *house, error) {
 	}
 	tenant := f.Tenant
 	if f.All {
-		tenant = admin.AllTenants
+		tenant = rest.AllTenants
 	}
 	return admin.NewTokens(d, a.Books()), tenant, h, nil
 }
@@ -123,9 +124,9 @@ func (c *tokenCreateCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	t := admin.Token{Tenant: tenant, Name: c.Name, Expires: m.now().Add(c.Lifetime)}
+	t := rest.Token{Tenant: tenant, Name: c.Name, Expires: m.now().Add(c.Lifetime)}
 	for _, s := range c.Scope {
-		t.Scopes = append(t.Scopes, admin.Scope(s))
+		t.Scopes = append(t.Scopes, rest.Scope(s))
 	}
 	t, text, err := tokens.Create(m.ctx, t, m.now())
 	if err != nil {
@@ -161,7 +162,7 @@ func (c *tokenListCmd) Run(m *machine) error {
 	}
 	if c.JSON {
 		if list == nil {
-			list = []admin.Token{}
+			list = []rest.Token{}
 		}
 		return m.json(list)
 	}
@@ -197,7 +198,7 @@ func (c *tokenRevokeCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	if err := tokens.Revoke(m.ctx, tenant, c.ID, m.now()); errors.Is(err, admin.ErrUnknownToken) {
+	if err := tokens.Revoke(m.ctx, tenant, c.ID, m.now()); errors.Is(err, rest.ErrUnknownToken) {
 		return hint(err, "eidos issuer token list; with --all-tenants for those of all tenants")
 	} else if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"rsc.io/qr"
 
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/issuer"
 )
 
@@ -26,8 +27,8 @@ type offeringList struct {
 	Offerings []offeringInfo `json:"offerings"`
 }
 
-func (s *Server) listOfferings(c call, _ none) (offeringList, error) {
-	all, err := s.authority.Offerings(c.tenant)
+func (s *Server) listOfferings(c rest.Call, _ rest.None) (offeringList, error) {
+	all, err := s.authority.Offerings(c.Tenant)
 	list := offeringList{Offerings: make([]offeringInfo, len(all))}
 	for i, o := range all {
 		list.Offerings[i] = offeringInfo{o.ID, o.DocType, o.Format, o.Name, string(o.Level), o.Batch, o.PreAuthorized, o.Authorize}
@@ -54,10 +55,10 @@ type offerAnswer struct {
 	QR      string    `json:"qr,omitempty" doc:"data: URL (RFC 2397) of an image of the link"`
 }
 
-func (s *Server) createOffer(c call, in offerRequest) (offerAnswer, error) {
+func (s *Server) createOffer(c rest.Call, in offerRequest) (offerAnswer, error) {
 	p := issuer.OfferParams{Offerings: in.Offerings, Subject: in.Subject, Grant: issuer.Grant(in.Grant), Expires: in.Expires}
 	p.TxCode = !in.NoTxCode && p.Grant != issuer.AuthorizationCode
-	o, err := s.authority.Offer(c, c.tenant, p)
+	o, err := s.authority.Offer(c, c.Tenant, p)
 	if err != nil {
 		return offerAnswer{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/outbox"
+	"github.com/eidos-id/eidos/internal/rest"
 )
 
 type webhook struct {
@@ -42,42 +43,42 @@ type webhookChange struct {
 	Active *bool    `json:"active,omitempty"`
 }
 
-func (s *Server) listWebhooks(c call, _ none) (webhookList, error) {
+func (s *Server) listWebhooks(c rest.Call, _ rest.None) (webhookList, error) {
 	out := webhookList{Webhooks: []webhook{}}
-	list, err := s.authority.Outbox().List(c, c.tenant)
+	list, err := s.authority.Outbox().List(c, c.Tenant)
 	for _, e := range list {
 		out.Webhooks = append(out.Webhooks, webhookOf(e))
 	}
 	return out, err
 }
 
-func (s *Server) createWebhook(c call, in newWebhook) (webhookWithSecret, error) {
-	e, secret, err := s.authority.Outbox().Add(c, c.tenant, in.URL, in.Events, s.loopback)
+func (s *Server) createWebhook(c rest.Call, in newWebhook) (webhookWithSecret, error) {
+	e, secret, err := s.authority.Outbox().Add(c, c.Tenant, in.URL, in.Events, s.loopback)
 	if err != nil {
 		return webhookWithSecret{}, err
 	}
 	return webhookWithSecret{webhookOf(e), secret}, nil
 }
 
-func (s *Server) getWebhook(c call, _ none) (webhook, error) {
-	e, err := s.authority.Outbox().Get(c, c.tenant, c.id)
+func (s *Server) getWebhook(c rest.Call, _ rest.None) (webhook, error) {
+	e, err := s.authority.Outbox().Get(c, c.Tenant, c.ID)
 	return webhookOf(e), err
 }
 
-func (s *Server) changeWebhook(c call, in webhookChange) (webhook, error) {
-	e, err := s.authority.Outbox().Update(c, c.tenant, c.id, outbox.Change{URL: in.URL, Kinds: in.Events, Active: in.Active}, s.loopback)
+func (s *Server) changeWebhook(c rest.Call, in webhookChange) (webhook, error) {
+	e, err := s.authority.Outbox().Update(c, c.Tenant, c.ID, outbox.Change{URL: in.URL, Kinds: in.Events, Active: in.Active}, s.loopback)
 	if err != nil {
 		return webhook{}, err
 	}
 	return webhookOf(e), nil
 }
 
-func (s *Server) deleteWebhook(c call, _ none) (none, error) {
-	return none{}, s.authority.Outbox().Remove(c, c.tenant, c.id)
+func (s *Server) deleteWebhook(c rest.Call, _ rest.None) (rest.None, error) {
+	return rest.None{}, s.authority.Outbox().Remove(c, c.Tenant, c.ID)
 }
 
-func (s *Server) rotateSecret(c call, _ none) (webhookWithSecret, error) {
-	e, secret, err := s.authority.Outbox().Rotate(c, c.tenant, c.id)
+func (s *Server) rotateSecret(c rest.Call, _ rest.None) (webhookWithSecret, error) {
+	e, secret, err := s.authority.Outbox().Rotate(c, c.Tenant, c.ID)
 	if err != nil {
 		return webhookWithSecret{}, err
 	}
@@ -102,18 +103,18 @@ type deliveryList struct {
 	Deliveries []delivery `json:"deliveries"`
 }
 
-func (s *Server) listDeliveries(c call, in deliveryFilter) (deliveryList, error) {
+func (s *Server) listDeliveries(c rest.Call, in deliveryFilter) (deliveryList, error) {
 	out := deliveryList{Deliveries: []delivery{}}
 	if in.Limit == 0 {
 		in.Limit = defaultPage
 	}
-	list, err := s.authority.Outbox().Messages(c, c.tenant, c.id, in.Limit)
+	list, err := s.authority.Outbox().Messages(c, c.Tenant, c.ID, in.Limit)
 	for _, m := range list {
 		out.Deliveries = append(out.Deliveries, delivery{m.ID, m.Kind, m.Created, m.Due, m.Tries, m.GivenUp, m.Problem})
 	}
 	return out, err
 }
 
-func (s *Server) retryDelivery(c call, _ none) (none, error) {
-	return none{}, s.authority.Outbox().Retry(c, c.tenant, c.id, c.item)
+func (s *Server) retryDelivery(c rest.Call, _ rest.None) (rest.None, error) {
+	return rest.None{}, s.authority.Outbox().Retry(c, c.Tenant, c.ID, c.Item)
 }
