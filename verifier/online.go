@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"rsc.io/qr"
-
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
@@ -61,37 +59,6 @@ type Transaction struct {
 	RequestURI string    `json:"request_uri"`
 	Page       string    `json:"page"` // our page that waits for the answer
 	Expires    time.Time `json:"expires"`
-}
-
-// QR is the link as a QR code, PNG.
-func (t Transaction) QR() ([]byte, error) { return qrPNG(t.Link) }
-
-func qrPNG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.L) // on a screen nothing gets dirty: as few modules as can be
-	if err != nil {
-		return nil, fmt.Errorf("QR code: %w", err)
-	}
-	code.Scale = 6
-	return code.PNG(), nil
-}
-
-// qrSVG is sharp at every size.
-func qrSVG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.L)
-	if err != nil {
-		return nil, fmt.Errorf("QR code: %w", err)
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 %[1]d %[1]d" shape-rendering="crispEdges"><path d="`, code.Size+4)
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x, y)
-			}
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return b.Bytes(), nil
 }
 
 // Outcome is what became of a transaction. Its JSON is what

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/qrcode"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
@@ -141,11 +142,11 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 		page.Choice = page.Choice || len(s.Options) > 1
 	}
 	if !req.SameDevice {
-		svg, err := qrSVG(link)
+		code, err := qrcode.Screen(link)
 		if err != nil {
 			return err
 		}
-		page.QR = dataURL("image/svg+xml", svg)
+		page.QR = template.URL(code.DataURL(qrcode.SVG))
 	}
 	return t.render(w, "Show a document from your wallet", "wait.html", page)
 }
