@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/web"
 )
 
@@ -30,6 +31,12 @@ func (a *API) problemOf(err error) web.Error {
 	}
 	if e, ok := a.config.Known(err); ok {
 		return e
+	}
+	if errors.Is(err, outbox.ErrUnknown) {
+		return web.Error{Status: http.StatusNotFound, Code: "unknown_webhook", Message: "There is no such webhook or delivery."}
+	}
+	if errors.Is(err, outbox.ErrInvalid) {
+		return web.Error{Status: http.StatusUnprocessableEntity, Code: "invalid", Message: "The webhook is not one that can be called."}
 	}
 	return web.Error{Status: http.StatusInternalServerError, Code: "server_error", Message: "It did not work. The log says why, under the reference."}
 }

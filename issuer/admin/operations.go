@@ -11,7 +11,7 @@ func (s *Server) operations() []rest.Operation {
 	offer.Idempotent = true
 	revoke, suspend := event{s, (*issuer.Authority).Revoke}, event{s, (*issuer.Authority).Suspend}
 	resume, forget := event{s, (*issuer.Authority).Resume}, event{s, (*issuer.Authority).Delete}
-	return []rest.Operation{
+	all := []rest.Operation{
 		rest.Op("GET", "/v1/{tenant}/offerings", "listOfferings", "What the authority issues.", Read, 200, s.listOfferings),
 		offer,
 		rest.Op("GET", "/v1/{tenant}/documents", "listDocuments", "Documents that were issued, the newest first.", Read, 200, s.listDocuments),
@@ -31,13 +31,6 @@ func (s *Server) operations() []rest.Operation {
 		rest.Op("GET", "/v1/{tenant}/status-lists/{id}", "getStatusList", "The current edition of a status list.", Read, 200, s.getStatusList),
 		rest.Op("GET", "/v1/{tenant}/certificates", "listCertificates", "Certificates whose signatures count, and keys that wait for theirs.", Read, 200, s.listCertificates),
 		rest.Op("GET", "/v1/{tenant}/health", "getHealth", "Whether the authority can work, and what waits.", Read, 200, s.getHealth),
-		rest.Op("GET", "/v1/{tenant}/webhooks", "listWebhooks", "Who is told of events.", Admin, 200, s.listWebhooks),
-		rest.Op("POST", "/v1/{tenant}/webhooks", "createWebhook", "Have an address told of events; the answer holds the secret, once.", Admin, 201, s.createWebhook),
-		rest.Op("GET", "/v1/{tenant}/webhooks/{id}", "getWebhook", "One webhook.", Admin, 200, s.getWebhook),
-		rest.Op("PATCH", "/v1/{tenant}/webhooks/{id}", "changeWebhook", "Change address, events or activity.", Admin, 200, s.changeWebhook),
-		rest.Op("DELETE", "/v1/{tenant}/webhooks/{id}", "deleteWebhook", "Forget a webhook and what waits for it.", Admin, 204, s.deleteWebhook),
-		rest.Op("POST", "/v1/{tenant}/webhooks/{id}/secret", "rotateWebhookSecret", "A new secret; the one before signs as well for a day.", Admin, 200, s.rotateSecret),
-		rest.Op("GET", "/v1/{tenant}/webhooks/{id}/deliveries", "listDeliveries", "Events that wait for delivery or were given up.", Admin, 200, s.listDeliveries),
-		rest.Op("POST", "/v1/{tenant}/webhooks/{id}/deliveries/{item}/retry", "retryDelivery", "Try an event again now, also one that was given up.", Admin, 204, s.retryDelivery),
 	}
+	return append(all, rest.Webhooks(s.authority.Outbox(), issuer.Events(), Admin, s.loopback)...)
 }

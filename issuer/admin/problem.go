@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
 	"github.com/eidos-id/eidos/statuslist"
@@ -26,8 +25,6 @@ func known() []struct {
 		{issuer.ErrUnknownPerson, web.Error{Status: 422, Code: "unknown_person", Message: "Nobody in the register has this id."}},
 		{issuer.ErrDeceased, web.Error{Status: 422, Code: "deceased", Message: "The person has died."}},
 		{statuslist.ErrUnknown, web.Error{Status: 404, Code: "unknown_list", Message: "There is no such status list."}},
-		{outbox.ErrUnknown, web.Error{Status: 404, Code: "unknown_webhook", Message: "There is no such webhook or delivery."}},
-		{outbox.ErrInvalid, web.Error{Status: 422, Code: "invalid", Message: "The webhook is not one that can be called."}},
 	}
 }
 

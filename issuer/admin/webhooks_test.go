@@ -122,23 +122,3 @@ func metrics(t *testing.T, h *house) {
 		t.Error("a person is in the metrics")
 	}
 }
-
-// The events that the API knows are those that the authority has.
-func TestEventNames(t *testing.T) {
-	for _, s := range []*rest.Schema{input("createWebhook"), input("changeWebhook")} {
-		if got := strings.Join(s.Properties["events"].Items.Enum, " "); got !=
-			strings.Join([]string{issuer.EventIssued, issuer.EventRevoked, issuer.EventSuspended, issuer.EventResumed, issuer.EventDeleted,
-				issuer.EventOutdated, issuer.EventRequested, issuer.EventOfferUsed, issuer.EventOfferExpired, issuer.EventCertificate}, " ") {
-			t.Errorf("events %s", got)
-		}
-	}
-}
-
-func input(id string) *rest.Schema {
-	for _, o := range (*Server)(nil).operations() {
-		if o.ID == id {
-			return o.Input
-		}
-	}
-	return nil
-}
