@@ -82,9 +82,13 @@ func (t *tenant) wants(q query.Query) []wanted {
 		}
 		var labels []string
 		for _, cl := range c.Claims {
-			ns, _ := cl.Path[0].(string)
-			id, _ := cl.Path[1].(string)
-			labels = append(labels, t.v.types.Label("en", docType, ns, id))
+			label := cl.Path.String()
+			if len(cl.Path) == 2 && c.Format == query.FormatMdoc {
+				ns, _ := cl.Path[0].(string)
+				id, _ := cl.Path[1].(string)
+				label = t.v.types.Label("en", docType, ns, id)
+			}
+			labels = append(labels, label)
 		}
 		list = append(list, wanted{name, strings.Join(labels, ", ")})
 	}
@@ -102,7 +106,7 @@ type waiting struct {
 	Link       template.URL
 	Pages      string       // the same for a wallet that has pages; optional
 	QR         template.URL // data: of the picture; empty if only this device may answer
-	StateURL   string
+	Watch      string
 	Script     string
 	SameDevice bool
 }
@@ -129,11 +133,11 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 	if err != nil {
 		return err
 	}
-	link := linkOf(&req.OID4VP)
+	link := req.link()
 	page := waiting{
 		State: o.State, Title: req.Title, Purpose: req.Purpose, Expires: o.Expires, Wants: t.wants(asked),
-		Link:     template.URL(link), // ours: the scheme is not one that templates know
-		StateURL: t.base + "/t/" + o.ID + "/state", Script: t.base + "/wait.js", SameDevice: req.SameDevice,
+		Link:  template.URL(link), // ours: the scheme is not one that templates know
+		Watch: t.base + "/watch/" + once.Hash(o.ID), Script: t.base + "/wait.js", SameDevice: req.SameDevice,
 	}
 	if _, params, ok := strings.Cut(link, "?"); ok && t.v.config.WalletLink != "" {
 		page.Pages = t.v.config.WalletLink + "?" + params
@@ -219,18 +223,6 @@ func titleOf(v core.Verdict) string {
 		return "Nothing shared"
 	}
 	return "Not accepted"
-}
-
-// serveState tells the script on the page whether to load it again.
-func (t *tenant) serveState(w http.ResponseWriter, r *http.Request) error {
-	row, err := t.row(r.Context(), byID, once.Hash(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, struct {
-		State State `json:"state"`
-	}{row.state})
-	return nil
 }
 
 // serveDone is where the holder's browser comes back to. The browser that

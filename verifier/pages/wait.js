@@ -3,17 +3,21 @@
 (() => {
 	const state = document.getElementById("state");
 	if (!state) return;
-	const look = async () => {
-		try {
-			const reply = await fetch(state.dataset.url, { cache: "no-store" });
-			if (!reply.ok || (await reply.json()).state !== state.dataset.state) {
-				location.reload();
-				return;
-			}
-		} catch {
-			// No network for a moment: look again.
-		}
-		setTimeout(look, 1500);
+	const look = (change) => {
+		if (change.state !== state.dataset.state) location.reload();
 	};
-	setTimeout(look, 1500);
+	const events = new EventSource(state.dataset.watch + "/events");
+	events.onmessage = (event) => look(JSON.parse(event.data));
+	events.onerror = () => {
+		if (events.readyState !== EventSource.CLOSED) return; // it comes back by itself
+		setInterval(async () => {
+			try {
+				const reply = await fetch(state.dataset.watch, { cache: "no-store" });
+				if (reply.ok) look(await reply.json());
+				else if (reply.status === 404) location.reload();
+			} catch {
+				// No network for a moment: look again.
+			}
+		}, 3000);
+	};
 })();
