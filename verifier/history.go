@@ -179,7 +179,7 @@ func (t *tenant) received(ctx context.Context, r row, form url.Values, posted *o
 	if r.retain == 0 {
 		return []byte{}, nil
 	}
-	e := Evidence{Transcript: posted.Transcript, Result: result}
+	e := Evidence{Received: []Field{}, Presentations: []Presented{}, Transcript: posted.Transcript, Result: result}
 	if len(r.evidence) > 0 {
 		sealing, err := t.sealer(ctx)
 		if err != nil {

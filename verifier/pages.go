@@ -155,9 +155,13 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 	return t.render(w, "Show a document from your wallet", "wait.html", page)
 }
 
-// dataURL is a picture as part of the page, so that it is stored nowhere.
-func dataURL(mediaType string, data []byte) template.URL {
-	return template.URL("data:" + mediaType + ";base64," + base64.StdEncoding.EncodeToString(data))
+// Picture is the portrait of a document as part of a page, so that it is stored
+// nowhere; empty if browsers cannot show it.
+func Picture(d core.Document) template.URL {
+	if d.PortraitType != "image/jpeg" {
+		return ""
+	}
+	return template.URL("data:" + d.PortraitType + ";base64," + base64.StdEncoding.EncodeToString(d.Portrait))
 }
 
 // shown is the page of a finished transaction.
@@ -202,9 +206,7 @@ func (t *tenant) renderResult(w http.ResponseWriter, o *Outcome) error {
 
 func show(d core.Document) shownDocument {
 	s := shownDocument{Document: d, Checks: d.Report.Checks}
-	if d.PortraitType == "image/jpeg" {
-		s.Picture = dataURL(d.PortraitType, d.Portrait)
-	}
+	s.Picture = Picture(d)
 	for _, e := range d.Elements {
 		if s.Picture == "" || e.ID != "portrait" {
 			s.Rows = append(s.Rows, shownElement{e, strings.Split(e.Text, "\n")})
@@ -241,4 +243,14 @@ func (t *tenant) serveDone(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return t.render(w, "Answered", "done.html", nil)
+}
+
+// Presets are the questions with a name: the tenant's own and those built in.
+// Error: ErrUnknownTenant.
+func (v *Verifier) Presets(tenant string) ([]core.Preset, error) {
+	t, err := v.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.allPresets(), nil
 }

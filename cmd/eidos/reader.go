@@ -159,6 +159,7 @@ func count(n int, one, many string) string {
 type verifierCmd struct {
 	Request verifierRequestCmd `cmd:"" help:"Ask a holder over the internet: a link for the same device, a QR code for another."`
 	Show    verifierShowCmd    `cmd:"" help:"Show what became of a request."`
+	Token   verifierTokenCmd   `cmd:"" help:"Access tokens of the verifier's API and console: create, list, revoke."`
 }
 
 type verifierRequestCmd struct {

@@ -14,32 +14,20 @@ import (
 // Authenticate returns the token of a request that may do something: RFC 6750,
 // 2.1 only, so never in an address. tenant is that of the path, "" if it has none.
 func (s *API) Authenticate(w http.ResponseWriter, r *http.Request, scope Scope, tenant string) (Token, error) {
-	now := s.config.Now()
-	from := web.Address(r)
-	if wait := s.wrong.Wait(from, 1, now); wait > 0 {
-		w.Header().Set("Retry-After", web.RetryAfter(wait))
-		return Token{}, Refusal(http.StatusTooManyRequests, "too_many_attempts", "There were too many wrong tokens from this address. Please wait a minute.")
-	}
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		w.Header().Set("WWW-Authenticate", s.challenge(""))
 		return Token{}, Refusal(http.StatusUnauthorized, "no_token", "An access token is needed (RFC 6750): Authorization: Bearer …")
 	}
 	scheme, text, _ := strings.Cut(values[0], " ")
-	var t Token
-	err := ErrToken
-	if len(values) == 1 && strings.EqualFold(scheme, "Bearer") {
-		t, err = s.config.Tokens.Find(r.Context(), text, now)
+	if len(values) != 1 || !strings.EqualFold(scheme, "Bearer") {
+		text = ""
 	}
-	if errors.Is(err, ErrToken) {
-		s.wrong.Take(from, 1, now)
-		w.Header().Set("WWW-Authenticate", s.challenge(`, error="invalid_token"`))
-		return Token{}, Refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid, has expired or was revoked.")
-	}
+	t, err := s.Present(w, r, text)
 	if err != nil {
 		return Token{}, err
 	}
-	if t.Tenant != AllTenants && t.Tenant != tenant {
+	if !t.Opens(tenant) {
 		return Token{}, Refusal(http.StatusForbidden, "other_tenant", "The access token is of another tenant.")
 	}
 	if !slices.Contains(t.Scopes, scope) {
@@ -47,6 +35,23 @@ func (s *API) Authenticate(w http.ResponseWriter, r *http.Request, scope Scope, 
 		return Token{}, Refusal(http.StatusForbidden, "insufficient_scope", "The access token lacks the scope %s.", scope)
 	}
 	return t, nil
+}
+
+// Present returns the token of a text that somebody presents. Who presents wrong
+// ones is held up.
+func (s *API) Present(w http.ResponseWriter, r *http.Request, text string) (Token, error) {
+	now, from := s.config.Now(), web.Address(r)
+	if wait := s.wrong.Wait(from, 1, now); wait > 0 {
+		w.Header().Set("Retry-After", web.RetryAfter(wait))
+		return Token{}, Refusal(http.StatusTooManyRequests, "too_many_attempts", "There were too many wrong tokens from this address. Please wait a minute.")
+	}
+	t, err := s.config.Tokens.Find(r.Context(), text, now)
+	if errors.Is(err, ErrToken) {
+		s.wrong.Take(from, 1, now)
+		w.Header().Set("WWW-Authenticate", s.challenge(`, error="invalid_token"`))
+		return Token{}, Refusal(http.StatusUnauthorized, "invalid_token", "The access token is not valid, has expired or was revoked.")
+	}
+	return t, err
 }
 
 // challenge is WWW-Authenticate. RFC 6750, 3.

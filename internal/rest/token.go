@@ -41,6 +41,9 @@ type Token struct {
 // Valid reports whether the token opens anything at a time.
 func (t Token) Valid(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
 
+// Opens reports whether the token is for a tenant.
+func (t Token) Opens(tenant string) bool { return t.Tenant == AllTenants || t.Tenant == tenant }
+
 // endAt ends a token that was made before the database was restored, at epoch:
 // what was revoked after the backup would open again.
 func (t *Token) endAt(epoch int64) {
@@ -218,15 +221,7 @@ func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, e
 	if !ok {
 		return Token{}, ErrToken
 	}
-	var t Token
-	err := s.records.View(ctx, s.shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
-		t, err = record.Get[Token](ctx, tx, s.kind(), id)
-		t.endAt(tx.Epoch())
-		return err
-	})
-	if errors.Is(err, record.ErrNotFound) {
-		err = nil // the comparison below fails against nothing
-	}
+	t, err := s.byID(ctx, tenant, id)
 	if err != nil {
 		return Token{}, err
 	}
@@ -235,6 +230,30 @@ func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, e
 		return Token{}, ErrToken
 	}
 	return t, nil
+}
+
+// byID reads a token; one that is not there has no hash, and is not valid.
+func (s *Tokens) byID(ctx context.Context, tenant, id string) (Token, error) {
+	var t Token
+	err := s.records.View(ctx, s.shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
+		t, err = record.Get[Token](ctx, tx, s.kind(), id)
+		t.endAt(tx.Epoch())
+		return err
+	})
+	if errors.Is(err, record.ErrNotFound) {
+		return Token{}, nil
+	}
+	return t, err
+}
+
+// Still returns a token that was presented before, if it has not ended since.
+// Error: ErrToken.
+func (s *Tokens) Still(ctx context.Context, tenant, id string, now time.Time) (Token, error) {
+	t, err := s.byID(ctx, tenant, id)
+	if err == nil && !t.Valid(now) {
+		err = ErrToken
+	}
+	return t, err
 }
 
 // parse takes the text of a token apart.
