@@ -11,23 +11,17 @@ import (
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
-// pageRequest is a request of a page that is in order: what it asks, who asks,
-// and how to answer.
-type pageRequest struct {
-	query query.Query
-	party Party
-	// answer makes the response from what the holder agreed to.
-	answer func(ctx context.Context, m *matter, s query.Selection) (dcapi.Response, error)
-}
-
-// pageProtocol opens requests of one protocol of the Digital Credentials API.
-type pageProtocol func(w *Wallet, ctx context.Context, r dcapi.Request, origin string) (*pageRequest, error)
+// pageProtocol answers a request of one protocol of the Digital Credentials API
+// from a page of an origin, which the platform told. Without an id of the entry
+// the request was not in order, and nobody was asked. Data beside an error says
+// so to the page, if the platform passes it on.
+type pageProtocol func(w *Wallet, ctx context.Context, r dcapi.Request, origin string) (data json.RawMessage, entry LogEntry, err error)
 
 // pageProtocols are those that this app speaks, by name.
 func pageProtocols() map[string]pageProtocol {
 	return map[string]pageProtocol{
-		dcapi.ProtocolMdoc:      (*Wallet).openPageMdoc,
-		dcapi.ProtocolMdocDraft: (*Wallet).openPageMdoc,
+		dcapi.ProtocolMdoc:      (*Wallet).answerPageMdoc,
+		dcapi.ProtocolMdocDraft: (*Wallet).answerPageMdoc,
 	}
 }
 
@@ -44,81 +38,71 @@ func pageProtocols() map[string]pageProtocol {
 //
 // W3C Digital Credentials (working draft), 4 and 5.
 func (w *Wallet) AnswerBrowser(ctx context.Context, request []byte, origin string) (response []byte, entry LogEntry, err error) {
-	asked, err := w.openPage(ctx, request, origin)
-	if err != nil {
-		return nil, LogEntry{}, fmt.Errorf("the page's request is not in order, nothing was shown: %w", err)
-	}
-	m, err := w.consider(ctx, asked.query, Remote, asked.party)
-	if err != nil {
-		return nil, LogEntry{}, err
-	}
-	response, err = m.answerPage(ctx, asked)
-	err = errors.Join(err, m.end(ctx, err))
-	return response, m.entry, err
-}
-
-// openPage finds the request to answer.
-func (w *Wallet) openPage(ctx context.Context, request []byte, origin string) (*pageRequest, error) {
+	const wrong = "the page's request is not in order, nothing was shown: %w"
 	if err := dcapi.CheckOrigin(origin); err != nil {
-		return nil, err
+		return nil, LogEntry{}, fmt.Errorf(wrong, err)
 	}
 	list, err := dcapi.ParseRequests(request)
 	if err != nil {
-		return nil, err
+		return nil, LogEntry{}, fmt.Errorf(wrong, err)
 	}
 	var why error
 	for _, r := range list {
-		open := pageProtocols()[r.Protocol]
-		if open == nil {
+		answer := pageProtocols()[r.Protocol]
+		if answer == nil {
 			continue
 		}
-		asked, err := open(w, ctx, r, origin)
-		if err == nil {
-			return asked, nil
+		data, entry, err := answer(w, ctx, r, origin)
+		if entry.ID == "" {
+			why = errors.Join(why, fmt.Errorf("%s: %w", r.Protocol, err))
+			continue
 		}
-		why = errors.Join(why, fmt.Errorf("%s: %w", r.Protocol, err))
+		if data == nil {
+			return nil, entry, err
+		}
+		response, failed := json.Marshal(dcapi.Response{Protocol: r.Protocol, Data: data})
+		return response, entry, errors.Join(err, failed)
 	}
 	if why == nil {
 		why = errors.New("it asks by no protocol that this app speaks")
 	}
-	return nil, why
+	return nil, LogEntry{}, fmt.Errorf(wrong, why)
 }
 
-// answerPage asks the holder and makes the response.
-func (m *matter) answerPage(ctx context.Context, asked *pageRequest) ([]byte, error) {
+// answerPageMdoc answers a request of ISO/IEC TS 18013-7, Annex C.
+func (w *Wallet) answerPageMdoc(ctx context.Context, r dcapi.Request, origin string) (json.RawMessage, LogEntry, error) {
+	req, err := dcapi.OpenMdoc(r, origin)
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	q, err := query.FromDeviceRequest(req.Device)
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	reader, err := w.remoteReader(ctx, req.Device, req.Transcript())
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	m, err := w.consider(ctx, q, Remote, siteParty(reader, origin))
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	data, err := m.presentPageMdoc(ctx, req)
+	err = errors.Join(err, m.end(ctx, err))
+	return data, m.entry, err
+}
+
+// presentPageMdoc asks the holder and makes the one response.
+func (m *matter) presentPageMdoc(ctx context.Context, req *dcapi.MdocRequest) (json.RawMessage, error) {
 	selection, err := m.ask(ctx)
 	if err != nil {
 		return nil, err
 	}
-	response, err := asked.answer(ctx, m, selection)
+	response, err := m.deviceResponse(ctx, selection, req.Transcript())
 	if err != nil {
 		return nil, err
 	}
-	return json.Marshal(response)
-}
-
-// openPageMdoc opens a request of ISO/IEC TS 18013-7, Annex C.
-func (w *Wallet) openPageMdoc(ctx context.Context, r dcapi.Request, origin string) (*pageRequest, error) {
-	req, err := dcapi.OpenMdoc(r, origin)
-	if err != nil {
-		return nil, err
-	}
-	q, err := query.FromDeviceRequest(req.Device)
-	if err != nil {
-		return nil, err
-	}
-	transcript := req.Transcript()
-	reader, err := w.remoteReader(ctx, req.Device, transcript)
-	if err != nil {
-		return nil, err
-	}
-	return &pageRequest{query: q, party: siteParty(reader, origin), answer: func(ctx context.Context, m *matter, s query.Selection) (dcapi.Response, error) {
-		response, err := m.deviceResponse(ctx, s, transcript)
-		if err != nil {
-			return dcapi.Response{}, err
-		}
-		return req.Answer(response)
-	}}, nil
+	return req.Answer(response)
 }
 
 // siteParty is a reader behind a website whose address somebody trusted has

@@ -59,6 +59,16 @@ func request(deviceRequest, encryptionInfo string) dcapi.Request {
 	return dcapi.Request{Protocol: dcapi.ProtocolMdoc, Data: data}
 }
 
+// answer is the wallet's answer as the browser gives it to the page.
+func answer(t testing.TB, r *dcapi.MdocRequest, response []byte) dcapi.Response {
+	t.Helper()
+	data, err := r.Answer(response)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dcapi.Response{Protocol: dcapi.ProtocolMdoc, Data: data}
+}
+
 func response(encoded string) dcapi.Response {
 	return dcapi.Response{Protocol: dcapi.ProtocolMdoc, Data: json.RawMessage(`{"response":"` + encoded + `"}`)}
 }
@@ -84,11 +94,7 @@ func TestVector(t *testing.T) {
 		t.Errorf("%+v", r.Device)
 	}
 	// What we write ourselves differs from the vector in nothing but chance.
-	answer, err := r.Answer(got)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := tx.Open(answer, now)
+	again, err := tx.Open(answer(t, r, got), now)
 	if err != nil || !bytes.Equal(again, got) {
 		t.Errorf("our own answer: %x %v", again, err)
 	}
@@ -178,15 +184,12 @@ func TestConversation(t *testing.T) {
 	if auth := mdoc.VerifyReader(w.Device, w.Transcript(), nil); auth.Verdict != mdoc.ReaderValid {
 		t.Errorf("%s\n%s", auth.Verdict, auth.Report)
 	}
-	answer, err := w.Answer([]byte("the response"))
+	raw, err := json.Marshal(answer(t, w, []byte("the response")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := json.Marshal(answer)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if answer, err = dcapi.ParseResponse(raw); err != nil || !bytes.Contains(answer.Data, []byte(`"response":"`)) {
+	answer, err := dcapi.ParseResponse(raw)
+	if err != nil || !bytes.Contains(answer.Data, []byte(`"response":"`)) {
 		t.Fatalf("%s %v", raw, err)
 	}
 	got, err := tx.Open(answer, now.Add(time.Minute))
@@ -216,18 +219,12 @@ func TestOpenRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good, err := w.Answer([]byte("the response"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	good := answer(t, w, []byte("the response"))
 	relayed, err := dcapi.OpenMdoc(r, "https://evil.example")
 	if err != nil {
 		t.Fatal(err)
 	}
-	elsewhere, err := relayed.Answer([]byte("the response"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	elsewhere := answer(t, relayed, []byte("the response"))
 	other, _ := ask(t, nil)
 	nonce := *tx // the same key, another nonce
 	raw, err := jose.Decode(tx.EncryptionInfo)

@@ -16,9 +16,8 @@ type MdocRequest struct {
 	// Device is what is asked for.
 	Device *mdoc.DeviceRequest
 
-	protocol string // as the page called it
-	info     encryptionInfo
-	encoded  string // info as received: it is hashed, never encoded again
+	info    encryptionInfo
+	encoded string // info as received: it is hashed, never encoded again
 }
 
 // OpenMdoc reads a request by ProtocolMdoc from a page of an origin, which the
@@ -46,7 +45,7 @@ func OpenMdoc(r Request, origin string) (*MdocRequest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: deviceRequest: %w", ErrMalformed, err)
 	}
-	return &MdocRequest{Origin: origin, Device: device, protocol: r.Protocol, info: info, encoded: data.EncryptionInfo}, nil
+	return &MdocRequest{Origin: origin, Device: device, info: info, encoded: data.EncryptionInfo}, nil
 }
 
 // Transcript is the SessionTranscript that reader and device authentication are
@@ -56,14 +55,13 @@ func OpenMdoc(r Request, origin string) (*MdocRequest, error) {
 // ISO/IEC TS 18013-7 (draft N2544), C.5.
 func (r *MdocRequest) Transcript() []byte { return mdoc.TranscriptDCAPI(r.encoded, r.Origin) }
 
-// Answer encrypts a DeviceResponse for whoever asked.
+// Answer encrypts a DeviceResponse for whoever asked: the data of the response.
 //
 // ISO/IEC TS 18013-7 (draft N2544), C.3 and C.4.
-func (r *MdocRequest) Answer(deviceResponse []byte) (Response, error) {
+func (r *MdocRequest) Answer(deviceResponse []byte) (json.RawMessage, error) {
 	e, err := seal(r.info.recipient, r.Transcript(), deviceResponse)
 	if err != nil {
-		return Response{}, fmt.Errorf("encrypt the response: %w", err)
+		return nil, fmt.Errorf("encrypt the response: %w", err)
 	}
-	data, err := json.Marshal(mdocResponse{Response: jose.Encode(e.append(nil))})
-	return Response{Protocol: r.protocol, Data: data}, err
+	return json.Marshal(mdocResponse{Response: jose.Encode(e.append(nil))})
 }
