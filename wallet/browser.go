@@ -105,13 +105,13 @@ func (m *matter) presentPageMdoc(ctx context.Context, req *dcapi.MdocRequest) (j
 	return req.Answer(response)
 }
 
-// siteParty is a reader behind a website whose address somebody trusted has
-// told: one that did not sign is known by that, though nobody vouches for it.
-func siteParty(r assure.Reader, address string) Party {
+// siteParty is a reader behind a website of an origin that is certain: one that
+// did not sign is known by that, though nobody vouches for it.
+func siteParty(r assure.Reader, origin string) Party {
 	p := readerParty(r)
-	p.ID = oneLine(address, 200)
+	p.ID = oneLine(origin, 200)
 	if p.Standing == assure.ReaderAnonymous {
-		p.Standing, p.Name = assure.ReaderUnknown, hostOf(address)
+		p.Standing, p.Name = assure.ReaderUnknown, hostOf(origin)
 	}
 	return p
 }

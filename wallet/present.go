@@ -62,7 +62,7 @@ type PresentOptions struct {
 func (w *Wallet) Present(ctx context.Context, o PresentOptions) ([]LogEntry, error) {
 	defer o.Listener.Close()
 	quick, cancel := context.WithTimeout(ctx, anchorsWait)
-	v := &visit{w: w, once: o.Once, anchors: w.anchors(quick)}
+	v := &visit{w: w, once: o.Once, channel: OnSite, party: readerParty, anchors: w.anchors(quick)}
 	cancel()
 	var err error
 	if v.device, err = session.NewDevice(ecdh.P256()); err != nil {
@@ -102,6 +102,8 @@ type visit struct {
 	conn    transport.Conn
 	anchors *assure.Anchors
 	once    bool
+	channel Channel
+	party   func(assure.Reader) Party
 	entries []LogEntry
 }
 
@@ -197,7 +199,7 @@ func (v *visit) answer(ctx context.Context, plaintext []byte) (over bool, err er
 	if err != nil {
 		return true, v.refuse(ctx, mdoc.StatusCBORValidationError, fmt.Errorf("request of the reader: %w", err))
 	}
-	m, err := v.w.consider(ctx, q, OnSite, readerParty(reader))
+	m, err := v.w.consider(ctx, q, v.channel, v.party(reader))
 	if err != nil {
 		return true, v.refuse(ctx, mdoc.StatusGeneralError, err)
 	}
