@@ -117,9 +117,10 @@ type Tenant struct {
 	// RedirectURIs are the addresses of the relying party's own that a browser
 	// may be sent back to, to the letter. Optional: without one, our own page.
 	RedirectURIs []string `yaml:"redirectURIs,omitempty"`
-	// Origins are those of web pages that may begin with a preset by themselves,
-	// by the script that is served here: whoever opens such a page gets the
-	// result. Optional: pages begin through the relying party's own systems.
+	// Origins are those of the relying party's own web pages, which may use the
+	// Digital Credentials API of browsers and, with page, begin with a preset by
+	// themselves: whoever opens such a page gets the result. Optional: other pages
+	// show link and QR code of what the relying party's own systems began.
 	Origins []string `yaml:"origins,omitempty"`
 	// Retain is the longest that answers may be kept where the question says
 	// that they will be. Optional: none is kept.

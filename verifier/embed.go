@@ -12,23 +12,29 @@ import (
 
 // What web pages of other origins find here: the script of the button, the state
 // of a transaction for whoever knows its number, and, for the origins that the
-// tenant names, a way to begin by themselves.
+// tenant names, requests for the browser and, where anybody may begin, a way to
+// begin by themselves.
 
 // anyOrigin lets scripts of all pages read an answer that says nothing about
 // anybody. Fetch Standard, 3.2.
 func anyOrigin(w http.ResponseWriter) { w.Header().Set("Access-Control-Allow-Origin", "*") }
 
-// ownOrigin lets scripts of the tenant's own pages read an answer, and reports
-// whether the request came from one.
-func (t *tenant) ownOrigin(w http.ResponseWriter, r *http.Request) bool {
+// pageOrigin is the origin of the page that asks, if it is one of the tenant's
+// own, whose scripts may then read the answer, or ours.
+func (t *tenant) pageOrigin(w http.ResponseWriter, r *http.Request) (origin string, ok bool) {
 	w.Header().Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if !slices.Contains(t.config.Origins, origin) {
-		return false
+	origin = r.Header.Get("Origin")
+	switch {
+	case slices.Contains(t.config.Origins, origin):
+		w.Header().Set("Access-Control-Allow-Origin", origin)
+		return origin, true
+	case origin == t.v.config.URL, origin == "" && r.Header.Get("Sec-Fetch-Site") == "same-origin": // browsers leave it out of GET then
+		return t.v.config.URL, true
 	}
-	w.Header().Set("Access-Control-Allow-Origin", origin)
-	return true
+	return "", false
 }
+
+var errOrigin = &web.Error{Status: http.StatusForbidden, Code: "origin_not_allowed", Message: "Pages of this origin may not do this: the relying party names its own in origins."}
 
 // serveWatch says where a transaction stands, by its number.
 func (t *tenant) serveWatch(w http.ResponseWriter, r *http.Request) error {
@@ -50,7 +56,7 @@ func (t *tenant) serveEvents(w http.ResponseWriter, r *http.Request) error {
 // servePreflight answers the question of a browser whether a page may send JSON.
 // Fetch Standard, 4.8.
 func (t *tenant) servePreflight(w http.ResponseWriter, r *http.Request) error {
-	if t.ownOrigin(w, r) {
+	if _, ok := t.pageOrigin(w, r); ok {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Methods", "POST")
 		h.Set("Access-Control-Allow-Headers", "Content-Type")
@@ -74,8 +80,11 @@ type begun struct {
 // serveDirect starts a transaction for a page of the tenant's own, with one of
 // its questions.
 func (t *tenant) serveDirect(w http.ResponseWriter, r *http.Request) error {
-	if !t.ownOrigin(w, r) {
-		return &web.Error{Status: http.StatusForbidden, Code: "origin_not_allowed", Message: "Pages of this origin may not begin here: the relying party names them in origins."}
+	if _, ok := t.pageOrigin(w, r); !ok {
+		return errOrigin
+	}
+	if !t.config.Page {
+		return errNoPage
 	}
 	var in struct {
 		Ask string `json:"ask"`

@@ -3,15 +3,11 @@ package verifier
 import (
 	"context"
 	"errors"
-	"maps"
-	"net/url"
-	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
 )
@@ -174,13 +170,10 @@ func (t *tenant) sealEvidence(ctx context.Context, r row, e Evidence) ([]byte, e
 	return sealing.seal("evidence", r.id, e)
 }
 
-// received is what is kept once the wallet has answered.
-func (t *tenant) received(ctx context.Context, r row, form url.Values, posted *oid4vp.Answer, result *core.Result) ([]byte, error) {
-	if r.retain == 0 {
-		return []byte{}, nil
-	}
-	e := Evidence{Received: []Field{}, Presentations: []Presented{}, Transcript: posted.Transcript, Result: result}
-	if len(r.evidence) > 0 {
+// received is what is kept once the wallet has answered: what it was given, and
+// what came.
+func (t *tenant) received(ctx context.Context, r row, e Evidence) ([]byte, error) {
+	if r.retain > 0 && len(r.evidence) > 0 {
 		sealing, err := t.sealer(ctx)
 		if err != nil {
 			return nil, err
@@ -191,12 +184,7 @@ func (t *tenant) received(ctx context.Context, r row, form url.Values, posted *o
 		}
 		e.Request = served.Request
 	}
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		e.Received = append(e.Received, Field{name, form.Get(name)})
-	}
-	for _, id := range slices.Sorted(maps.Keys(posted.Presentations)) {
-		e.Presentations = append(e.Presentations, Presented{id, posted.Presentations[id]})
-	}
+	e.Received, e.Presentations = append([]Field{}, e.Received...), append([]Presented{}, e.Presentations...)
 	return t.sealEvidence(ctx, r, e)
 }
 

@@ -41,6 +41,9 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/response/{handle}", of((*tenant).serveResponse))
+	mux.Handle("GET /{tenant}/annex-b/{handle}", of((*tenant).serveAnnexB))
+	mux.Handle("POST /{tenant}/annex-b/{handle}", of((*tenant).serveAnnexB))
+	mux.Handle("POST /{tenant}/mdoc/{handle}", of((*tenant).serveReader))
 	mux.Handle("GET /{tenant}/result/{id}", of((*tenant).serveResult))
 	mux.Handle("GET /{tenant}/reader-ca.cer", of(ca(publish.Root)))
 	mux.Handle("GET /{tenant}/reader-ca.pem", of(ca(publish.Roots)))
@@ -50,6 +53,9 @@ func (v *Verifier) routes() http.Handler {
 
 	mux.Handle("GET /{tenant}/watch/{number}", of((*tenant).serveWatch))
 	mux.Handle("GET /{tenant}/watch/{number}/events", of((*tenant).serveEvents))
+	mux.Handle("GET /{tenant}/watch/{number}/dc", of((*tenant).serveDigital))
+	mux.Handle("POST /{tenant}/watch/{number}/dc", of((*tenant).serveDigitalAnswer))
+	mux.Handle("OPTIONS /{tenant}/watch/{number}/dc", of((*tenant).servePreflight))
 	mux.Handle("POST /{tenant}/transactions", of((*tenant).serveDirect))
 	mux.Handle("OPTIONS /{tenant}/transactions", of((*tenant).servePreflight))
 	mux.Handle("GET /{tenant}/eidos-verify.js", of((*tenant).serveVerifyScript))
@@ -138,7 +144,7 @@ func refuse(w http.ResponseWriter, err error) error {
 
 // serveResult answers the relying party's own systems and pages, and our page.
 func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
-	t.ownOrigin(w, r)
+	t.pageOrigin(w, r)
 	o, _, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -175,15 +176,31 @@ func (t *tenant) requestObject(ctx context.Context, handle, walletNonce string) 
 	if err != nil {
 		return "", asRefusal(err)
 	}
+	return object, t.fetched(ctx, r, Evidence{Request: object})
+}
+
+// fetched notes that a wallet came for the request, and of what is kept what it
+// was given.
+func (t *tenant) fetched(ctx context.Context, r row, given Evidence) error {
 	if r.state != Waiting && r.retain == 0 {
-		return object, nil
+		return nil
 	}
-	if r.evidence, err = t.sealEvidence(ctx, r, Evidence{Request: object}); err != nil {
-		return "", err
+	evidence, err := t.sealEvidence(ctx, r, given)
+	if err != nil {
+		return err
 	}
-	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return markFetched(ctx, tx, t.config.ID, r.id, r.evidence) })
-	t.v.hub.tell(watched{t.config.ID, r.id}, Change{Fetched, r.expires})
-	return object, err
+	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if r.retain > 0 {
+			if err := keepEvidence(ctx, tx, t.config.ID, r.id, evidence); err != nil {
+				return err
+			}
+		}
+		return markFetched(ctx, tx, t.config.ID, r.id)
+	})
+	if err == nil {
+		t.v.hub.tell(watched{t.config.ID, r.id}, Change{Fetched, r.expires})
+	}
+	return err
 }
 
 // asRefusal turns what the protocol has words for into these.
@@ -218,7 +235,20 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 		}
 		end.row.state, end.Result, end.lists = Done, &result, known
 	}
-	if end.row.evidence, err = t.received(ctx, r, form, posted, end.Result); err != nil {
+	got := Evidence{Transcript: posted.Transcript, Result: end.Result}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		got.Received = append(got.Received, Field{name, form.Get(name)})
+	}
+	for _, id := range slices.Sorted(maps.Keys(posted.Presentations)) {
+		got.Presentations = append(got.Presentations, Presented{id, posted.Presentations[id]})
+	}
+	return t.end(ctx, end, got, now)
+}
+
+// end stores how a transaction ends and says where the browser goes next. The
+// error says why an answer was not accepted.
+func (t *tenant) end(ctx context.Context, end ending, got Evidence, now time.Time) (redirect string, err error) {
+	if end.row.evidence, err = t.received(ctx, end.row, got); err != nil {
 		return "", err
 	}
 	if err := t.finish(ctx, end, now); err != nil {
@@ -228,7 +258,7 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 		// The wallet learns at once, and why; the page and the result have it too.
 		return "", &refusal{oid4vp.InvalidRequest, ascii(end.Result.Reason)}
 	}
-	return t.redirect(&req, end.code), nil
+	return t.redirect(end.asked, end.code), nil
 }
 
 // ascii is text as an error_description may have it. RFC 6749, 4.1.2.1.
@@ -320,22 +350,31 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 			return core.Result{}, nil, asRefusal(err)
 		}
 	}
-	p, err := t.params(ctx, now)
+	return t.judge(ctx, core.VerifyParams{Asked: asked, Transcript: posted.Transcript}, now, func(p core.VerifyParams) (core.Result, error) {
+		return core.VerifyPresentations(ctx, responses, p)
+	})
+}
+
+// judge verifies with what the tenant knows, and once more with newer trust
+// lists where an issuer is unknown. Of p it takes what is particular to the
+// answer.
+func (t *tenant) judge(ctx context.Context, p core.VerifyParams, now time.Time, verify func(core.VerifyParams) (core.Result, error)) (core.Result, []knownList, error) {
+	all, err := t.params(ctx, now)
 	if err != nil {
 		return core.Result{}, nil, err
 	}
 	seen := &witness{ask: t.status}
-	p.Asked, p.Transcript, p.Status = asked, posted.Transcript, seen
-	if p.CRLs, err = t.revocationLists(ctx); err != nil {
+	all.Asked, all.Transcript, all.EReaderKey, all.Status = p.Asked, p.Transcript, p.EReaderKey, seen
+	if all.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}
-	result, err := core.VerifyPresentations(ctx, responses, p)
+	result, err := verify(all)
 	if err != nil {
 		return result, nil, &refusal{oid4vp.InvalidRequest, err.Error()}
 	}
 	if unknownIssuer(&result) && t.follower != nil && t.follower.Refresh(ctx, now) == nil {
-		if p.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
-			result, err = core.VerifyPresentations(ctx, responses, p)
+		if all.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
+			result, err = verify(all)
 		}
 		if err != nil {
 			return result, nil, err

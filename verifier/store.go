@@ -62,12 +62,16 @@ func readRow(ctx context.Context, tx *db.Tx, tenant, which, value string, now ti
 	return r, err
 }
 
-// markFetched notes that a wallet came for the request. evidence is what it was
-// given, sealed, of what is kept.
-func markFetched(ctx context.Context, tx *db.Tx, tenant, id string, evidence []byte) error {
+// markFetched notes that a wallet came for the request.
+func markFetched(ctx context.Context, tx *db.Tx, tenant, id string) error {
+	_, err := tx.Exec(ctx, `update presentation set state = 'fetched' where tenant = $1 and id = $2 and state = 'waiting'`, tenant, id)
+	return err
+}
+
+// keepEvidence stores, sealed, what a wallet was given, of an open transaction.
+func keepEvidence(ctx context.Context, tx *db.Tx, tenant, id string, evidence []byte) error {
 	_, err := tx.Exec(ctx, `
-		update presentation set state = 'fetched', evidence = $3
-		where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched')`, tenant, id, evidence)
+		update presentation set evidence = $3 where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched')`, tenant, id, evidence)
 	return err
 }
 

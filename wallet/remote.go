@@ -18,7 +18,7 @@ import (
 // holder refused (ErrRefused) or has no such document (ErrNothing) is told to
 // the verifier, in the same words, and returned as an error.
 //
-// OpenID4VP 1.0, 5 to 8.
+// OpenID4VP 1.0, 5 to 8; ISO/IEC TS 18013-7, Annex B.
 func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redirect string, err error) {
 	l, err := oid4vp.ParseLink(link)
 	if err != nil {
@@ -27,6 +27,9 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	object, nonce, err := l.Fetch(ctx, w.deps.Fetch)
 	if err != nil {
 		return LogEntry{}, "", err
+	}
+	if oid4vp.IsAnnexB(object) {
+		return w.answerAnnexB(ctx, l, object)
 	}
 	req, _, err := oid4vp.Open(object, l, nonce, w.now())
 	if err != nil {
