@@ -37,6 +37,17 @@ type Config struct {
 	// Copies is how many copies of a document to get, each for one use; fewer
 	// if the authority gives fewer. Optional, 10.
 	Copies int `yaml:"copies"`
+
+	// RefuseUnknown refuses every verifier that no list of readers and
+	// verifiers vouches for, without asking the holder. Optional: without it
+	// the holder is told and decides, and its key is remembered.
+	RefuseUnknown bool `yaml:"refuseUnknown"`
+
+	// Authority is the data protection authority that reports about verifiers
+	// go to where theirs is not known: an e-mail address, or the URL of a form.
+	// EUDI TS8, RPT_DPA_01, wants that of the region of the app's provider.
+	// Optional, the list of the European Data Protection Board.
+	Authority string `yaml:"authority"`
 }
 
 // maxCopies bounds Config.Copies: as many keys as one attestation holds.
@@ -54,6 +65,9 @@ func (c Config) Check() error {
 	if u, err := url.Parse(c.RedirectURI); c.RedirectURI != "" && (err != nil || !u.IsAbs() || u.Fragment != "") {
 		errs = append(errs, errors.New("redirectURI is not an absolute URI without fragment"))
 	}
+	if _, err := addressOf(c.Authority); c.Authority != "" && err != nil {
+		errs = append(errs, fmt.Errorf("authority: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -65,6 +79,7 @@ func (c Config) withDefaults() Config {
 	}{
 		{&c.Name, "eidos wallet"}, {&c.Version, "dev"}, {&c.Platform, runtime.GOOS + "/" + runtime.GOARCH},
 		{&c.RedirectURI, "http://127.0.0.1:8423/authorized"}, {&c.Language, "en"},
+		{&c.Authority, "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

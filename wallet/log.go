@@ -62,6 +62,16 @@ type Party struct {
 	// Identity is the same as long as the same CA certifies the same names, and
 	// another for everybody else; only of verifiers that are trusted.
 	Identity string `json:"identity,omitempty"`
+	// Key is the SubjectPublicKeyInfo, DER, of the key that a verifier proved to
+	// have, and Certificate what it came in, DER, if it came in one: the holder
+	// may have to show who it was.
+	Key         []byte `json:"key,omitempty"`
+	Certificate []byte `json:"certificate,omitempty"`
+	// Met is when the holder first went on with a verifier of this key, though
+	// nobody vouched for it; zero if it is not known.
+	Met time.Time `json:"met,omitzero"`
+	// Contact is how to reach a verifier, by what it said about itself.
+	Contact *Contact `json:"contact,omitempty"`
 }
 
 // LogEntry is one line of what happened: who and what, but no values. It

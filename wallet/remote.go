@@ -132,7 +132,7 @@ func (w *Wallet) verifier(ctx context.Context, req *oid4vp.Request) Party {
 		p.Standing, p.Name = assure.ReaderAnonymous, hostOf(req.ResponseURI)
 		return p
 	}
-	p.Fingerprint, p.Name = fingerprint(leaf), nameIn(leaf)
+	p.show(leaf)
 	if p.Name == "" {
 		p.Name = hostOf(req.ResponseURI)
 	}

@@ -139,14 +139,22 @@ func (m *matter) ask(ctx context.Context) (query.Selection, error) {
 		}
 		return nil, ErrNothing
 	}
-	answer, err := m.w.deps.Consent.Ask(ctx, m.question())
+	known, err := m.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := m.w.deps.Consent.Ask(ctx, known.inform(m.question()))
 	if err != nil {
 		return nil, fmt.Errorf("ask the holder: %w", err)
 	}
 	if !answer.Allow || len(answer.Selection) == 0 {
 		return nil, ErrRefused
 	}
-	return m.agreed(answer.Selection)
+	selection, err := m.agreed(answer.Selection)
+	if err != nil {
+		return nil, err
+	}
+	return selection, m.remember(ctx, known)
 }
 
 // agreed is the holder's selection in the plan's own words: nothing in it was
