@@ -3,19 +3,19 @@ package verifier
 import (
 	"context"
 	"errors"
-	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/web"
+	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // Holders ask the relying party here to delete what they shared: with a form that
@@ -26,55 +26,14 @@ import (
 //
 // EUDI TS7 1.0, 2.2 (DATA_DLT_02, _07) and 3; Regulation (EU) 2016/679, Article 17.
 
-// DeletionRequest is what a holder asks. Everything in it was written by a
-// stranger.
-type DeletionRequest struct {
-	// ResponseURI is where the app had sent the answer.
-	ResponseURI string `json:"response_uri,omitempty" doc:"where the app had sent the answer"`
-	// Shared is when, in the holder's words or RFC 3339.
-	Shared string `json:"shared,omitempty" doc:"when it was shared, in the holder's words or RFC 3339"`
-	// Elements are the names of what is to be deleted; none for everything.
-	Elements []string `json:"elements,omitempty" doc:"names of what is to be deleted; none for everything"`
-	// Contact is how to reach the holder.
-	Contact string `json:"contact,omitempty" doc:"how to reach the holder"`
-	Message string `json:"message,omitempty"`
-}
+// deletionLifetime is when a request is forgotten that nobody dealt with.
+const deletionLifetime = 180 * day
 
-const (
-	deletionLifetime = 180 * day // then a request is forgotten that nobody dealt with
-	maxDeletion      = 16 << 10  // bytes of a message
-	maxDeletionItems = 256
-)
+// maxDeletion is a message or a form, bytes.
+const maxDeletion = 16 << 10
 
-// check refuses what no holder writes.
-func (d DeletionRequest) check() error {
-	if len(d.Elements) > maxDeletionItems {
-		return fmt.Errorf("%w: %d elements, at most %d", ErrInvalid, len(d.Elements), maxDeletionItems)
-	}
-	for _, text := range append([]string{d.ResponseURI, d.Shared, d.Contact}, d.Elements...) {
-		if len(text) > 512 || strings.ContainsFunc(text, unicode.IsControl) {
-			return fmt.Errorf("%w: a text is longer than 512 bytes or no line", ErrInvalid)
-		}
-	}
-	if len(d.Message) > 4096 || strings.ContainsFunc(d.Message, func(r rune) bool { return unicode.IsControl(r) && r != '\n' && r != '\r' && r != '\t' }) {
-		return fmt.Errorf("%w: the message is longer than 4096 bytes or no text", ErrInvalid)
-	}
-	if !utf8.ValidString(d.Message) {
-		return fmt.Errorf("%w: the message is not UTF-8", ErrInvalid)
-	}
-	return nil
-}
-
-// ParseDeletion reads the message of an app: a JSON object. Error: ErrInvalid.
-func ParseDeletion(body []byte) (DeletionRequest, error) {
-	var d DeletionRequest
-	if err := jose.Unmarshal(body, &d, jose.Limits{Token: maxDeletion, Depth: 3, Members: maxDeletionItems + 8}); err != nil {
-		return d, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	return d, d.check()
-}
-
-// Deletion is a request that waits for the operator.
+// Deletion is a request that waits for the operator. Everything that a holder
+// says in it was written by a stranger.
 type Deletion struct {
 	ID       string    `json:"id"`
 	Received time.Time `json:"received"`
@@ -82,11 +41,69 @@ type Deletion struct {
 	DeletionRequest
 }
 
-// takeDeletion records a request, once however often it comes, and tells the
-// relying party.
-func (t *tenant) takeDeletion(ctx context.Context, d DeletionRequest, from []byte) (id string, err error) {
+// DeletionRequest is what is kept of a request.
+type DeletionRequest struct {
+	Shared   string   `json:"shared,omitempty" doc:"when, in the holder's words or RFC 3339"`
+	Elements []string `json:"elements,omitempty" doc:"names of what was shared, by the holder's app; none for everything"`
+	Contact  string   `json:"contact,omitempty" doc:"how to reach the holder"`
+	Message  string   `json:"message,omitempty"`
+	// Transaction is the one that it is about, if its answer is still kept, and
+	// Proved says that the holder's app has named what it had sent then, which
+	// nobody else but us could.
+	Transaction string `json:"transaction,omitempty" doc:"number of the transaction that it is about, if its answer is kept"`
+	Proved      bool   `json:"proved,omitempty" doc:"the app knows what was sent then: it is the holder's"`
+}
+
+// check refuses what no holder writes into the form.
+func (d DeletionRequest) check() error {
+	text := func(s string, limit int, more string) bool {
+		return len(s) <= limit && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) && !strings.ContainsRune(more, r) })
+	}
+	switch {
+	case d.Contact == "":
+		return web.Errorf(http.StatusBadRequest, "Please say how you can be reached: without it nobody can make sure that it is you who asks.")
+	case !text(d.Contact, 512, "") || !text(d.Shared, 512, "") || !text(d.Message, 4096, "\n\r\t"):
+		return web.Errorf(http.StatusBadRequest, "Please write less: this is too long, or no plain text.")
+	}
+	return nil
+}
+
+// ofMessage is a message of an app, with the transaction that it is about.
+func (t *tenant) ofMessage(ctx context.Context, m rights.Deletion) (DeletionRequest, error) {
+	d := DeletionRequest{Shared: m.Shared.UTC().Format(time.RFC3339), Elements: m.Elements, Contact: m.Contact, Message: m.Message}
+	i := strings.LastIndexByte(m.ResponseURI, '/')
+	if i < 0 || !strings.HasPrefix(m.ResponseURI, t.base+"/") {
+		return d, nil
+	}
+	r, err := t.row(ctx, byHandle, m.ResponseURI[i+1:])
+	if errors.Is(err, ErrUnknownTransaction) || err == nil && (r.retain == 0 || len(r.result) == 0) {
+		return d, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	d.Transaction = r.id
+	sealing, err := t.sealer(ctx)
+	if err != nil {
+		return d, err
+	}
+	var e Evidence
+	if err := sealing.open("evidence", r.id, r.evidence, &e); err != nil {
+		return d, err
+	}
+	for _, p := range e.Presentations {
+		for _, one := range p.Presentations {
+			d.Proved = d.Proved || slices.Contains(m.Receipts, rights.Receipt([]byte(one)))
+		}
+	}
+	return d, nil
+}
+
+// takeDeletion records a request, once however often it comes with the same name,
+// and tells the relying party.
+func (t *tenant) takeDeletion(ctx context.Context, d DeletionRequest, name string) (id string, err error) {
 	now := t.v.now()
-	id = once.Hash(t.config.ID + "\x00" + string(from))
+	id = once.Hash(t.config.ID + "\x00" + name)
 	sealing, err := t.sealer(ctx)
 	if err != nil {
 		return "", err
@@ -159,7 +176,8 @@ func (v *Verifier) CloseDeletion(ctx context.Context, tenant, id string) error {
 	})
 }
 
-// serveDeletion takes a request: a JSON message of an app, or our form.
+// serveDeletion takes a request: a message of an app (rights.Deletion), or our
+// form.
 func (t *tenant) serveDeletion(w http.ResponseWriter, r *http.Request) error {
 	if err := t.v.guard.Admit(r, t.config.ID, 1); err != nil {
 		return err
@@ -168,19 +186,20 @@ func (t *tenant) serveDeletion(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	mt, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if mt == "application/json" {
-		d, err := ParseDeletion(body)
+	if mt, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); mt == "application/json" {
+		m, err := rights.ParseDeletion(body)
+		if err != nil {
+			return &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "This is not the message that is expected here.", Err: err}
+		}
+		d, err := t.ofMessage(r.Context(), m)
 		if err != nil {
 			return err
 		}
-		id, err := t.takeDeletion(r.Context(), d, body)
+		id, err := t.takeDeletion(r.Context(), d, "app "+m.ID)
 		if err != nil {
 			return err
 		}
-		web.JSON(w, http.StatusAccepted, struct {
-			ID string `json:"id"`
-		}{id})
+		web.WriteFetch(w, rights.Acknowledgement{ID: id}.Reply())
 		return nil
 	}
 	form, err := web.ParseForm(r, body)
@@ -191,10 +210,7 @@ func (t *tenant) serveDeletion(w http.ResponseWriter, r *http.Request) error {
 	if err := d.check(); err != nil {
 		return err
 	}
-	if d.Contact == "" {
-		return web.Errorf(http.StatusBadRequest, "Please say how you can be reached: without it nobody can make sure that it is you who asks.")
-	}
-	if _, err := t.takeDeletion(r.Context(), d, body); err != nil {
+	if _, err := t.takeDeletion(r.Context(), d, "form "+string(body)); err != nil {
 		return err
 	}
 	return t.render(w, "Your request has arrived", "deletion.html", struct{ Done bool }{true})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/rights"
 	"github.com/eidos-id/eidos/verifier"
 )
 
@@ -298,4 +300,48 @@ func TestTooManyReaders(t *testing.T) {
 	if rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
+}
+
+// A request to delete what is kept names its transaction, and is proved by who
+// knows what was sent.
+func TestDeletionOfWhatIsKept(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn, keeping())
+		h := w.issue(5)
+		tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, Retain: time.Hour})
+		w.check(err)
+		req, err := w.opened(tr)
+		w.check(err)
+		_, err = w.post(h.answer(req, "family_name", "age_over_21", "portrait"))
+		w.check(err)
+		e, err := w.v.Evidence(t.Context(), "default", tr.Number)
+		w.check(err)
+		leaf, err := x509.ParseCertificate(req.Chain[0])
+		w.check(err)
+		if len(leaf.URIs) != 1 || leaf.URIs[0].String() != "http://verifier.localhost:8080/default/deletion" {
+			t.Fatalf("support URIs %v", leaf.URIs)
+		}
+		ask := func(id, uri string, receipts ...string) {
+			t.Helper()
+			m, err := rights.Deletion{ID: id, ResponseURI: uri, Shared: w.now(), Elements: []string{"family_name"}, Receipts: receipts}.Request(leaf.URIs[0].String())
+			w.check(err)
+			resp, err := w.fetch(t.Context(), m)
+			w.check(err)
+			if _, err := rights.ParseAcknowledgement(resp); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receipt := rights.Receipt([]byte(e.Presentations[0].Presentations[0]))
+		ask("1", req.ResponseURI, receipt)
+		ask("1", req.ResponseURI, receipt) // again
+		w.pass(time.Second)
+		ask("2", req.ResponseURI, rights.Receipt([]byte("guess")))
+		w.pass(time.Second)
+		ask("3", "https://elsewhere.example/response/x")
+		list, err := w.v.Deletions(t.Context(), "default", 10)
+		w.check(err)
+		if len(list) != 3 || list[0].Transaction != tr.Number || !list[0].Proved || list[1].Transaction != tr.Number || list[1].Proved || list[2].Transaction != "" {
+			t.Errorf("%+v", list)
+		}
+	})
 }

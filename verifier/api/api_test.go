@@ -310,7 +310,7 @@ func TestDeletionRequests(t *testing.T) {
 		data := h.token("default", Data)
 		hook := h.Want(h.Ask(h.token("default", Admin), "POST", "/v1/default/webhooks", `{"url":"https://shop.example/hook","events":["deletion.requested"]}`), 201, "")
 		const to = "http://verifier.localhost:8080/default/deletion"
-		message := `{"response_uri":"https://verifier.example/default/response/X","shared":"2026-11-20T10:00:00Z","elements":["family_name"],"contact":"erika@example.org"}`
+		message := `{"id":"A1","response_uri":"https://verifier.example/default/response/X","shared":"2026-11-20T10:00:00Z","elements":["family_name"],"contact":"erika@example.org"}`
 		for range 2 {
 			if w := h.public("POST", to, message, "Content-Type", "application/json"); w.Code != 202 {
 				t.Fatalf("%d %s", w.Code, w.Body)
@@ -321,10 +321,10 @@ func TestDeletionRequests(t *testing.T) {
 			t.Errorf("%d %s", w.Code, w.Body)
 		}
 		for body, mediaType := range map[string]string{
-			`{"contact":"a"} x`:             "application/json",
-			`{"contact":"a","contact":"b"}`: "application/json",
-			`{"contact":"a\u0000b"}`:        "application/json",
-			`[]`:                            "application/json",
+			`{"id":"x","shared":"2026-11-20T10:00:00Z"} x`:        "application/json",
+			`{"id":"x","id":"y","shared":"2026-11-20T10:00:00Z"}`: "application/json",
+			`{"contact":"a\u0000b"}`:                              "application/json",
+			`[]`:                                                  "application/json",
 			`{"elements":[` + strings.Repeat(`"x",`, 300) + `"x"]}`: "application/json",
 			`{"message":"` + strings.Repeat("x", 20000) + `"}`:      "application/json",
 			`message=all`:         "application/x-www-form-urlencoded",

@@ -76,7 +76,7 @@ func TestConsole(t *testing.T) {
 		h.refuse(a.Text("link"))
 		kept := h.Want(h.Ask(ask, "POST", path, `{"ask":"age18","retain_hours":1}`), 201, "")
 		h.refuse(kept.Text("link"))
-		h.public("POST", "http://verifier.localhost:8080/default/deletion", `{"contact":"erika@example.org"}`, "Content-Type", "application/json")
+		h.public("POST", "http://verifier.localhost:8080/default/deletion", `{"id":"1","shared":"2026-11-20T10:00:00Z","contact":"erika@example.org"}`, "Content-Type", "application/json")
 
 		// Everything is closed to who is not logged in.
 		one := "/console/default/transactions/" + a.Text("id")
