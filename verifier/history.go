@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -91,6 +92,9 @@ func (v *Verifier) History(ctx context.Context, tenant string, after Position, l
 	t, err := v.tenant(tenant)
 	if err != nil {
 		return nil, err
+	}
+	if !isName(after.ID) {
+		return nil, fmt.Errorf("%w: a place in the list that is none", ErrInvalid)
 	}
 	if after.Created.IsZero() {
 		after.Created = v.now().Add(time.Hour) // clocks of other processes may be ahead
@@ -220,6 +224,9 @@ func (v *Verifier) Delete(ctx context.Context, tenant, number string) error {
 	t, err := v.tenant(tenant)
 	if err != nil {
 		return err
+	}
+	if !isName(number) {
+		return nil
 	}
 	err = v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		err := errors.Join(deleteRow(ctx, tx, t.config.ID, number), deletePast(ctx, tx, t.config.ID, number))

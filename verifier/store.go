@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
@@ -35,6 +36,14 @@ func insertRow(ctx context.Context, tx *db.Tx, tenant string, r row) error {
 	return err
 }
 
+// isName reports whether a text can be an id or handle of ours: base64url or
+// base32. Others are not looked for: what is no text is an error to PostgreSQL.
+func isName(s string) bool {
+	return len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	})
+}
+
 // Which row is meant.
 const (
 	byID     = `id = $2`
@@ -44,6 +53,9 @@ const (
 
 // readRow returns a row that is not to be forgotten yet, or ErrUnknownTransaction.
 func readRow(ctx context.Context, tx *db.Tx, tenant, which, value string, now time.Time) (row, error) {
+	if !isName(value) {
+		return row{}, ErrUnknownTransaction
+	}
 	var r row
 	var created, expires, forget, retain int64
 	err := tx.QueryRow(ctx, `

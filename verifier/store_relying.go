@@ -98,6 +98,9 @@ func readPast(ctx context.Context, tx *db.Tx, tenant string, after Position, lim
 
 // readOnePast returns one of them, or ErrUnknownTransaction.
 func readOnePast(ctx context.Context, tx *db.Tx, tenant, id string, now time.Time) (past, error) {
+	if !isName(id) {
+		return past{}, ErrUnknownTransaction
+	}
 	list, err := scanPast(ctx, tx, now, `
 		select id, created, ended, state, verdict, report, 0 from history where tenant = $1 and id = $2 and forget > $3
 		union all
@@ -185,6 +188,9 @@ func readDeletions(ctx context.Context, tx *db.Tx, tenant string, limit int) ([]
 // deleteDeletion forgets a request that was dealt with, and reports whether it
 // was there.
 func deleteDeletion(ctx context.Context, tx *db.Tx, tenant, id string) (bool, error) {
+	if !isName(id) {
+		return false, nil
+	}
 	n, err := tx.Exec(ctx, `delete from deletion where tenant = $1 and id = $2`, tenant, id)
 	return n == 1, err
 }

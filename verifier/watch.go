@@ -216,6 +216,9 @@ func (v *Verifier) ServeChanges(w http.ResponseWriter, r *http.Request, tenant, 
 	if err != nil {
 		return err
 	}
+	if !isName(number) {
+		return ErrUnknownTransaction
+	}
 	key := watched{t.config.ID, number}
 	waiter, err := v.hub.join(key)
 	if err != nil {

@@ -11,7 +11,8 @@
 //
 // The element says how it went with the event "eidos-done": detail.state is done,
 // refused or expired, and detail.result, without a system of your own, the address
-// of the answer. "eidos-state" comes with every state, "eidos-error" when nothing
+// of the answer; detail.redirect, after an answer by the browser, is where the
+// verifier would send it, with the response_code. "eidos-state" comes with every state, "eidos-error" when nothing
 // could be begun. Give it your own words with the property texts. It has no style
 // but what your page gives it, by the classes that begin with eidos-.
 "use strict";
@@ -115,10 +116,11 @@
 
 		async #follow(asked, run) {
 			const ended = this.#watch(asked, run);
-			if (!(await this.#digital(asked, run))) this.#show(asked, run);
+			const answered = await this.#digital(asked, run);
+			if (!answered) this.#show(asked, run);
 			const state = await ended;
 			this.#end(this.#say(state));
-			this.#tell("eidos-done", { state, watch: asked.watch, id: asked.id, result: asked.result });
+			this.#tell("eidos-done", { state, watch: asked.watch, id: asked.id, result: asked.result, redirect: answered?.redirect_uri });
 		}
 
 		// watch resolves with the state in which the transaction ends.
@@ -150,8 +152,8 @@
 			});
 		}
 
-		// digital asks through the browser where it can, and reports whether an
-		// answer went out.
+		// digital asks through the browser where it can, and returns what the
+		// verifier says to the answer; false if none went out.
 		async #digital(asked, run) {
 			const kind = globalThis.DigitalCredential;
 			if (!kind || !navigator.credentials?.get || !asked.dc) return false;
@@ -160,8 +162,7 @@
 				if (kind.userAgentAllowsProtocol) requests = requests.filter((r) => kind.userAgentAllowsProtocol(r.protocol));
 				if (!requests.length) return false;
 				const answer = await navigator.credentials.get({ mediation: "required", digital: { requests }, signal: run.signal });
-				await post(asked.dc, { protocol: answer.protocol, data: answer.data }, run.signal);
-				return true;
+				return await post(asked.dc, { protocol: answer.protocol, data: answer.data }, run.signal);
 			} catch {
 				return false; // no wallet here, or the person went back: the code remains
 			}
