@@ -26,7 +26,7 @@ const (
 // and nothing about anybody.
 type Change struct {
 	State   State     `json:"state" enum:"waiting|fetched|done|refused|expired"`
-	Expires time.Time `json:"expires"` // of the request, or of the answer
+	Expires time.Time `json:"expires,omitzero"` // of the request, or of the answer
 }
 
 // watched is a row that somebody waits for.
