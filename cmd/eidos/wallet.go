@@ -39,15 +39,47 @@ type walletFlags struct {
 	Config string `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
 }
 
-// open opens the app. Consent is asked on the terminal unless yes.
+// walletRules is how a command answers without asking.
+type walletRules struct {
+	Rules string `type:"existingfile" placeholder:"FILE" help:"Answer by the rules in this file (YAML, docs/automation.md) without asking."`
+}
+
+// consent is who answers the app's questions: the rules, if there are some,
+// everything with yes if that is said, else the person at the terminal.
+func (r walletRules) consent(m *machine, yes bool) (wallet.Consent, error) {
+	switch {
+	case yes && r.Rules != "":
+		return nil, usage("--yes and --rules exclude each other")
+	case yes:
+		return wallet.AutoApprove{Issuers: true}, nil
+	case r.Rules == "":
+		return &terminalConsent{in: bufio.NewReader(m.in), out: m.err}, nil
+	}
+	data, err := m.readInput(r.Rules)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := wallet.ParseRules(data)
+	if err != nil {
+		return nil, usage("%s: %v", r.Rules, err)
+	}
+	return rules, nil
+}
+
+// open opens the app, with a consent that is asked on the terminal unless yes.
 func (f walletFlags) open(m *machine, yes bool) (*wallet.Wallet, *house, error) {
-	h, err := m.shellHouse(f.Config, f.Data)
+	consent, err := walletRules{}.consent(m, yes)
 	if err != nil {
 		return nil, nil, err
 	}
-	var consent wallet.Consent = &terminalConsent{in: bufio.NewReader(m.in), out: m.err}
-	if yes {
-		consent = wallet.AutoApprove{Issuers: true}
+	return f.openWith(m, consent)
+}
+
+// openWith opens the app.
+func (f walletFlags) openWith(m *machine, consent wallet.Consent) (*wallet.Wallet, *house, error) {
+	h, err := m.shellHouse(f.Config, f.Data)
+	if err != nil {
+		return nil, nil, err
 	}
 	w, err := h.wallet(m.ctx, consent)
 	if err != nil {
@@ -129,6 +161,7 @@ func (c *walletStatusCmd) Run(m *machine) error {
 
 type walletAcceptCmd struct {
 	walletFlags
+	walletRules
 	Offer string `arg:"" help:"Link of the offer (openid-credential-offer://…), or a file that holds it."`
 	PIN   string `help:"The PIN that came another way, if the offer wants one; asked for otherwise."`
 	Yes   bool   `help:"Accept issuers that nobody vouches for without asking."`
@@ -139,7 +172,11 @@ type walletAcceptCmd struct {
 
 // Run gets the documents.
 func (c *walletAcceptCmd) Run(m *machine) error {
-	w, h, err := c.open(m, c.Yes)
+	consent, err := c.consent(m, c.Yes)
+	if err != nil {
+		return err
+	}
+	w, h, err := c.openWith(m, consent)
 	if err != nil {
 		return err
 	}
@@ -418,6 +455,7 @@ func (c *walletDeleteCmd) Run(m *machine) error {
 
 type walletPresentCmd struct {
 	walletFlags
+	walletRules
 	QR   string `type:"path" placeholder:"FILE" help:"Meet a reader nearby: write the text of the QR code here, and draw it on a terminal."`
 	Yes  bool   `help:"Share what is asked for without asking; for trying out."`
 	JSON bool   `help:"Print what was shared as JSON."`
@@ -429,7 +467,11 @@ func (c *walletPresentCmd) Run(m *machine) error {
 	if (c.QR == "") == (c.Link == "") {
 		return usage("either --qr FILE for a reader nearby, or the link of a website's request")
 	}
-	w, h, err := c.open(m, c.Yes)
+	consent, err := c.consent(m, c.Yes)
+	if err != nil {
+		return err
+	}
+	w, h, err := c.openWith(m, consent)
 	if err != nil {
 		return err
 	}
