@@ -3,6 +3,8 @@ package sdjwt
 import (
 	"crypto/subtle"
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
@@ -15,6 +17,10 @@ type KeyBindingParams struct {
 	// MaxAge is how old the key binding JWT may be, beyond the skew of
 	// [VerifyParams]. Default five minutes.
 	MaxAge time.Duration
+	// Transactions are the SHA-256 hashes, base64url, of the transaction data
+	// that may be agreed to with this credential. Others fail; which of these
+	// are there is told by [Result].
+	Transactions []string
 }
 
 const defaultMaxAge = 5 * time.Minute
@@ -22,7 +28,7 @@ const defaultMaxAge = 5 * time.Minute
 // keyBindingClaims are the claims of a key binding JWT.
 //
 // RFC 9901, 4.3.
-type keyBindingClaims struct{ iat, aud, nonce, hash *node }
+type keyBindingClaims struct{ iat, aud, nonce, hash, transactions, transactionHash *node }
 
 func (s *SDJWT) keyBindingClaims() (keyBindingClaims, error) {
 	lim := DefaultLimits()
@@ -31,7 +37,8 @@ func (s *SDJWT) keyBindingClaims() (keyBindingClaims, error) {
 	if err != nil {
 		return keyBindingClaims{}, err
 	}
-	return keyBindingClaims{n.member("iat"), n.member("aud"), n.member("nonce"), n.member("sd_hash")}, nil
+	return keyBindingClaims{n.member("iat"), n.member("aud"), n.member("nonce"), n.member("sd_hash"),
+		n.member("transaction_data_hashes"), n.member("transaction_data_hashes_alg")}, nil
 }
 
 // keyBinding follows the steps of the clause.
@@ -64,6 +71,7 @@ func (v *verification) keyBinding() {
 	v.same("nonce", "nonce", c.nonce, want.Nonce, "the presentation was made for another request; do not accept it")
 	hash := v.s.algorithm.digest(v.s.bytes[:v.s.end])
 	v.same("presentation hash", "sd_hash", c.hash, hash, "disclosures were added or taken away after the holder signed")
+	v.transactions(c, want)
 	v.out.HolderVerified = true // handed out only if nothing failed
 }
 
@@ -120,4 +128,35 @@ func (v *verification) same(name, claim string, found *node, want, advice string
 	default:
 		v.report.Pass(name, clauseVerifier, "as expected")
 	}
+}
+
+// transactions takes the hashes of the transaction data that the holder agreed
+// to. None are no failure: another credential may have them.
+//
+// OpenID4VP 1.0, 8.4 and B.3.3.1.
+func (v *verification) transactions(c keyBindingClaims, want *KeyBindingParams) {
+	const name, clause = "transaction data", "OpenID4VP 1.0, B.3.3.1"
+	if c.transactions == nil {
+		return
+	}
+	if alg, ok := c.transactionHash.text(); c.transactionHash != nil && (!ok || alg != "sha-256") {
+		v.report.Fail(name, clause, "hashed with another algorithm than sha-256, which was asked for", "ask the holder to agree again")
+		return
+	}
+	var found []string
+	for i := range c.transactions.elements {
+		hash, ok := c.transactions.elements[i].value.text()
+		if !ok || !slices.Contains(want.Transactions, hash) || slices.Contains(found, hash) {
+			v.report.Fail(name, clause, fmt.Sprintf("hash %d of %d is not of what was asked", i+1, len(c.transactions.elements)),
+				"the holder agreed to something else; do not act on it")
+			return
+		}
+		found = append(found, hash)
+	}
+	if found == nil {
+		v.report.Fail(name, clause, "\"transaction_data_hashes\" is no array with entries", "the holder's software must correct it")
+		return
+	}
+	v.report.Pass(name, clause, strconv.Itoa(len(found))+" agreed to")
+	v.out.Transactions = found
 }

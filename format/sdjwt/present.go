@@ -84,6 +84,14 @@ type KeyBinding struct {
 	Audience, Nonce string
 	// IssuedAt is now.
 	IssuedAt time.Time
+	// Transactions are the hashes, base64url, of the transaction data that the
+	// holder agrees to with this credential; usually none. TransactionHash is
+	// the algorithm they were made with, in the names of the registry of RFC
+	// 6920, 9.4; written if the request named any, and sha-256 if empty.
+	//
+	// OpenID4VP 1.0, B.3.3.1.
+	Transactions    []string
+	TransactionHash string
 }
 
 // Sign adds the key binding JWT, made with the key that the credential is
@@ -126,7 +134,10 @@ func (p *Presentation) Prepare(kb KeyBinding) (toBeSigned []byte, err error) {
 		Audience string `json:"aud"`
 		Nonce    string `json:"nonce"`
 		Hash     string `json:"sd_hash"`
-	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, p.hash})
+
+		Transactions    []string `json:"transaction_data_hashes,omitempty"`
+		TransactionHash string   `json:"transaction_data_hashes_alg,omitempty"`
+	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, p.hash, kb.Transactions, kb.TransactionHash})
 	if err != nil {
 		return nil, fmt.Errorf("key binding: %w", err)
 	}

@@ -69,6 +69,8 @@ type Result struct {
 	HolderKey crypto.PublicKey
 	// HolderVerified tells that the key binding JWT held.
 	HolderVerified bool
+	// Transactions are those of [KeyBindingParams] that the holder agreed to.
+	Transactions []string
 	// The times are zero where the credential has none.
 	IssuedAt, NotBefore, Expires time.Time
 	// Status is nil if the credential has none. Asking whether it was revoked
