@@ -43,7 +43,7 @@ func VerifySDJWT(ctx context.Context, s *sdjwt.SDJWT, p DocumentParams) (SDJWT, 
 		p.Policy.check(seen{p.Now, signed, out.Issuer.Country, out.Signer.Anchor, out.Revocation}, &report)
 	}
 	if !report.OK() {
-		out.Payload, out.HolderVerified, out.Transactions = nil, false, nil
+		out.Payload, out.HolderVerified, out.Transactions = nil, false, sdjwt.TransactionHashes{}
 	}
 	return out, report
 }

@@ -3,7 +3,6 @@ package sdjwt
 import (
 	"crypto/subtle"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -17,10 +16,6 @@ type KeyBindingParams struct {
 	// MaxAge is how old the key binding JWT may be, beyond the skew of
 	// [VerifyParams]. Default five minutes.
 	MaxAge time.Duration
-	// Transactions are the SHA-256 hashes, base64url, of the transaction data
-	// that may be agreed to with this credential. Others fail; which of these
-	// are there is told by [Result].
-	Transactions []string
 }
 
 const defaultMaxAge = 5 * time.Minute
@@ -71,7 +66,7 @@ func (v *verification) keyBinding() {
 	v.same("nonce", "nonce", c.nonce, want.Nonce, "the presentation was made for another request; do not accept it")
 	hash := v.s.algorithm.digest(v.s.bytes[:v.s.end])
 	v.same("presentation hash", "sd_hash", c.hash, hash, "disclosures were added or taken away after the holder signed")
-	v.transactions(c, want)
+	v.transactions(c)
 	v.out.HolderVerified = true // handed out only if nothing failed
 }
 
@@ -130,33 +125,34 @@ func (v *verification) same(name, claim string, found *node, want, advice string
 	}
 }
 
+// maxTransactions is how much one key binding JWT may agree to.
+const maxTransactions = 64
+
 // transactions takes the hashes of the transaction data that the holder agreed
-// to. None are no failure: another credential may have them.
+// to. What was to be agreed to is the caller's to know.
 //
 // OpenID4VP 1.0, 8.4 and B.3.3.1.
-func (v *verification) transactions(c keyBindingClaims, want *KeyBindingParams) {
-	const name, clause = "transaction data", "OpenID4VP 1.0, B.3.3.1"
-	if c.transactions == nil {
+func (v *verification) transactions(c keyBindingClaims) {
+	if c.transactions == nil && c.transactionHash == nil {
 		return
 	}
-	if alg, ok := c.transactionHash.text(); c.transactionHash != nil && (!ok || alg != "sha-256") {
-		v.report.Fail(name, clause, "hashed with another algorithm than sha-256, which was asked for", "ask the holder to agree again")
+	const name, clause, advice = "transaction data", "OpenID4VP 1.0, B.3.3.1", "the holder's software must correct it"
+	alg, ok := c.transactionHash.text()
+	if c.transactionHash != nil && !ok {
+		v.report.Fail(name, clause, "\"transaction_data_hashes_alg\" is no text", advice)
 		return
 	}
-	var found []string
-	for i := range c.transactions.elements {
-		hash, ok := c.transactions.elements[i].value.text()
-		if !ok || !slices.Contains(want.Transactions, hash) || slices.Contains(found, hash) {
-			v.report.Fail(name, clause, fmt.Sprintf("hash %d of %d is not of what was asked", i+1, len(c.transactions.elements)),
-				"the holder agreed to something else; do not act on it")
+	if c.transactions == nil || len(c.transactions.elements) == 0 || len(c.transactions.elements) > maxTransactions {
+		v.report.Fail(name, clause, fmt.Sprintf("\"transaction_data_hashes\" is no array of 1 to %d", maxTransactions), advice)
+		return
+	}
+	found := make([]string, len(c.transactions.elements))
+	for i := range found {
+		if found[i], ok = c.transactions.elements[i].value.text(); !ok || found[i] == "" {
+			v.report.Fail(name, clause, "\"transaction_data_hashes\" with an entry that is no text", advice)
 			return
 		}
-		found = append(found, hash)
 	}
-	if found == nil {
-		v.report.Fail(name, clause, "\"transaction_data_hashes\" is no array with entries", "the holder's software must correct it")
-		return
-	}
-	v.report.Pass(name, clause, strconv.Itoa(len(found))+" agreed to")
-	v.out.Transactions = found
+	v.report.Pass(name, clause, strconv.Itoa(len(found))+" hashes")
+	v.out.Transactions = TransactionHashes{alg, found}
 }
