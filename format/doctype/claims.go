@@ -23,6 +23,19 @@ func (c *Catalogue) ByVCT(vct string) (t *Type, ok bool) {
 	return nil, false
 }
 
+// TypeName returns what people call documents of a type, by its docType or vct;
+// that itself if unknown.
+func (c *Catalogue) TypeName(lang, name string) string {
+	t, ok := c.ByDocType(name)
+	if !ok {
+		t, ok = c.ByVCT(name)
+	}
+	if !ok {
+		return name
+	}
+	return t.Names.In(lang)
+}
+
 // ClaimElements returns the elements that a claim of the SD-JWT form touches, in
 // the order of the definition: the one that it is or is part of, or all that are
 // in it. Wildcards are resolved where the path does so.

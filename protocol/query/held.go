@@ -54,7 +54,13 @@ func (m MdocClaims) Values(p Path) []any {
 	if item == nil {
 		return nil
 	}
-	v, ok := jsonOf(cbor.ReadChecked(item.Value, cbor.Limits{}))
+	return CBORValues(item.Value)
+}
+
+// CBORValues is the value of an element as Claims.Values returns it. value is
+// one well-formed item.
+func CBORValues(value []byte) []any {
+	v, ok := jsonOf(cbor.ReadChecked(value, cbor.Limits{}))
 	if !ok {
 		return nil
 	}
