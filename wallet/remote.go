@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -63,18 +63,15 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
+	b := binding{transcript: transcript, keyBinding: sdjwt.KeyBinding{Audience: req.ClientID, Nonce: req.Nonce, IssuedAt: m.w.now()}}
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
-		p, err := m.prove(ctx, t, transcript)
-		if err != nil {
-			return nil, err
-		}
-		response, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
+		p, err := m.prove(ctx, t, b)
 		if err != nil {
 			return nil, err
 		}
 		id := req.Query.Credentials[t.credential].ID
-		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		out[id] = append(out[id], p)
 	}
 	return out, nil
 }

@@ -127,9 +127,10 @@ func (v *Verifier) RequestObject(ctx context.Context, t *Transaction, walletNonc
 	})
 }
 
-// vpFormats are the algorithms that our verification takes, by COSE number.
-// OpenID4VP 1.0, B.2.2.
-const vpFormats = `{"mso_mdoc":{"issuerauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19],"deviceauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19]}}`
+// vpFormats are the algorithms that our verification takes. OpenID4VP 1.0, B.2.2
+// and B.3.4.
+const vpFormats = `{"mso_mdoc":{"issuerauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19],"deviceauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19]},` +
+	`"dc+sd-jwt":{"sd-jwt_alg_values":["ES256","ES384","ES512","EdDSA"],"kb-jwt_alg_values":["ES256","ES384","ES512","EdDSA"]}}`
 
 func (t *Transaction) private() (*ecdh.PrivateKey, error) {
 	priv, err := ecdh.P256().NewPrivateKey(t.PrivateKey)

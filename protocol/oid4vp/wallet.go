@@ -107,7 +107,7 @@ func (l Link) Fetch(ctx context.Context, do fetch.Func) (object, walletNonce str
 
 // walletMetadata tells the verifier what this wallet can do. OpenID4VP 1.0, 10.
 const walletMetadata = `{"response_types_supported":["vp_token"],"response_modes_supported":["direct_post.jwt","direct_post"],` +
-	`"vp_formats_supported":{"mso_mdoc":{"issuerauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19],"deviceauth_alg_values":[-7,-9]}},` +
+	`"vp_formats_supported":{"mso_mdoc":{"issuerauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19],"deviceauth_alg_values":[-7,-9]},"dc+sd-jwt":{"sd-jwt_alg_values":["ES256","ES384","ES512","EdDSA"],"kb-jwt_alg_values":["ES256"]}},` +
 	`"client_id_prefixes_supported":["x509_hash","x509_san_dns"],"request_object_signing_alg_values_supported":["ES256","ES384","ES512","EdDSA"],` +
 	`"authorization_encryption_alg_values_supported":["ECDH-ES"],"authorization_encryption_enc_values_supported":["A128GCM","A256GCM"]}`
 
