@@ -393,28 +393,23 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	responses := map[string][][]byte{}
-	for id := range posted.Presentations {
-		if responses[id], err = posted.Presentations.Mdoc(id); err != nil {
-			return core.Result{}, nil, asRefusal(err)
-		}
-	}
 	p, err := t.params(ctx, now)
 	if err != nil {
 		return core.Result{}, nil, err
 	}
 	seen := &witness{ask: t.status}
 	p.Asked, p.Transcript, p.Status = asked, posted.Transcript, seen
+	p.Audience, p.Nonce = posted.Audience, posted.Nonce
 	if p.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}
-	result, err := core.VerifyPresentations(ctx, responses, p)
+	result, err := core.VerifyPresentations(ctx, posted.Presentations, p)
 	if err != nil {
 		return result, nil, &refusal{oid4vp.InvalidRequest, err.Error()}
 	}
 	if unknownIssuer(&result) && t.follower != nil && t.follower.Refresh(ctx, now) == nil {
 		if p.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
-			result, err = core.VerifyPresentations(ctx, responses, p)
+			result, err = core.VerifyPresentations(ctx, posted.Presentations, p)
 		}
 		if err != nil {
 			return result, nil, err

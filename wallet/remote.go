@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 )
@@ -102,21 +102,19 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
+	b := binding{transcript: transcript, keyBinding: sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: m.w.now()}}
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
-		id := req.Query.Credentials[t.credential].ID
+		id, bound := req.Query.Credentials[t.credential].ID, b
 		if out[id] == nil { // one document authorises, though several be shown
-			t.device = req.DeviceSigned(hashes[id])
+			h := hashes[id]
+			bound.device, bound.keyBinding.Transactions = req.DeviceSigned(h), sdjwt.TransactionHashes{Algorithm: h.Alg, Values: h.Values}
 		}
-		p, err := m.prove(ctx, t, transcript)
+		p, err := m.prove(ctx, t, bound)
 		if err != nil {
 			return nil, err
 		}
-		response, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-		if err != nil {
-			return nil, err
-		}
-		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		out[id] = append(out[id], p)
 	}
 	return out, nil
 }

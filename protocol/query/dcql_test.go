@@ -13,14 +13,14 @@ func of(members string) string {
 	return `{"credentials":[{"id":"c","format":"dc+sd-jwt","meta":{"vct_values":["t"]}` + members + `}]}`
 }
 
-func sdjwt(claims map[string]any, authorities ...query.Authority) query.Held {
+func vc(claims map[string]any, authorities ...query.Authority) query.Held {
 	return query.Held{Format: query.FormatSDJWT, Type: "t", Bound: true, Claims: query.JSONClaims(claims), Authorities: authorities}
 }
 
 // TestDCQLPlan has what the vectors leave out.
 func TestDCQLPlan(t *testing.T) {
 	one := query.Authority{Type: "aki", Value: "b25l"}
-	held := []query.Held{sdjwt(map[string]any{"a": "x", "n": []any{"y", "z"}, "o": map[string]any{"p": int64(1)}}, one)}
+	held := []query.Held{vc(map[string]any{"a": "x", "n": []any{"y", "z"}, "o": map[string]any{"p": int64(1)}}, one)}
 	for _, tc := range []struct{ name, dcql, want string }{
 		{"no claims", of(``), ""},
 		{"a duplicate is not heeded, except that it is to be retained", of(`,"claims":[{"path":["a"]},{"path":["a"],"values":["other"],"intent_to_retain":true}]`), "a!"},

@@ -48,7 +48,7 @@ func FuzzParseDCQL(f *testing.F) {
 			f.Add([]byte(c.Query))
 		}
 	}
-	held := []query.Held{sdjwt(map[string]any{"a": "b", "n": []any{"y", map[string]any{"p": int64(1)}}}), holds("a", "age_over_18")}
+	held := []query.Held{vc(map[string]any{"a": "b", "n": []any{"y", map[string]any{"p": int64(1)}}}), holds("a", "age_over_18")}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		q, err := query.ParseDCQL(data)
 		if err != nil {
