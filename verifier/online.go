@@ -393,23 +393,33 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	p, err := t.params(ctx, now)
+	particular := core.VerifyParams{Asked: asked, Transcript: posted.Transcript, Audience: posted.Audience, Nonce: posted.Nonce}
+	return t.judge(ctx, particular, now, func(p core.VerifyParams) (core.Result, error) {
+		return core.VerifyPresentations(ctx, posted.Presentations, p)
+	})
+}
+
+// judge verifies with what the tenant knows, and once more with newer trust
+// lists where an issuer is unknown. Of p it takes what is particular to the
+// answer.
+func (t *tenant) judge(ctx context.Context, p core.VerifyParams, now time.Time, verify func(core.VerifyParams) (core.Result, error)) (core.Result, []knownList, error) {
+	all, err := t.params(ctx, now)
 	if err != nil {
 		return core.Result{}, nil, err
 	}
 	seen := &witness{ask: t.status}
-	p.Asked, p.Transcript, p.Status = asked, posted.Transcript, seen
-	p.Audience, p.Nonce = posted.Audience, posted.Nonce
-	if p.CRLs, err = t.revocationLists(ctx); err != nil {
+	all.Asked, all.Transcript, all.EReaderKey, all.Status = p.Asked, p.Transcript, p.EReaderKey, seen
+	all.Audience, all.Nonce = p.Audience, p.Nonce
+	if all.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}
-	result, err := core.VerifyPresentations(ctx, posted.Presentations, p)
+	result, err := verify(all)
 	if err != nil {
 		return result, nil, &refusal{oid4vp.InvalidRequest, err.Error()}
 	}
 	if unknownIssuer(&result) && t.follower != nil && t.follower.Refresh(ctx, now) == nil {
-		if p.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
-			result, err = core.VerifyPresentations(ctx, posted.Presentations, p)
+		if all.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
+			result, err = verify(all)
 		}
 		if err != nil {
 			return result, nil, err

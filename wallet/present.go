@@ -62,7 +62,7 @@ type PresentOptions struct {
 func (w *Wallet) Present(ctx context.Context, o PresentOptions) ([]LogEntry, error) {
 	defer o.Listener.Close()
 	quick, cancel := context.WithTimeout(ctx, anchorsWait)
-	v := &visit{w: w, once: o.Once, anchors: w.anchors(quick)}
+	v := &visit{w: w, once: o.Once, channel: OnSite, party: readerParty, anchors: w.anchors(quick)}
 	cancel()
 	var err error
 	if v.device, err = session.NewDevice(ecdh.P256()); err != nil {
@@ -102,6 +102,8 @@ type visit struct {
 	conn    transport.Conn
 	anchors *assure.Anchors
 	once    bool
+	channel Channel
+	party   func(assure.Reader) Party
 	entries []LogEntry
 }
 
@@ -197,7 +199,7 @@ func (v *visit) answer(ctx context.Context, plaintext []byte) (over bool, err er
 	if err != nil {
 		return true, v.refuse(ctx, mdoc.StatusCBORValidationError, fmt.Errorf("request of the reader: %w", err))
 	}
-	m, err := v.w.consider(ctx, q, OnSite, readerParty(reader))
+	m, err := v.w.consider(ctx, q, v.channel, v.party(reader))
 	if err != nil {
 		return true, v.refuse(ctx, mdoc.StatusGeneralError, err)
 	}
@@ -253,33 +255,15 @@ func (v *visit) respond(ctx context.Context, m *matter) ([]byte, error) {
 	asking, cancel := context.WithTimeout(ctx, v.left())
 	selection, cause := m.ask(asking)
 	cancel()
-	var shown []*mdoc.Presentation
 	if cause == nil {
-		copies, err := m.take(ctx, selection)
-		if err != nil {
-			return nil, err
+		response, err := m.deviceResponse(ctx, selection, v.device.Transcript())
+		if !errors.Is(err, errTooLarge) {
+			return response, err
 		}
-		transcript := v.device.Transcript()
-		for _, t := range copies {
-			p, err := m.proveMdoc(ctx, t, transcript)
-			if err != nil {
-				return nil, err
-			}
-			shown = append(shown, p)
-		}
+		cause = err
 	}
-	response, err := mdoc.EncodeResponse(shown, unanswered(m.plan.Query, selection))
-	if err != nil {
-		return nil, err
-	}
-	for _, c := range selection {
-		if limit := m.plan.Query.Credentials[c.Credential].MaxResponse; limit > 0 && uint64(len(response)) > limit {
-			cause = fmt.Errorf("the reader takes at most %d bytes, the answer has %d (ISO/IEC 18013-5 second edition (draft v4), 10.2.4)", limit, len(response))
-			response, err = mdoc.EncodeResponse(nil, unanswered(m.plan.Query, nil))
-			return response, errors.Join(cause, err)
-		}
-	}
-	return response, cause
+	response, err := mdoc.EncodeResponse(nil, unanswered(m.plan.Query, nil))
+	return response, errors.Join(cause, err)
 }
 
 // unanswered are the document errors for what is not in the selection: "data

@@ -2,10 +2,12 @@ package wallet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 )
@@ -16,7 +18,7 @@ import (
 // the verifier, in the same words, and returned as an error; so is what is
 // wrong with a request of which it is sure whose it is.
 //
-// OpenID4VP 1.0, 5 to 8.
+// OpenID4VP 1.0, 5 to 8; ISO/IEC TS 18013-7, Annex B.
 func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redirect string, err error) {
 	l, err := oid4vp.ParseLink(link)
 	if err != nil {
@@ -25,6 +27,9 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	object, nonce, err := l.Fetch(ctx, w.deps.Fetch)
 	if err != nil {
 		return LogEntry{}, "", err
+	}
+	if oid4vp.IsAnnexB(object) {
+		return w.answerAnnexB(ctx, l, object)
 	}
 	req, _, err := oid4vp.Open(ctx, object, l, nonce, w.environment(), w.now())
 	if err != nil {
@@ -44,28 +49,24 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	return m.entry, redirect, err
 }
 
-// AnswerDC answers an OpenID4VP request that came through the Digital
-// Credentials API, with the data to return. protocol and data are the page's;
-// origin is the page's own, as the browser or the platform says. With an error
-// there may be data too, which says so to the verifier: the platform may return
-// it, or let the request end without an answer. Where the error alone would tell
-// what the holder has not got, there is none.
+// answerPageOID4VP answers an OpenID4VP request of a page. Where the error alone
+// would tell what the holder has not got, there is no data beside it.
 //
 // OpenID4VP 1.0, A and 15.9.2.
-func (w *Wallet) AnswerDC(ctx context.Context, protocol string, data []byte, origin string) (response []byte, entry LogEntry, err error) {
-	req, _, err := oid4vp.OpenDC(ctx, protocol, data, origin, w.environment(), w.now())
+func (w *Wallet) answerPageOID4VP(ctx context.Context, r dcapi.Request, origin string) (data json.RawMessage, entry LogEntry, err error) {
+	req, _, err := oid4vp.OpenDC(ctx, r.Protocol, r.Data, origin, w.environment(), w.now())
 	if err != nil {
 		return oid4vp.DCError(oid4vp.CodeOf(err)), LogEntry{}, fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err)
 	}
 	m, presentations, err := w.respond(ctx, req)
 	if err == nil {
-		response, err = req.AnswerDC(presentations)
+		data, err = req.AnswerDC(presentations)
 	}
 	if errors.Is(err, ErrRefused) {
-		response = oid4vp.DCError(oid4vp.AccessDenied)
+		data = oid4vp.DCError(oid4vp.AccessDenied)
 	}
 	err = errors.Join(err, m.end(ctx, err))
-	return response, m.entry, err
+	return data, m.entry, err
 }
 
 // respond asks the holder and makes the presentations. There is a matter to

@@ -26,6 +26,7 @@ type walletCmd struct {
 	List    walletListCmd    `cmd:"" help:"List the documents."`
 	Show    walletShowCmd    `cmd:"" help:"Show what is in a document."`
 	Present walletPresentCmd `cmd:"" help:"Show documents to a reader nearby (--qr) or to a website (a link)."`
+	Answer  walletAnswerCmd  `cmd:"" help:"Answer a page that calls the Digital Credentials API, from a file with its requests."`
 	Check   walletCheckCmd   `cmd:"" help:"Ask whether a document is still valid."`
 	Reissue walletReissueCmd `cmd:"" help:"Get new copies of documents that need some, or of one."`
 	Delete  walletDeleteCmd  `cmd:"" help:"Delete a document with all its copies and keys."`
@@ -459,7 +460,8 @@ type walletPresentCmd struct {
 	QR   string `type:"path" placeholder:"FILE" help:"Meet a reader nearby: write the text of the QR code here, and draw it on a terminal."`
 	Yes  bool   `help:"Share what is asked for without asking; for trying out."`
 	JSON bool   `help:"Print what was shared as JSON."`
-	Link string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…), or a file that holds it."`
+	From string `placeholder:"HOST" help:"Host of the page that has the link, for links of a reader (mdoc://…)."`
+	Link string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…, mdoc://…), or a file that holds it."`
 }
 
 // Run presents. On-site it ends when the reader does.
@@ -480,6 +482,13 @@ func (c *walletPresentCmd) Run(m *machine) error {
 		link, err := m.linkOrFile(c.Link)
 		if err != nil {
 			return err
+		}
+		if isReaderLink(link) {
+			entries, err := w.AnswerReaderLink(m.ctx, link, c.From)
+			if err != nil {
+				return err
+			}
+			return printLog(m, entries, c.JSON)
 		}
 		entry, redirect, err := w.Answer(m.ctx, link)
 		if err != nil {

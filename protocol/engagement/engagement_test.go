@@ -311,6 +311,23 @@ func TestReaderEngagement(t *testing.T) {
 	if err != nil || !bytes.Equal(back.Raw, raw) {
 		t.Errorf("link: %v", err)
 	}
+	written, err := engagement.NewReader(pub, "https://a.b/x")
+	if err != nil || !bytes.Equal(written.Raw, raw) {
+		t.Errorf("written: %x, %v", written.Raw, err)
+	}
+	if uri, err := e.Address(); err != nil || uri != "https://a.b/x" {
+		t.Errorf("address %q, %v", uri, err)
+	}
+	later, err := engagement.ParseReader(build(unhex(t, "00 63312e31"), security(t, pub), unhex(t, "02 81 83 04 02 a1 00 6d 68747470733a2f2f612e62 2f78")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := later.Address(); !errors.Is(err, engagement.ErrUnsupported) {
+		t.Errorf("address of a later version: %v", err)
+	}
+	if _, err := engagement.NewReader(pub, ""); err == nil {
+		t.Error("written without an address")
+	}
 	// In NFC handover it holds the version only.
 	if e, err := engagement.ParseReader(unhex(t, "a1 00 63312e30")); err != nil || e.EReaderKey != nil {
 		t.Errorf("NFC: %v, %v", e, err)
@@ -349,6 +366,12 @@ func FuzzParseEngagement(f *testing.F) {
 			back, err := engagement.ParseQR(e.QR())
 			if err != nil || !bytes.Equal(back.Raw, raw) {
 				t.Errorf("QR round: %v", err)
+			}
+		}
+		if e, err := engagement.ParseMessage(raw); err == nil {
+			back, err := engagement.ParseMessage(e.Message())
+			if err != nil || !bytes.Equal(back.Raw, e.Raw) {
+				t.Errorf("message round: %v", err)
 			}
 		}
 		if e, err := engagement.ParseReader(raw); err == nil {

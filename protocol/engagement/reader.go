@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"encoding/base64"
 	"errors"
+	"fmt"
 
 	"github.com/eidos-id/eidos/format/cbor"
 )
@@ -72,6 +73,39 @@ func ParseReader(raw []byte) (*ReaderEngagement, error) {
 		e.EReaderKey = pub
 	}
 	return e, nil
+}
+
+// NewReader writes the ReaderEngagement of a website: the key is fresh, and the
+// path of the URI tells the sessions apart.
+//
+// ISO/IEC TS 18013-7 second edition (N2544), A.1 and A.6.1.
+func NewReader(eReaderKey *ecdh.PublicKey, uri string) (*ReaderEngagement, error) {
+	keyBytes, err := KeyBytes(eReaderKey)
+	if err != nil {
+		return nil, err
+	}
+	b := cbor.AppendMap(make([]byte, 0, 160+len(uri)), 3)
+	b = cbor.AppendText(cbor.AppendUint(b, 0), "1.1")
+	b = cbor.AppendUint(cbor.AppendArray(cbor.AppendUint(b, 1), 2), CipherSuite1)
+	b = append(b, keyBytes...)
+	b = cbor.AppendArray(cbor.AppendUint(b, 2), 1)
+	if b, err = Website(uri).append(b); err != nil {
+		return nil, err
+	}
+	return ParseReader(b)
+}
+
+// Address is the URI of the website's REST API, the first if there are several;
+// ErrUnsupported if there is none of a version that we know.
+//
+// ISO/IEC TS 18013-7 second edition (N2544), A.6.1.
+func (e *ReaderEngagement) Address() (string, error) {
+	for _, m := range e.Retrieval {
+		if m.Website != nil {
+			return m.Website.URI, nil
+		}
+	}
+	return "", fmt.Errorf("%w: the reader names no website to answer at (ISO/IEC TS 18013-7, A.6.1)", ErrUnsupported)
 }
 
 // ParseReaderLink reads the link of a website.

@@ -76,3 +76,9 @@ type TCPOptions struct {
 func TCP(address string) RetrievalMethod {
 	return RetrievalMethod{Type: TypeTCP, Version: 1, TCP: &TCPOptions{Address: address}}
 }
+
+// Website returns the retrieval method of a reader on the web.
+// ISO/IEC TS 18013-7 second edition (N2544), A.6.1.
+func Website(uri string) RetrievalMethod {
+	return RetrievalMethod{Type: TypeWebsite, Version: 1, Website: &WebsiteOptions{URI: uri}}
+}

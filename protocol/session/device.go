@@ -57,8 +57,29 @@ func (d *Device) Engage(e *engagement.DeviceEngagement, handover []byte, now tim
 	return nil
 }
 
-// Receive takes a message from the reader. The first is a SessionEstablishment,
-// the others are SessionData. See Event for what to do, also after an error.
+// EngageReader is Engage towards a website that asked with an engagement of its
+// own. If its key is on our curve the keys of the session are derived at once,
+// and its first message is SessionData; else it makes another key, and that is
+// a SessionEstablishment.
+//
+// ISO/IEC TS 18013-7 (draft N2544), A.7.
+func (d *Device) EngageReader(e *engagement.DeviceEngagement, reader *engagement.ReaderEngagement, now time.Time) error {
+	if err := d.Engage(e, WebsiteHandover(reader.Raw), now); err != nil {
+		return err
+	}
+	if reader.EReaderKey == nil || reader.EReaderKey.Curve() != d.public.Curve() {
+		return nil
+	}
+	if err := d.derive(reader.EReaderKeyBytes, reader.EReaderKey); err != nil {
+		d.wipe()
+		return err
+	}
+	d.state = answered
+	return nil
+}
+
+// Receive takes a message from the reader. The first is a SessionEstablishment
+// (but see EngageReader), the others are SessionData. See Event for what to do, also after an error.
 // Any error but ErrOrder ends the session.
 //
 // ISO/IEC 18013-5:2021, 9.1.1.4.
@@ -94,7 +115,7 @@ func (d *Device) Receive(raw []byte, now time.Time) (Event, error) {
 	return event, nil
 }
 
-// establish derives the session's keys from the reader's key.
+// establish takes the reader's key from its first message.
 func (d *Device) establish(m message) error {
 	if m.data == nil || m.status != StatusNone {
 		return fmt.Errorf("%w: SessionEstablishment without data or with a status (ISO/IEC 18013-5:2021, 9.1.1.4)", ErrDecoding)
@@ -107,7 +128,13 @@ func (d *Device) establish(m message) error {
 		return fmt.Errorf("%w: eReaderKey is on %s, the engagement has %s (ISO/IEC 18013-5:2021, 9.1.1.4)",
 			ErrEncryption, curveName(peer.Curve()), curveName(d.public.Curve()))
 	}
-	script := transcript(d.engagement, m.readerKey, d.handover)
+	return d.derive(m.readerKey, peer)
+}
+
+// derive makes the session's keys. keyBytes is the reader's key as received,
+// tag included.
+func (d *Device) derive(keyBytes []byte, peer *ecdh.PublicKey) error {
+	script := transcript(d.engagement, keyBytes, d.handover)
 	channel, err := newChannel(d.private, peer, script, false)
 	if err != nil {
 		return fmt.Errorf("%w: eReaderKey: %w", ErrEncryption, err)

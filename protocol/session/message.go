@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/sha256"
 	"fmt"
 
 	"github.com/eidos-id/eidos/format/cbor"
@@ -73,6 +74,17 @@ func NFCHandover(handoverSelect, handoverRequest []byte) []byte {
 		return cbor.AppendNull(b)
 	}
 	return cbor.AppendBytes(b, handoverRequest)
+}
+
+// WebsiteHandover encodes the Handover of engagement by a website: the hash of
+// the ReaderEngagement as it stood in the link.
+//
+//	Handover = bstr   ; SHA-256 of #6.24(bstr .cbor ReaderEngagement)
+//
+// ISO/IEC TS 18013-7 (draft N2544), A.8.
+func WebsiteHandover(readerEngagement []byte) []byte {
+	hash := sha256.Sum256(cbor.AppendEmbedded(nil, readerEngagement))
+	return cbor.AppendBytes(nil, hash[:])
 }
 
 // transcript is the untagged SessionTranscript.

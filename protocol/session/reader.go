@@ -17,6 +17,7 @@ type Reader struct {
 	side
 	public   *ecdh.PublicKey
 	keyBytes []byte // EReaderKeyBytes
+	known    bool   // the mdoc has the key from a ReaderEngagement
 }
 
 // NewReader makes the ephemeral key on the curve of the engagement's key and
@@ -50,8 +51,8 @@ func newReader(e *engagement.DeviceEngagement, handover []byte, private *ecdh.Pr
 	}, nil
 }
 
-// Request encrypts a DeviceRequest: the first into a SessionEstablishment,
-// later ones into SessionData. ErrOrder while a response is awaited. With
+// Request encrypts a DeviceRequest: the first into a SessionEstablishment
+// unless the mdoc has our key already, later ones into SessionData. ErrOrder while a response is awaited. With
 // ErrTimeout the message is status 20 and still to be sent.
 //
 // ISO/IEC 18013-5:2021, 9.1.1.4.
@@ -65,7 +66,7 @@ func (r *Reader) Request(request []byte, now time.Time) ([]byte, error) {
 	first := r.state == fresh
 	r.state = asked
 	r.deadline = now.Add(IdleTimeout)
-	if !first {
+	if !first || r.known {
 		return r.data(request, false)
 	}
 	b := cbor.AppendMap(make([]byte, 0, len(request)+len(r.keyBytes)+48), 2)
