@@ -86,6 +86,17 @@ type LogEntry struct {
 	Party     Party            `json:"party"`
 	Purposes  []string         `json:"purposes,omitempty"`
 	Documents []LoggedDocument `json:"documents,omitempty"`
+	// Requested is what was asked for, where something was shared.
+	Requested []LoggedDocument `json:"requested,omitempty"`
+	// ResponseURI is where the answer went, and Receipts are the hashes of what
+	// was shown (rights.Receipt): the verifier knows the transaction by them.
+	ResponseURI string   `json:"response_uri,omitempty"`
+	Receipts    []string `json:"receipts,omitempty"`
+	// Deletion is set when the verifier was asked to delete, Reports when it
+	// was reported to an authority.
+	Deletion *Deletion  `json:"deletion,omitempty"`
+	Reports  []Reported `json:"reports,omitempty"`
+	Imported bool       `json:"imported,omitempty"` // from the log of another app
 }
 
 // LoggedDocument is a document that an entry is about.

@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/protocol/rights"
 	"github.com/eidos-id/eidos/protocol/session"
 	"github.com/eidos-id/eidos/transport"
 )
@@ -278,6 +279,9 @@ func (v *visit) respond(ctx context.Context, m *matter) ([]byte, error) {
 			response, err = mdoc.EncodeResponse(nil, unanswered(m.plan.Query, nil))
 			return response, errors.Join(cause, err)
 		}
+	}
+	if len(shown) > 0 {
+		m.entry.Receipts = []string{rights.Receipt(response)}
 	}
 	return response, cause
 }

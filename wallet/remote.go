@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
@@ -36,6 +37,7 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	if err != nil {
 		return LogEntry{}, "", errors.Join(err, w.turnDown(ctx, req, err))
 	}
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	presentations, err := m.present(ctx, req)
 	if err != nil {
 		redirect, told := w.tell(ctx, req, err)
@@ -75,6 +77,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 		}
 		id := req.Query.Credentials[t.credential].ID
 		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		m.entry.Receipts = append(m.entry.Receipts, rights.Receipt([]byte(oid4vp.EncodeMdoc(response))))
 	}
 	return out, nil
 }

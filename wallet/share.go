@@ -254,7 +254,7 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 	entry := m.entry
 	err := m.w.deps.Storage.Tx(ctx, func(t Txn) error {
 		picked, entry = nil, m.entry
-		entry.Outcome, entry.Documents = OutcomeOpen, nil
+		entry.Outcome, entry.Requested, entry.Documents = OutcomeOpen, m.entry.Documents, nil
 		for _, c := range s {
 			h := m.held[c.Held]
 			rows, err := copies(ctx, t, h.document.ID)

@@ -198,3 +198,16 @@ func (c Choice) write(b *strings.Builder) {
 		fmt.Fprintf(b, "    not in the document: %s\n", strings.Join(c.Absent, ", "))
 	}
 }
+
+// standingSays is how well a verifier is known, for somebody else.
+func standingSays(p Party) string {
+	switch p.Standing {
+	case assure.ReaderTrusted:
+		return "vouched for by " + p.VouchedBy
+	case assure.ReaderAnonymous:
+		return "it proved nothing about itself"
+	case assure.ReaderForged:
+		return "its signature was wrong"
+	}
+	return "it proved to have a key of its own, and nobody that the app trusts vouches for the name"
+}
