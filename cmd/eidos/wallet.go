@@ -31,6 +31,8 @@ type walletCmd struct {
 	Delete  walletDeleteCmd  `cmd:"" help:"Delete a document with all its copies and keys."`
 	Log     walletLogCmd     `cmd:"" help:"What was shared with whom, and what was issued."`
 	Trusted walletTrustedCmd `cmd:"" help:"Whom you trusted on first use."`
+	Export  walletExportCmd  `cmd:"" help:"Write the log and the list of documents into an encrypted file, to take them along."`
+	Import  walletImportCmd  `cmd:"" help:"Take over the log of such a file, and list the documents to get again."`
 	Status  walletStatusCmd  `cmd:"" help:"Show the installation: who vouches for the app, and for how long."`
 }
 
