@@ -277,11 +277,13 @@ func (f *Follower) pin(ctx context.Context, der []byte, now time.Time) error {
 	})
 }
 
-// Kinds of what a follower stores.
-const (
-	storeLists = "trust-lists"
-	storePin   = "trust-pin"
-)
+// storeLists is the kind of the lists that a follower stores.
+const storeLists = "trust-lists"
+
+// KindPin is the kind under which [PinsIn] keeps each [Pin], as JSON. Its id is
+// the purpose, a space and the counterpart. Roles whose stores can list show
+// people what is pinned.
+const KindPin = "trust-pin"
 
 // forever outlives everything that is kept without an end of its own.
 func forever() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -290,7 +292,7 @@ func forever() time.Time { return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC) }
 type oncePins struct{ st once.Store }
 
 func (o oncePins) Pin(ctx context.Context, p trustlist.Purpose, counterpart string) (Pin, error) {
-	data, err := o.st.Get(ctx, storePin, string(p)+" "+counterpart, time.Time{})
+	data, err := o.st.Get(ctx, KindPin, string(p)+" "+counterpart, time.Time{})
 	if errors.Is(err, once.ErrNotFound) {
 		return Pin{}, ErrNoPin
 	}
@@ -317,7 +319,7 @@ func (o oncePins) SavePin(ctx context.Context, pin Pin, replaces *[sha256.Size]b
 	if err != nil {
 		return err
 	}
-	return o.st.Put(ctx, storePin, string(pin.Purpose)+" "+pin.Counterpart, data, forever())
+	return o.st.Put(ctx, KindPin, string(pin.Purpose)+" "+pin.Counterpart, data, forever())
 }
 
 // PinsIn keeps pins in a transaction's store, for roles that pin counterparts

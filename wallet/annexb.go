@@ -24,6 +24,7 @@ func (w *Wallet) answerAnnexB(ctx context.Context, l oid4vp.Link, object string)
 		_, told := w.refuseAnnexB(ctx, req, err)
 		return LogEntry{}, "", errors.Join(err, told)
 	}
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	response, err := m.presentAnnexB(ctx, req)
 	if err != nil {
 		redirect, told := w.refuseAnnexB(ctx, req, err)

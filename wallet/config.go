@@ -46,6 +46,17 @@ type Config struct {
 	// Attesters are trusted to vouch for verifiers with verifier attestations.
 	// Optional, none.
 	Attesters []Attester `yaml:"attesters"`
+
+	// RefuseUnknown refuses every verifier that no list of readers and
+	// verifiers vouches for, without asking the holder. Optional: without it
+	// the holder is told and decides, and its key is remembered.
+	RefuseUnknown bool `yaml:"refuseUnknown"`
+
+	// Authority is the data protection authority that reports about verifiers
+	// go to where theirs is not known: an e-mail address, or the URL of a form.
+	// EUDI TS8, RPT_DPA_01, wants that of the region of the app's provider.
+	// Optional, the list of the European Data Protection Board.
+	Authority string `yaml:"authority"`
 }
 
 // KnownVerifier is a verifier that is known beforehand. OpenID4VP 1.0, 5.9.2.
@@ -93,6 +104,9 @@ func (c Config) Check() error {
 	for _, a := range c.Attesters {
 		errs = append(errs, a.check())
 	}
+	if _, err := addressOf(c.Authority); c.Authority != "" && err != nil {
+		errs = append(errs, fmt.Errorf("authority: %w", err))
+	}
 	return errors.Join(errs...)
 }
 
@@ -104,6 +118,7 @@ func (c Config) withDefaults() Config {
 	}{
 		{&c.Name, "eidos wallet"}, {&c.Version, "dev"}, {&c.Platform, runtime.GOOS + "/" + runtime.GOARCH},
 		{&c.RedirectURI, "http://127.0.0.1:8423/authorized"}, {&c.Language, "en"},
+		{&c.Authority, "https://www.edpb.europa.eu/about-edpb/about-edpb/members_en"},
 	} {
 		if *d.field == "" {
 			*d.field = d.value

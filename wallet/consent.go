@@ -25,7 +25,9 @@ const (
 	TopicShare Topic = "share"
 	// TopicTrust: nobody vouches for the issuer of a document; is it to be
 	// trusted all the same, from now on? With Changed, the issuer signs with
-	// another key than the one accepted before.
+	// another key than the one accepted before. With a Channel it is about a
+	// verifier that shows another key than the one met before: is the holder
+	// willing to hear what it asks all the same? A yes shares nothing yet.
 	TopicTrust Topic = "trust"
 )
 
@@ -34,8 +36,9 @@ const (
 type Question struct {
 	Topic   Topic
 	Party   Party
-	Channel Channel // of TopicShare
-	Changed bool    // of TopicTrust
+	Channel Channel // empty for issuers
+	// Changed: it has another key than the one accepted before.
+	Changed bool
 
 	// Plan is how the documents held answer what was asked, Choices the same
 	// for people: for each of Plan.Query.Credentials the documents that
@@ -83,6 +86,20 @@ type Answer struct {
 // preference.
 func (q Question) Approve() Answer {
 	return Answer{Allow: true, Selection: q.Plan.First(true)}
+}
+
+// Needed reports whether saying yes means to answer a set of the plan: if it
+// is required, and also if there is no other to answer. Others are optional.
+func (q Question) Needed(set int) bool {
+	if q.Plan.Sets[set].Required {
+		return true
+	}
+	for n, other := range q.Plan.Sets {
+		if n != set && len(other.Options) > 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // AutoApprove is a Consent that allows all sharing without asking anybody: for

@@ -65,6 +65,16 @@ type Party struct {
 	// Identity is the same as long as the same CA certifies the same names, and
 	// another for everybody else; only of verifiers that are trusted.
 	Identity string `json:"identity,omitempty"`
+	// Key is the SubjectPublicKeyInfo, DER, of the key that a verifier proved to
+	// have, and Certificate what it came in, DER, if it came in one: the holder
+	// may have to show who it was.
+	Key         []byte `json:"key,omitempty"`
+	Certificate []byte `json:"certificate,omitempty"`
+	// Met is when the holder first went on with a verifier of this key, though
+	// nobody vouched for it; zero if it is not known.
+	Met time.Time `json:"met,omitzero"`
+	// Contact is how to reach a verifier, by what it said about itself.
+	Contact *Contact `json:"contact,omitempty"`
 }
 
 // LogEntry is one line of what happened: who and what, but no values. It
@@ -79,6 +89,17 @@ type LogEntry struct {
 	Party     Party            `json:"party"`
 	Purposes  []string         `json:"purposes,omitempty"`
 	Documents []LoggedDocument `json:"documents,omitempty"`
+	// Requested is what was asked for, where something was shared.
+	Requested []LoggedDocument `json:"requested,omitempty"`
+	// ResponseURI is where the answer went, and Receipts are the hashes of what
+	// was shown (rights.Receipt): the verifier knows the transaction by them.
+	ResponseURI string   `json:"response_uri,omitempty"`
+	Receipts    []string `json:"receipts,omitempty"`
+	// Deletion is set when the verifier was asked to delete, Reports when it
+	// was reported to an authority.
+	Deletion *Deletion  `json:"deletion,omitempty"`
+	Reports  []Reported `json:"reports,omitempty"`
+	Imported bool       `json:"imported,omitempty"` // from the log of another app
 }
 
 // LoggedDocument is a document that an entry is about.

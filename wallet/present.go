@@ -288,9 +288,9 @@ func unanswered(q query.Query, s query.Selection) []mdoc.DocumentError {
 
 // readerParty is the reader for people and the log.
 func readerParty(r assure.Reader) Party {
-	p := Party{Standing: r.Standing, Name: oneLine(r.Name, 120)}
+	p := Party{Standing: r.Standing}
 	if r.Leaf != nil {
-		p.Fingerprint = fingerprint(r.Leaf)
+		p.show(r.Leaf)
 	}
 	if r.Standing == assure.ReaderTrusted {
 		p.VouchedBy, p.Identity = oneLine(r.Signer.Organisation(), 120), identity(r.Leaf)

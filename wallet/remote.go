@@ -10,6 +10,7 @@ import (
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
@@ -76,6 +77,7 @@ func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid
 	if err != nil {
 		return &matter{w: w, entry: w.newEntry(EventSharing)}, nil, err
 	}
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	for _, t := range req.Transactions {
 		for _, line := range t.Lines {
 			m.authorises = append(m.authorises, oneLine(line, 300))
@@ -95,7 +97,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := transactions(req, selection)
+	hashes, err := authorised(req, selection)
 	if err != nil {
 		return nil, err
 	}
@@ -116,12 +118,13 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 			return nil, err
 		}
 		out[id] = append(out[id], p)
+		m.entry.Receipts = append(m.entry.Receipts, rights.Receipt([]byte(p)))
 	}
 	return out, nil
 }
 
-// transactions says which of the chosen documents authorises what.
-func transactions(req *oid4vp.Request, s query.Selection) (map[string]oid4vp.Hashes, error) {
+// authorised says which of the chosen documents authorises what.
+func authorised(req *oid4vp.Request, s query.Selection) (map[string]oid4vp.Hashes, error) {
 	var shown []string
 	for _, c := range s {
 		shown = append(shown, req.Query.Credentials[c.Credential].ID)

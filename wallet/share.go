@@ -142,14 +142,22 @@ func (m *matter) ask(ctx context.Context) (query.Selection, error) {
 		}
 		return nil, ErrNothing
 	}
-	answer, err := m.w.deps.Consent.Ask(ctx, m.question())
+	known, err := m.admit(ctx)
+	if err != nil {
+		return nil, err
+	}
+	answer, err := m.w.deps.Consent.Ask(ctx, known.inform(m.question()))
 	if err != nil {
 		return nil, fmt.Errorf("ask the holder: %w", err)
 	}
 	if !answer.Allow || len(answer.Selection) == 0 {
 		return nil, ErrRefused
 	}
-	return m.agreed(answer.Selection)
+	selection, err := m.agreed(answer.Selection)
+	if err != nil {
+		return nil, err
+	}
+	return selection, m.remember(ctx, known)
 }
 
 // agreed is the holder's selection in the plan's own words: nothing in it was
@@ -249,7 +257,7 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 	entry := m.entry
 	err := m.w.deps.Storage.Tx(ctx, func(t Txn) error {
 		picked, entry = nil, m.entry
-		entry.Outcome, entry.Documents = OutcomeOpen, nil
+		entry.Outcome, entry.Requested, entry.Documents = OutcomeOpen, m.entry.Documents, nil
 		for _, c := range s {
 			h := m.held[c.Held]
 			rows, err := copies(ctx, t, h.document.ID)

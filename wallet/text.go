@@ -78,8 +78,18 @@ func (p Party) String() string {
 // Text is the question in plain text, for a terminal.
 func (q Question) Text() string {
 	var b strings.Builder
-	switch q.Topic {
-	case TopicTrust:
+	switch {
+	case q.Topic == TopicTrust && q.Channel != "":
+		fmt.Fprintf(&b, "%s wants to ask you something (%s).\n", q.Party, q.Channel)
+		if q.Party.Fingerprint != "" {
+			fmt.Fprintf(&b, "  certificate (SHA-256): %s\n", q.Party.Fingerprint)
+		}
+		for _, s := range q.Warnings {
+			fmt.Fprintf(&b, "  !! %s\n", s)
+		}
+		b.WriteString("Have you made sure that this is who you think, and go on all the same? Nothing is shared yet.\n")
+		return b.String()
+	case q.Topic == TopicTrust:
 		fmt.Fprintf(&b, "The document comes from %s, %s.\n", q.Party.ID, q.Party)
 		fmt.Fprintf(&b, "  certificate (SHA-256): %s\n", q.Party.Fingerprint)
 		for _, s := range q.Warnings {
@@ -87,9 +97,14 @@ func (q Question) Text() string {
 		}
 		b.WriteString("Trust this issuer from now on?\n")
 		return b.String()
-	case TopicShare:
 	}
 	fmt.Fprintf(&b, "%s asks (%s):\n", q.Party, q.Channel)
+	if s := q.Acquaintance(); s != "" {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
+	if len(q.Purposes) == 0 {
+		b.WriteString("  purpose: not said\n")
+	}
 	for _, p := range q.Purposes {
 		fmt.Fprintf(&b, "  purpose: %s\n", p)
 	}
@@ -111,9 +126,12 @@ func (q Question) Text() string {
 // writeSets writes what would be shared, and reports whether there is a choice.
 func (q Question) writeSets(b *strings.Builder) (either bool) {
 	written := map[int]bool{}
-	for _, set := range q.Plan.Sets {
+	for i, set := range q.Plan.Sets {
 		for n, option := range set.Options {
 			join := ""
+			if !q.Needed(i) {
+				join = "optional: "
+			}
 			if n > 0 {
 				join, either = "or ", true
 			}
@@ -182,4 +200,17 @@ func (c Choice) write(b *strings.Builder) {
 	if len(c.Absent) > 0 {
 		fmt.Fprintf(b, "    not in the document: %s\n", strings.Join(c.Absent, ", "))
 	}
+}
+
+// standingSays is how well a verifier is known, for somebody else.
+func standingSays(p Party) string {
+	switch p.Standing {
+	case assure.ReaderTrusted:
+		return "vouched for by " + p.VouchedBy
+	case assure.ReaderAnonymous:
+		return "it proved nothing about itself"
+	case assure.ReaderForged:
+		return "its signature was wrong"
+	}
+	return "it proved to have a key of its own, and nobody that the app trusts vouches for the name"
 }

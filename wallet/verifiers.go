@@ -133,9 +133,10 @@ func (w *Wallet) party(c *oid4vp.Client, req *oid4vp.Request) Party {
 	switch c.Proof {
 	case oid4vp.ProofCertificate:
 		if leaf, err := leafOf(c.Chain); err == nil { // oid4vp.Open took its key out of it
-			p.Fingerprint, p.Name = fingerprint(leaf), nameIn(leaf)
+			p.show(leaf)
 		}
 	case oid4vp.ProofKey:
+		p.prove(c.Key)
 		if sum, err := jose.Thumbprint(c.Key); err == nil {
 			p.Fingerprint = hex.EncodeToString(sum[:])
 		}

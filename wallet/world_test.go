@@ -538,7 +538,7 @@ func names(e wallet.LogEntry) []string {
 	var out []string
 	for _, d := range e.Documents {
 		for _, el := range d.Elements {
-			out = append(out, el.ID)
+			out = append(out, el.Name())
 		}
 	}
 	return out

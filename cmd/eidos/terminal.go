@@ -23,20 +23,35 @@ type terminalConsent struct {
 // Ask implements wallet.Consent. Anything but a clear yes is a no.
 func (t *terminalConsent) Ask(_ context.Context, q wallet.Question) (wallet.Answer, error) {
 	fmt.Fprint(t.out, q.Text())
-	fmt.Fprint(t.out, "[y/N] ")
-	line, err := t.in.ReadString('\n')
-	if err != nil && !(errors.Is(err, io.EOF) && line != "") {
-		fmt.Fprintln(t.out)
-		return wallet.Answer{}, errors.New("nobody answered: use --yes to share without being asked")
+	prompt := "[y/N] "
+	if hasChoice(q) {
+		prompt = "[y = yes to all of it, c = choose, N = no] "
 	}
-	switch strings.ToLower(strings.TrimSpace(line)) {
-	case "y", "yes":
+	line, err := t.line(prompt)
+	if err != nil {
+		return wallet.Answer{}, err
+	}
+	switch {
+	case strings.EqualFold(line, "y"), strings.EqualFold(line, "yes"):
 		if q.Topic == wallet.TopicShare {
 			return q.Approve(), nil
 		}
 		return wallet.Answer{Allow: true}, nil
+	case hasChoice(q) && strings.EqualFold(line, "c"):
+		return t.choose(q)
 	}
 	return wallet.Answer{}, nil
+}
+
+// line asks for a line and takes the blanks around it away.
+func (t *terminalConsent) line(prompt string) (string, error) {
+	fmt.Fprint(t.out, prompt)
+	line, err := t.in.ReadString('\n')
+	if err != nil && !(errors.Is(err, io.EOF) && line != "") {
+		fmt.Fprintln(t.out)
+		return "", errors.New("nobody answered: use --yes to share without being asked")
+	}
+	return strings.TrimSpace(line), nil
 }
 
 // drawQR draws a QR code with half blocks, dark on light whatever the colours
@@ -63,37 +78,4 @@ func drawQR(w io.Writer, text string) {
 		}
 		fmt.Fprint(w, "\x1b[0m\n")
 	}
-}
-
-// printLog prints entries of the holder's log.
-func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
-	if asJSON {
-		if entries == nil {
-			entries = []wallet.LogEntry{}
-		}
-		return m.json(entries)
-	}
-	if len(entries) == 0 {
-		fmt.Fprintln(m.out, "nothing was shared")
-		return nil
-	}
-	for _, e := range entries {
-		who := e.Party.Name
-		if who == "" {
-			who = "somebody without a name"
-		}
-		fmt.Fprintf(m.out, "%s  %-9s %-8s %s (%s)", e.At.Local().Format("2006-01-02 15:04"), e.Event, e.Outcome, visible(who), e.Party.Standing)
-		if e.Reason != "" {
-			fmt.Fprintf(m.out, ": %s", visible(e.Reason))
-		}
-		fmt.Fprintln(m.out)
-		for _, d := range e.Documents {
-			var names []string
-			for _, el := range d.Elements {
-				names = append(names, el.Name())
-			}
-			fmt.Fprintf(m.out, "    %s: %s\n", visible(d.DocType), visible(strings.Join(names, ", ")))
-		}
-	}
-	return nil
 }

@@ -30,7 +30,10 @@ type walletCmd struct {
 	Check   walletCheckCmd   `cmd:"" help:"Ask whether a document is still valid."`
 	Reissue walletReissueCmd `cmd:"" help:"Get new copies of documents that need some, or of one."`
 	Delete  walletDeleteCmd  `cmd:"" help:"Delete a document with all its copies and keys."`
-	Log     walletLogCmd     `cmd:"" help:"List what was shared with whom, and what was issued."`
+	Log     walletLogCmd     `cmd:"" help:"What was shared with whom, and what was issued."`
+	Trusted walletTrustedCmd `cmd:"" help:"Whom you trusted on first use."`
+	Export  walletExportCmd  `cmd:"" help:"Write the log and the list of documents into an encrypted file, to take them along."`
+	Import  walletImportCmd  `cmd:"" help:"Take over the log of such a file, and list the documents to get again."`
 	Status  walletStatusCmd  `cmd:"" help:"Show the installation: who vouches for the app, and for how long."`
 }
 
@@ -509,29 +512,6 @@ func (c *walletPresentCmd) Run(m *machine) error {
 		}
 		return writeFile(c.QR, []byte(qr+"\n"), 0o600)
 	}})
-	if err != nil {
-		return err
-	}
-	return printLog(m, entries, c.JSON)
-}
-
-type walletLogCmd struct {
-	walletFlags
-	Forget bool `help:"Delete the log instead."`
-	JSON   bool `help:"Print the log as JSON."`
-}
-
-// Run lists the log.
-func (c *walletLogCmd) Run(m *machine) error {
-	w, h, err := c.open(m, false)
-	if err != nil {
-		return err
-	}
-	defer h.close()
-	if c.Forget {
-		return w.DeleteLog(m.ctx)
-	}
-	entries, err := w.Log(m.ctx)
 	if err != nil {
 		return err
 	}

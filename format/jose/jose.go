@@ -4,7 +4,8 @@
 // It speaks the part of JOSE that OpenID4VCI 1.0, OpenID4VP 1.0, HAIP 1.0 and
 // the OAuth specifications under them need: ES256, ES384, ES512 and EdDSA with
 // Ed25519; ECDH-ES in direct mode with AES-GCM. There is no RSA, no shared
-// secret and no "none", so that no header can ask for them.
+// secret and no "none", so that no header can ask for them. Messages under a
+// password have functions of their own (password.go).
 package jose
 
 import (

@@ -90,7 +90,11 @@ func (a *App) serveQuestion(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := questionPage{ID: q.id, Flow: f.id, Until: q.until, Question: q.asked, Party: viewParty(q.asked.Party)}
 	if q.asked.Topic == wallet.TopicTrust {
-		a.render(w, "", "Trust this issuer?", "trust.html", page)
+		title := "Trust this issuer?"
+		if q.asked.Channel != "" {
+			title = "Is this who you think?"
+		}
+		a.render(w, "", title, "trust.html", page)
 		return nil
 	}
 	page.Sets = a.viewSets(r.Context(), q.asked)
@@ -147,7 +151,7 @@ func decide(q wallet.Question, form url.Values) (wallet.Answer, error) {
 			continue
 		}
 		option := 0
-		if needed := isNeeded(q.Plan, n); len(set.Options) > 1 || !needed {
+		if needed := q.Needed(n); len(set.Options) > 1 || !needed {
 			v := form.Get(fieldSet(n))
 			if v == "" && !needed {
 				continue
@@ -175,14 +179,6 @@ func decide(q wallet.Question, form url.Values) (wallet.Answer, error) {
 	}
 	return answer, nil
 }
-
-// isNeeded reports whether saying yes means to answer a set: if it is required,
-// and also if there is no other to answer.
-func isNeeded(p query.Plan, n int) bool {
-	return p.Sets[n].Required || !slices.ContainsFunc(append(slices.Clone(p.Sets[:n]), p.Sets[n+1:]...), isAnswerable)
-}
-
-func isAnswerable(s query.PlannedSet) bool { return len(s.Options) > 0 }
 
 // decideCredential reads which documents answer one of the credentials.
 func decideCredential(q wallet.Question, i int, form url.Values) (query.Selection, error) {
@@ -299,7 +295,7 @@ func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 	// Where nothing is more wanted than the rest, everything is.
 	ticked := !slices.ContainsFunc(q.Plan.Sets, func(s query.PlannedSet) bool { return s.Required })
 	for n, set := range q.Plan.Sets {
-		s := setView{Field: fieldSet(n), Optional: !isNeeded(q.Plan, n), Ticked: ticked, Several: len(set.Options) > 1}
+		s := setView{Field: fieldSet(n), Optional: !q.Needed(n), Ticked: ticked, Several: len(set.Options) > 1}
 		if len(q.Plan.Sets) > 1 {
 			s.Purposes = set.Purposes
 		}

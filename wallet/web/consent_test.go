@@ -227,6 +227,41 @@ func TestTrustQuestion(t *testing.T) {
 	}
 }
 
+// TestChangedVerifier: whether to go on with another key is asked by itself, and
+// no is the first answer.
+func TestChangedVerifier(t *testing.T) {
+	w := newWorld(t)
+	c := w.enter()
+	page, result := w.pending(t.Context(), c, wallet.Question{Topic: wallet.TopicTrust, Channel: wallet.Remote, Changed: true,
+		Party: wallet.Party{Standing: assure.ReaderUnknown, Name: "Shop", Fingerprint: "c0ffee"}, Warnings: []string{"Another key."}})
+	body := w.do(with(request("GET", page, nil), c)).Body.String()
+	for _, want := range []string{"c0ffee", "not the key that you know", "Another key.", "Nothing is shared yet"} {
+		if !strings.Contains(body, want) {
+			t.Errorf("the page does not say %q", want)
+		}
+	}
+	if strings.Index(body, `value="refuse"`) > strings.Index(body, `value="allow"`) || strings.Contains(body, "issuer") {
+		t.Error(body)
+	}
+	w.do(with(request("POST", page, url.Values{"decision": {"refuse"}}), c))
+	if answer, err := result(); err != nil || answer.Allow {
+		t.Errorf("answer %v, %v", answer, err)
+	}
+
+	for _, q := range []struct {
+		met  time.Time
+		says string
+	}{{time.Time{}, "You have not met it before"}, {w.now, "You have met it before, on"}} {
+		asked := someQuestion()
+		asked.Party.Key, asked.Party.Met = []byte{1}, q.met
+		page, _ := w.pending(t.Context(), c, asked)
+		if body := w.do(with(request("GET", page, nil), c)).Body.String(); !strings.Contains(body, q.says) || !strings.Contains(body, "Purpose: not said") {
+			t.Errorf("the page does not say %q", q.says)
+		}
+		w.do(with(request("POST", page, url.Values{"decision": {"refuse"}}), c))
+	}
+}
+
 // TestStop: what runs ends with the app, and nothing begins any more.
 func TestStop(t *testing.T) {
 	w := newWorld(t)

@@ -115,6 +115,8 @@ func troubleOf(k kind, err error) *trouble {
 		t.Says, t.Advice = "The offer was used already, or its time is over.", "Ask the issuer for a new one."
 	case errors.Is(err, wallet.ErrTxCode):
 		t.Says, t.Advice = "The PIN is not right.", "Look at it again, and try once more. After a few wrong tries the offer ends."
+	case errors.Is(err, wallet.ErrRefused) && errors.Is(err, wallet.ErrUntrusted):
+		t.Says, t.Advice, t.Calm = "The app refused: nobody that it trusts vouches for whoever asked.", "So it was set up. Nothing was shared.", true
 	case errors.Is(err, wallet.ErrUntrusted):
 		t.Says, t.Advice, t.Calm = "You did not accept the issuer.", "Nothing was stored.", true
 	case errors.Is(err, wallet.ErrNothing):
