@@ -67,6 +67,7 @@ type pkiSignerCmd struct {
 
 // pkiKeys is where the commands keep keys and certificates.
 type pkiKeys struct {
+	resultFlag
 	Keys string `type:"path" default:"eidos-pki" placeholder:"DIR" help:"Folder of the secure area and its certificates."`
 }
 
@@ -161,8 +162,12 @@ func (k pkiKeys) write(m *machine, out, word string, key keyring.Key) error {
 	if err := writeFile(out, key.Record.Chain[0], 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s (valid until %s); its key stays in %s\n", out, key.Record.NotAfter.Format(time.DateOnly), k.Keys)
-	return nil
+	cert, err := key.Certificate()
+	if err != nil {
+		return err
+	}
+	return k.say(m, made{File: out, Key: key.Record.ID, Certificate: shownCertificate(cert)},
+		"wrote %s (valid until %s); its key stays in %s", out, key.Record.NotAfter.Format(time.DateOnly), k.Keys)
 }
 
 type pkiLeafCmd struct {
@@ -291,9 +296,13 @@ func (c *pkiVICALCmd) Run(m *machine) error {
 	if err := writeFile(caFile, root.Raw, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s with %d authorities, due again %s; its CA is %s\n",
-		c.Out, len(list.Entries), list.NextUpdate.Format(time.DateOnly), caFile)
-	return nil
+	return c.say(m, struct {
+		File        string    `json:"file"`
+		CA          made      `json:"ca"`
+		Authorities int       `json:"authorities"`
+		NextUpdate  time.Time `json:"nextUpdate"`
+	}{c.Out, made{File: caFile, Certificate: shownCertificate(root)}, len(list.Entries), list.NextUpdate},
+		"wrote %s with %d authorities, due again %s; its CA is %s", c.Out, len(list.Entries), list.NextUpdate.Format(time.DateOnly), caFile)
 }
 
 func (c *pkiVICALCmd) list(now time.Time) (trustlist.VICAL, error) {
