@@ -27,6 +27,7 @@ type pkiCmd struct {
 	Metadata pkiSignerCmd   `cmd:"" name:"metadata" help:"Signers of an authority's metadata (OpenID4VCI 1.0, 12.2.3)."`
 	ReaderCA pkiReaderCACmd `cmd:"" name:"reader-ca" help:"Roots for reader certificates."`
 	Reader   pkiReaderCmd   `cmd:"" name:"reader" help:"Reader certificates (B.1.5)."`
+	TrustCA  pkiTrustCACmd  `cmd:"" name:"trust-ca" help:"Roots of a trust service's lists."`
 	Revoke   pkiRevokeCmd   `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
 	CRL      pkiCRLCmd      `cmd:"" name:"crl" help:"Revocation lists (B.2)."`
 	VICAL    pkiVICALCmd    `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
@@ -46,6 +47,11 @@ type pkiReaderCACmd struct {
 	Make pkiRootCmd `cmd:"" default:"withargs" help:"Make a root by hand, in a folder of its own."`
 	List pkiListCmd `cmd:"" help:"List the roots of a verifier."`
 	Roll pkiRollCmd `cmd:"" help:"Make the next root now, and the link certificate to it."`
+}
+
+type pkiTrustCACmd struct {
+	List pkiListCmd `cmd:"" help:"List the roots of a trust service."`
+	Roll pkiRollCmd `cmd:"" help:"Make the next root now, and the link certificate by which followers accept it."`
 }
 
 type pkiReaderCmd struct {
@@ -101,6 +107,8 @@ func pkiKind(word string) kind {
 		return kind{pki.IACARoot, keyring.IACA, "", 9 * 365 * day}
 	case "reader-ca":
 		return kind{pki.ReaderCA, keyring.ReaderCA, "", 9 * 365 * day}
+	case "trust-ca":
+		return kind{pki.ServiceCA, keyring.TrustCA, "", 9 * 365 * day}
 	case "ds":
 		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
 	case "status":

@@ -21,13 +21,16 @@ func (f roleFlags) ca(m *machine, word commandWord) (*keyring.CA, *house, error)
 		CA(tenant string) (*keyring.CA, error)
 	}
 	var err error
-	if word == "reader" || word == "reader-ca" {
+	switch word {
+	case "reader", "reader-ca":
 		if h, err = m.shellHouse(f.Config, f.Data); err == nil {
 			if open, err = h.verifier(m.ctx, nil); err != nil {
 				return nil, nil, errors.Join(err, h.close())
 			}
 		}
-	} else {
+	case "trust-ca":
+		open, h, err = f.trust(m)
+	default:
 		open, h, err = f.issuer(m)
 	}
 	if err != nil {
