@@ -187,6 +187,7 @@ func (c *tokenListCmd) Run(m *machine) error {
 
 type tokenRevokeCmd struct {
 	tokenFlags
+	resultFlag
 	ID string `arg:"" help:"As eidos issuer token list shows it."`
 }
 
@@ -202,6 +203,5 @@ func (c *tokenRevokeCmd) Run(m *machine) error {
 	} else if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "revoked %s; it opens nothing any more\n", c.ID)
-	return nil
+	return c.say(m, map[string]string{"revoked": c.ID}, "revoked %s; it opens nothing any more", c.ID)
 }

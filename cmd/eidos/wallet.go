@@ -440,6 +440,7 @@ func printPending(m *machine, w *wallet.Wallet) error {
 
 type walletDeleteCmd struct {
 	walletFlags
+	resultFlag
 	Document string `arg:"" help:"Id of the document, as list prints it."`
 }
 
@@ -453,8 +454,7 @@ func (c *walletDeleteCmd) Run(m *machine) error {
 	if err := w.Delete(m.ctx, c.Document); err != nil {
 		return err
 	}
-	fmt.Fprintln(m.out, "deleted, with all copies and keys")
-	return nil
+	return c.say(m, map[string]string{"deleted": c.Document}, "deleted, with all copies and keys")
 }
 
 type walletPresentCmd struct {
