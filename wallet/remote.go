@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 )
@@ -102,27 +102,26 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
+	b := binding{transcript: transcript, keyBinding: sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: m.w.now()}}
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
 		id := req.Query.Credentials[t.credential].ID
 		if out[id] == nil { // one document authorises, though several be shown
-			t.device = req.DeviceSigned(hashes[id])
+			b.keyBinding.Transactions, b.device = hashes[id], req.DeviceSigned(hashes[id])
+		} else {
+			b.keyBinding.Transactions, b.device = sdjwt.TransactionHashes{}, nil
 		}
-		p, err := m.prove(ctx, t, transcript)
+		p, err := m.prove(ctx, t, b)
 		if err != nil {
 			return nil, err
 		}
-		response, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-		if err != nil {
-			return nil, err
-		}
-		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		out[id] = append(out[id], p)
 	}
 	return out, nil
 }
 
 // transactions says which of the chosen documents authorises what.
-func transactions(req *oid4vp.Request, s query.Selection) (map[string]oid4vp.Hashes, error) {
+func transactions(req *oid4vp.Request, s query.Selection) (map[string]sdjwt.TransactionHashes, error) {
 	var shown []string
 	for _, c := range s {
 		shown = append(shown, req.Query.Credentials[c.Credential].ID)
