@@ -15,6 +15,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
@@ -394,6 +395,11 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 		return core.Result{}, nil, err
 	}
 	particular := core.VerifyParams{Asked: asked, Transcript: posted.Transcript, Audience: posted.Audience, Nonce: posted.Nonce}
+	if len(posted.Transactions) > 0 {
+		particular.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
+			return oid4vp.CheckTransactions(posted.Transactions, found)
+		}
+	}
 	return t.judge(ctx, particular, now, func(p core.VerifyParams) (core.Result, error) {
 		return core.VerifyPresentations(ctx, posted.Presentations, p)
 	})
@@ -409,7 +415,7 @@ func (t *tenant) judge(ctx context.Context, p core.VerifyParams, now time.Time, 
 	}
 	seen := &witness{ask: t.status}
 	all.Asked, all.Transcript, all.EReaderKey, all.Status = p.Asked, p.Transcript, p.EReaderKey, seen
-	all.Audience, all.Nonce = p.Audience, p.Nonce
+	all.Audience, all.Nonce, all.Transactions = p.Audience, p.Nonce, p.Transactions
 	if all.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -57,7 +58,7 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 func (w *Wallet) answerPageOID4VP(ctx context.Context, r dcapi.Request, origin string) (data json.RawMessage, entry LogEntry, err error) {
 	req, _, err := oid4vp.OpenDC(ctx, r.Protocol, r.Data, origin, w.environment(), w.now())
 	if err != nil {
-		return oid4vp.DCError(oid4vp.CodeOf(err)), LogEntry{}, fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err)
+		return nil, LogEntry{}, err
 	}
 	m, presentations, err := w.respond(ctx, req)
 	if err == nil {
@@ -97,7 +98,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := authorised(req, selection)
+	hashes, err := m.transactions(req, selection)
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +111,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	for _, t := range copies {
 		id, bound := req.Query.Credentials[t.credential].ID, b
 		if out[id] == nil { // one document authorises, though several be shown
-			h := hashes[id]
-			bound.device, bound.keyBinding.Transactions = req.DeviceSigned(h), sdjwt.TransactionHashes{Algorithm: h.Alg, Values: h.Values}
+			bound.keyBinding.Transactions, bound.device = hashes[id], req.DeviceSigned(hashes[id])
 		}
 		p, err := m.prove(ctx, t, bound)
 		if err != nil {
@@ -123,13 +123,30 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	return out, nil
 }
 
-// authorised says which of the chosen documents authorises what.
-func authorised(req *oid4vp.Request, s query.Selection) (map[string]oid4vp.Hashes, error) {
+// transactions says which of the chosen documents authorises what. An mdoc has
+// to be one whose issuer lets the device sign that.
+//
+// OpenID4VP 1.0, 8.4 and B.2.1.
+func (m *matter) transactions(req *oid4vp.Request, s query.Selection) (map[string]sdjwt.TransactionHashes, error) {
 	var shown []string
 	for _, c := range s {
 		shown = append(shown, req.Query.Credentials[c.Credential].ID)
 	}
-	return oid4vp.BindTransactions(req.Transactions, shown)
+	hashes, err := oid4vp.BindTransactions(req.Transactions, shown)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range s {
+		signed, ok := m.held[c.Held].signed.(*receivedMdoc)
+		for _, ns := range req.DeviceSigned(hashes[shown[i]]) {
+			for _, e := range ns.Elements {
+				if ok && !signed.Auth.MSO.KeyAuthorizations.Authorizes(mdoc.ElementRef{NameSpace: ns.Name, ID: e.ID}) {
+					return nil, &oid4vp.Error{Code: oid4vp.InvalidTransactionData, Err: errors.New("the document's issuer does not let it authorise this (OpenID4VP 1.0, B.2.1)")}
+				}
+			}
+		}
+	}
+	return hashes, nil
 }
 
 // post sends the presentations.

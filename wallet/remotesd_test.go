@@ -18,6 +18,7 @@ import (
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
 	"github.com/eidos-id/eidos/wallet"
@@ -64,9 +65,11 @@ func (w *world) issueSD(ctx context.Context, req *oid4vci.CredentialRequest) (oi
 }
 
 // holderSD is a device with a PID as SD-JWT VC on it and nothing else.
-func (w *world) holderSD() (*device, wallet.Document) {
+func (w *world) holderSD() (*device, wallet.Document) { return w.holderSDWith(nil) }
+
+func (w *world) holderSDWith(change func(*wallet.Config, *wallet.Deps)) (*device, wallet.Document) {
 	w.t.Helper()
-	d := w.device(nil)
+	d := w.device(change)
 	if _, err := d.Install(context.Background(), providerURL); err != nil {
 		w.t.Fatal(err)
 	}
@@ -84,8 +87,14 @@ func (v *relyingParty) verify() core.Result {
 	if err != nil {
 		v.w.t.Fatal(err)
 	}
-	r, err := core.VerifyPresentations(context.Background(), v.got.Presentations, core.VerifyParams{Asked: asked, Anchors: v.w.anchors, Now: v.w.clock.Now(),
-		Transcript: v.got.Transcript, Audience: v.tx.ClientID, Nonce: v.tx.Nonce})
+	p := core.VerifyParams{Asked: asked, Anchors: v.w.anchors, Now: v.w.clock.Now(),
+		Transcript: v.got.Transcript, Audience: v.got.Audience, Nonce: v.got.Nonce, TransactionElements: v.elements}
+	if len(v.got.Transactions) > 0 {
+		p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
+			return oid4vp.CheckTransactions(v.got.Transactions, found)
+		}
+	}
+	r, err := core.VerifyPresentations(context.Background(), v.got.Presentations, p)
 	if err != nil {
 		v.w.t.Fatal(err)
 	}

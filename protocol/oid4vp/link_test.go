@@ -177,8 +177,8 @@ func without2(v any, name string) map[string]any { return without(with2(v, name,
 // or a strict reader of OpenID4VP 1.0, would object to.
 func TestHAIP(t *testing.T) {
 	v, _ := newVerifier(t, "shop.example")
-	m, tx := claimsOf(t, v)
-	another, _ := claimsOf(t, v)
+	m, tx := paramsOf(t, v)
+	another, _ := paramsOf(t, v)
 	for name := range m {
 		switch name {
 		case "aud", "client_id", "client_metadata", "dcql_query", "exp", "iat", "nonce", "response_mode", "response_type", "response_uri", "state":

@@ -3,7 +3,6 @@ package oid4vp_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
@@ -65,7 +65,7 @@ func TestTransactionDataVector(t *testing.T) {
 	d := entry(t, string(object))
 	bound, err := oid4vp.BindTransactions([]oid4vp.TransactionData{d}, []string{"id_card_credential"})
 	check(t, err)
-	if diff := cmp.Diff(map[string]oid4vp.Hashes{"id_card_credential": {Alg: f.Expected.Alg, Values: f.Expected.Hashes}}, bound); diff != "" || d.Encoded != f.Text {
+	if diff := cmp.Diff(map[string]sdjwt.TransactionHashes{"id_card_credential": {Algorithm: f.Expected.Alg, Values: f.Expected.Hashes}}, bound); diff != "" || d.Encoded != f.Text {
 		t.Error(diff)
 	}
 }
@@ -87,42 +87,46 @@ func TestTransactionData(t *testing.T) {
 	}
 	hashes, err := oid4vp.BindTransactions(req.Transactions, []string{"ticket", "card", "pid"})
 	check(t, err)
-	if len(hashes["pid"].Values) != 1 || hashes["pid"].Alg != "" || len(hashes["card"].Values) != 1 || hashes["card"].Alg != "sha-256" {
+	if len(hashes["pid"].Values) != 1 || hashes["pid"].Algorithm != "" || len(hashes["card"].Values) != 1 || hashes["card"].Algorithm != "sha-256" {
 		t.Errorf("bound %+v", hashes)
 	}
 	signed := req.DeviceSigned(hashes["pid"])
 	if len(signed) != 1 || signed[0].Name != hashElement.NameSpace || signed[0].Elements[0].ID != hashElement.ID {
 		t.Fatalf("device-signed %+v", signed)
 	}
-	ofMdoc, err := oid4vp.MdocHashes(signed[0].Elements[0].Value)
-	check(t, err)
+	value := cbor.NewReader(signed[0].Elements[0].Value)
+	ofMdoc := sdjwt.TransactionHashes{Values: []string{jose.Encode(value.Bytes())}}
+	check(t, value.Done())
 
 	msg, err := req.Answer(oid4vp.Presentations{"pid": {"AAAA"}, "card": {"x~"}})
 	check(t, err)
 	a := exchanged(t, tx, req, msg)
-	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]oid4vp.Hashes{"pid": {ofMdoc}, "card": {hashes["card"]}}))
+	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]sdjwt.TransactionHashes{"pid": {ofMdoc}, "card": {hashes["card"]}}))
 
 	// Another wallet lets the card authorise both.
 	both, err := oid4vp.BindTransactions(req.Transactions, []string{"card"})
 	check(t, err)
-	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]oid4vp.Hashes{"card": {both["card"]}}))
+	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]sdjwt.TransactionHashes{"card": {both["card"]}}))
 	long, err := tip.Hash("sha-512")
 	check(t, err)
-	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]oid4vp.Hashes{"pid": {ofMdoc}, "card": {{Alg: "sha-512", Values: []string{jose.Encode(long)}}}}))
+	check(t, oid4vp.CheckTransactions(a.Transactions, map[string][]sdjwt.TransactionHashes{"pid": {ofMdoc}, "card": {{Algorithm: "sha-512", Values: []string{jose.Encode(long)}}}}))
 
-	for name, found := range map[string]map[string][]oid4vp.Hashes{
+	for name, found := range map[string]map[string][]sdjwt.TransactionHashes{
 		"nothing":                      nil,
 		"one of two":                   {"pid": {ofMdoc}},
 		"the wrong document":           {"pid": {ofMdoc, hashes["card"]}},
-		"algorithm not named":          {"pid": {ofMdoc}, "card": {{Values: hashes["card"].Values}}},
-		"algorithm not asked for":      {"pid": {ofMdoc}, "card": {{Alg: "sha-384", Values: hashes["card"].Values}}},
-		"something else besides":       {"card": {{Alg: "sha-256", Values: append([]string{jose.Encode(make([]byte, 32))}, both["card"].Values...)}}},
+		"another algorithm":            {"pid": {ofMdoc}, "card": {{Algorithm: "sha-512", Values: hashes["card"].Values}}},
+		"algorithm not asked for":      {"pid": {ofMdoc}, "card": {{Algorithm: "sha-384", Values: hashes["card"].Values}}},
+		"something else besides":       {"card": {{Algorithm: "sha-256", Values: append([]string{jose.Encode(make([]byte, 32))}, both["card"].Values...)}}},
 		"something else, by a ticket":  {"card": {both["card"]}, "ticket": {{Values: []string{"x"}}}},
-		"the hash of the decoded JSON": {"pid": {ofMdoc}, "card": {{Alg: "sha-256", Values: []string{"bE-Mb0ttGQZ4DT7lGrUCbrl38uNTC7WSzDD4tUlL0bw"}}}},
+		"the hash of the decoded JSON": {"pid": {ofMdoc}, "card": {{Algorithm: "sha-256", Values: []string{"bE-Mb0ttGQZ4DT7lGrUCbrl38uNTC7WSzDD4tUlL0bw"}}}},
 	} {
 		if err := oid4vp.CheckTransactions(a.Transactions, found); oid4vp.CodeOf(err) != oid4vp.InvalidTransactionData || err == nil {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if len(req.DeviceSigned(sdjwt.TransactionHashes{})) != 0 {
+		t.Error("a device signs what it does not authorise")
 	}
 	if _, err := oid4vp.BindTransactions(req.Transactions, []string{"pid"}); oid4vp.CodeOf(err) != oid4vp.InvalidTransactionData {
 		t.Errorf("no document that can: %v", err)
@@ -159,12 +163,14 @@ func TestTransactionDataRefused(t *testing.T) {
 		"hash algorithm not known":   {[]string{strings.Replace(good, "}", `,"transaction_data_hashes_alg":["md5"]}`, 1)}, []oid4vp.TransactionType{onlySDJWT}},
 		"no algorithm in common": {[]string{strings.Replace(good, "}", `,"transaction_data_hashes_alg":["sha-512"]}`, 1),
 			strings.Replace(good, "}", `,"transaction_data_hashes_alg":["sha-384"]}`, 1)}, []oid4vp.TransactionType{onlySDJWT}},
-		"members twice": {[]string{strings.Replace(good, "}", `,"type":"payment"}`, 1)}, []oid4vp.TransactionType{onlySDJWT}},
-		"no object":     {[]string{`"payment"`}, []oid4vp.TransactionType{onlySDJWT}},
-		"huge":          {[]string{`{"type":"payment","amount":"` + strings.Repeat("5", 70<<10) + `","credential_ids":["card"]}`}, []oid4vp.TransactionType{onlySDJWT}},
-		"too many":      {slices.Repeat([]string{good}, 17), []oid4vp.TransactionType{onlySDJWT}},
-		"none":          {[]string{}, []oid4vp.TransactionType{onlySDJWT}},
-		"no array":      {"x", []oid4vp.TransactionType{onlySDJWT}},
+		"mdoc for two of a type": {[]string{strings.Replace(good, "card", "pid", 1), strings.Replace(good, `5 EUR","credential_ids":["card`, `6 EUR","credential_ids":["pid`, 1)}, []oid4vp.TransactionType{payment(hashElement)}},
+		"mdoc with other hashes": {[]string{strings.Replace(strings.Replace(good, "card", "pid", 1), "}", `,"transaction_data_hashes_alg":["sha-512"]}`, 1)}, []oid4vp.TransactionType{payment(hashElement)}},
+		"members twice":          {[]string{strings.Replace(good, "}", `,"type":"payment"}`, 1)}, []oid4vp.TransactionType{onlySDJWT}},
+		"no object":              {[]string{`"payment"`}, []oid4vp.TransactionType{onlySDJWT}},
+		"huge":                   {[]string{`{"type":"payment","amount":"` + strings.Repeat("5", 70<<10) + `","credential_ids":["card"]}`}, []oid4vp.TransactionType{onlySDJWT}},
+		"too many":               {slices.Repeat([]string{good}, 17), []oid4vp.TransactionType{onlySDJWT}},
+		"none":                   {[]string{}, []oid4vp.TransactionType{onlySDJWT}},
+		"no array":               {"x", []oid4vp.TransactionType{onlySDJWT}},
 	} {
 		var m map[string]any
 		check(t, json.Unmarshal(token.Payload, &m))
@@ -192,21 +198,6 @@ func TestTransactionDataRefused(t *testing.T) {
 	}
 }
 
-func TestMdocHashes(t *testing.T) {
-	for name, value := range map[string][]byte{
-		"empty":     {0x80},
-		"no array":  {0x41, 0x00},
-		"no hash":   {0x81, 0x41, 0x00},
-		"two sizes": append(cbor.AppendBytes(cbor.AppendArray(nil, 2), make([]byte, 32)), cbor.AppendBytes(nil, make([]byte, 48))...),
-		"too many":  []byte("\x91" + strings.Repeat("\x58\x20"+strings.Repeat("a", 32), 17)),
-		"cut off":   {0x81, 0x58, 0x20, 0x00},
-	} {
-		if h, err := oid4vp.MdocHashes(value); err == nil {
-			t.Errorf("%s: %+v", name, h)
-		}
-	}
-}
-
 // FuzzTransactionData: no object makes NewTransactionData panic, and what it
 // takes has what every entry must have.
 func FuzzTransactionData(f *testing.F) {
@@ -215,16 +206,6 @@ func FuzzTransactionData(f *testing.F) {
 		d, err := oid4vp.NewTransactionData(object)
 		if err == nil && (d.Type == "" || len(d.CredentialIDs) == 0) {
 			t.Fatal("an entry without type or credentials")
-		}
-	})
-}
-
-// FuzzMdocHashes: no value makes MdocHashes panic.
-func FuzzMdocHashes(f *testing.F) {
-	f.Add(append([]byte{0x81, 0x58, 0x20}, make([]byte, 32)...))
-	f.Fuzz(func(t *testing.T, value []byte) {
-		if h, err := oid4vp.MdocHashes(value); err == nil && (h.Alg == "" || len(h.Values) == 0) {
-			t.Fatal(fmt.Sprint("no hash in ", h))
 		}
 	})
 }
