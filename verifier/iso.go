@@ -166,7 +166,8 @@ func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Quer
 	end := finished{SameDevice: req.SameDevice, Error: a.refused}
 	var lists []knownList
 	if a.refused == "" {
-		result, known, err := t.judge(ctx, core.VerifyParams{Asked: q, Transcript: a.transcript, EReaderKey: a.mac}, now, func(p core.VerifyParams) (core.Result, error) {
+		result, known, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
+			p.Asked, p.Transcript, p.EReaderKey = q, a.transcript, a.mac
 			return core.Verify(ctx, a.response, p)
 		})
 		if err != nil {
