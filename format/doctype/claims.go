@@ -2,6 +2,7 @@ package doctype
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"slices"
@@ -174,14 +175,14 @@ func (t *Type) plain(lang string, path sdjwt.Path, value json.RawMessage) string
 	switch kindOf(value) {
 	case '{':
 		names, members := membersOf(value)
-		parts := make([]string, len(names))
-		for i, name := range names {
-			under := append(slices.Clone(path), name)
+		parts := make([]string, 0, len(names))
+		for _, i := range t.inOrder(path, names) {
+			under := append(slices.Clone(path), names[i])
 			_, s, label := t.at(lang, under)
 			if s == nil {
-				label = strings.ReplaceAll(name, "_", " ")
+				label = strings.ReplaceAll(names[i], "_", " ")
 			}
-			parts[i] = label + ": " + strings.ReplaceAll(t.claimText(lang, under, members[i]), "\n", " / ")
+			parts = append(parts, label+": "+strings.ReplaceAll(t.claimText(lang, under, members[i]), "\n", " / "))
 		}
 		return strings.Join(parts, " · ")
 	case '[':
@@ -217,6 +218,27 @@ func (t *Type) plain(lang string, path sdjwt.Path, value json.RawMessage) string
 		return wordsIn(lang).none
 	}
 	return string(value)
+}
+
+// inOrder are the indexes of the names of members in the order of the
+// definition, those that it does not know last and by name: disclosures come in
+// an order that means nothing.
+func (t *Type) inOrder(path sdjwt.Path, names []string) []int {
+	order, place := make([]int, len(names)), make([]int, len(names))
+	var defined []Element
+	if t != nil {
+		defined = t.ClaimElements(path)
+	}
+	for i, name := range names {
+		order[i], place[i] = i, len(defined)
+		if n := slices.IndexFunc(defined, func(e Element) bool { return len(e.Claim) > len(path) && e.Claim[len(path)] == name }); n >= 0 {
+			place[i] = n
+		}
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(place[a], place[b]), strings.Compare(names[a], names[b]))
+	})
+	return order
 }
 
 // membersOf are the members of an object, in their order.

@@ -128,7 +128,7 @@ func TestCredential(t *testing.T) {
 		{ID: "portrait", Path: sdjwt.Path{"picture"}, Label: "Photo", Text: "image, 1 KiB"},
 		{Path: sdjwt.Path{"nationalities", nil}, Label: "Nationality", Text: "UT, XA", Value: []any{"UT", "XA"}},
 		{Path: sdjwt.Path{"nationalities", 1}, Label: "Nationality", Text: "XA", Value: "XA"},
-		{Path: sdjwt.Path{"address"}, Label: "address", Text: "Town: Capital · Country of residence: UT", Value: map[string]any{"locality": "Capital", "country": "UT"}},
+		{Path: sdjwt.Path{"address"}, Label: "address", Text: "Country of residence: UT · Town: Capital", Value: map[string]any{"locality": "Capital", "country": "UT"}},
 	}
 	if diff := cmp.Diff(want, d.Elements); diff != "" {
 		t.Error(diff)
