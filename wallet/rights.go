@@ -80,7 +80,7 @@ func (w *Wallet) RequestDeletion(ctx context.Context, entry string) (DeletionReq
 		if err := getJSON(ctx, t, kindLog, entry, &e); err != nil {
 			return err
 		}
-		if e.Event != EventSharing || !e.shared() {
+		if e.Event != EventSharing || !e.Shared() {
 			return ErrNothingShared
 		}
 		if e.Deletion != nil {
@@ -151,8 +151,8 @@ func (w *Wallet) amend(ctx context.Context, id string, change func(*LogEntry)) e
 	return nil
 }
 
-// shared reports whether something may have left the app.
-func (e LogEntry) shared() bool {
+// Shared reports whether something may have left the app.
+func (e LogEntry) Shared() bool {
 	return e.Event == EventSharing && slices.ContainsFunc(e.Documents, func(d LoggedDocument) bool { return d.ID != "" })
 }
 
