@@ -11,7 +11,6 @@ import (
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
-	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
@@ -77,8 +76,8 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 		}
 		id := req.Query.Credentials[t.credential].ID
 		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
-		m.entry.Receipts = append(m.entry.Receipts, rights.Receipt([]byte(oid4vp.EncodeMdoc(response))))
 	}
+	m.entry.Receipts = receipts(out)
 	return out, nil
 }
 
