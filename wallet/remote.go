@@ -36,7 +36,6 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	if err != nil {
 		return LogEntry{}, "", errors.Join(err, w.turnDown(ctx, req, err))
 	}
-	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	presentations, err := m.present(ctx, req)
 	if err != nil {
 		redirect, told := w.tell(ctx, req, err)
@@ -52,6 +51,7 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 
 // present asks the holder and makes one response per document.
 func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Presentations, error) {
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	selection, err := m.ask(ctx)
 	if err != nil {
 		return nil, err
