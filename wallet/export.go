@@ -117,7 +117,7 @@ func transaction(e LogEntry) migration.Transaction {
 			Identifier: identifierOf(e), PartyType: "ServiceProvider", Name: name, Contact: contacts(e.Party.Contact), Reason: e.Reason,
 			Requested: claims(e, nil), Presented: []migration.ClaimInfo{},
 		}
-		if e.shared() {
+		if e.Shared() {
 			asked := e
 			asked.Documents = e.Requested
 			p.Requested, p.Presented = claims(asked, nil), claims(e, nil)

@@ -11,7 +11,6 @@ import (
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
-	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
@@ -78,7 +77,6 @@ func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid
 	if err != nil {
 		return &matter{w: w, entry: w.newEntry(EventSharing)}, nil, err
 	}
-	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	for _, t := range req.Transactions {
 		for _, line := range t.Lines {
 			m.authorises = append(m.authorises, oneLine(line, 300))
@@ -90,6 +88,7 @@ func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid
 
 // present asks the holder and makes one response per document.
 func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Presentations, error) {
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	selection, err := m.ask(ctx)
 	if err != nil {
 		return nil, err
@@ -118,8 +117,8 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 			return nil, err
 		}
 		out[id] = append(out[id], p)
-		m.entry.Receipts = append(m.entry.Receipts, rights.Receipt([]byte(p)))
 	}
+	m.entry.Receipts = receipts(out)
 	return out, nil
 }
 

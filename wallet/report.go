@@ -2,6 +2,7 @@ package wallet
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -50,9 +51,13 @@ type Facts struct {
 // maxComplaint bounds the holder's words, in characters.
 const maxComplaint = 4000
 
+// ErrLong: the complaint is too long; the rest can go into the letter.
+var ErrLong = errors.New("the complaint is too long")
+
 // Report makes the report about the verifier of an entry of the log, and notes
 // there that it was made. complaint may be empty. Errors: ErrNotFound, also for
-// entries that are not about a verifier.
+// entries that are not about a verifier;
+// ErrLong.
 func (w *Wallet) Report(ctx context.Context, entry, complaint string) (Report, error) {
 	e, err := w.Entry(ctx, entry)
 	if err == nil && e.Event != EventSharing {
@@ -62,7 +67,7 @@ func (w *Wallet) Report(ctx context.Context, entry, complaint string) (Report, e
 		return Report{}, err
 	}
 	if n := len([]rune(complaint)); n > maxComplaint {
-		return Report{}, fmt.Errorf("the complaint has %d characters, at most %d: put the rest into the letter", n, maxComplaint)
+		return Report{}, fmt.Errorf("%w: %d characters, at most %d", ErrLong, n, maxComplaint)
 	}
 	r := w.report(e, complaint)
 	err = w.amend(ctx, e.ID, func(e *LogEntry) {
@@ -100,18 +105,22 @@ func (w *Wallet) report(e LogEntry, complaint string) Report {
 	if complaint != "" {
 		fmt.Fprintf(&b, "What I complain about:\n%s\n\n", complaint)
 	}
-	shared := "It asked for, and got nothing of:"
-	if e.shared() {
-		shared = "It was shown:"
+	if asked := (LogEntry{Documents: e.Requested}); e.Shared() && len(e.Requested) > 0 {
+		b.WriteString("It asked for:\n")
+		w.listElements(&b, asked)
 	}
-	b.WriteString(shared + "\n")
+	if e.Shared() {
+		b.WriteString("It was shown:\n")
+	} else {
+		b.WriteString("It asked for, and got nothing of:\n")
+	}
 	w.listElements(&b, e)
 	if len(e.Purposes) > 0 {
 		fmt.Fprintf(&b, "The purpose that it gave: %s\n", strings.Join(e.Purposes, "; "))
 	} else {
 		b.WriteString("It gave no purpose.\n")
 	}
-	fmt.Fprintf(&b, "Who it is: %s; %s\n", who, standingSays(e.Party))
+	fmt.Fprintf(&b, "How well it is known: %s.\n\n", standingSays(e.Party))
 	writeReference(&b, e)
 	b.WriteString("\nYours faithfully\n")
 	r.Body = b.String()

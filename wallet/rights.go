@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -80,7 +81,7 @@ func (w *Wallet) RequestDeletion(ctx context.Context, entry string) (DeletionReq
 		if err := getJSON(ctx, t, kindLog, entry, &e); err != nil {
 			return err
 		}
-		if e.Event != EventSharing || !e.shared() {
+		if e.Event != EventSharing || !e.Shared() {
 			return ErrNothingShared
 		}
 		if e.Deletion != nil {
@@ -105,10 +106,8 @@ func (w *Wallet) RequestDeletion(ctx context.Context, entry string) (DeletionReq
 		return out, fmt.Errorf("ask %s to delete: %w", hostOf(to), err)
 	}
 	// It has arrived, also if the person has stopped waiting.
-	err = w.amend(context.WithoutCancel(ctx), e.ID, func(e *LogEntry) {
-		e.Deletion.State, e.Deletion.To, e.Deletion.Number = DeletionSent, to, number
-		out.Deletion = *e.Deletion
-	})
+	out.State, out.To, out.Number = DeletionSent, to, number
+	err = w.amend(context.WithoutCancel(ctx), e.ID, func(e *LogEntry) { e.Deletion = &out.Deletion })
 	return out, err
 }
 
@@ -151,8 +150,8 @@ func (w *Wallet) amend(ctx context.Context, id string, change func(*LogEntry)) e
 	return nil
 }
 
-// shared reports whether something may have left the app.
-func (e LogEntry) shared() bool {
+// Shared reports whether something may have left the app.
+func (e LogEntry) Shared() bool {
 	return e.Event == EventSharing && slices.ContainsFunc(e.Documents, func(d LoggedDocument) bool { return d.ID != "" })
 }
 
@@ -177,6 +176,17 @@ func (w *Wallet) sendDeletion(ctx context.Context, e LogEntry, to string) (strin
 	}
 	a, err := rights.ParseAcknowledgement(resp)
 	return oneLine(a.ID, 200), err
+}
+
+// receipts are those of a vp_token, in the order of its members.
+func receipts(p map[string][]string) []string {
+	var out []string
+	for _, id := range slices.Sorted(maps.Keys(p)) {
+		for _, presentation := range p[id] {
+			out = append(out, rights.Receipt([]byte(presentation)))
+		}
+	}
+	return out
 }
 
 // deletionRequest is the request of an entry for the holder.

@@ -212,5 +212,8 @@ func standingSays(p Party) string {
 	case assure.ReaderForged:
 		return "its signature was wrong"
 	}
+	if len(p.Key) == 0 {
+		return "nobody that the app trusts vouches for the name"
+	}
 	return "it proved to have a key of its own, and nobody that the app trusts vouches for the name"
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -212,6 +213,9 @@ func shared(entries []wallet.LogEntry) (title, good string, t *trouble) {
 	}
 	switch last.Outcome {
 	case wallet.OutcomeRefused:
+		if strings.Contains(last.Reason, wallet.ErrUntrusted.Error()) { // it was not the holder
+			return "Not shared", "", troubleOf(meeting, errors.Join(wallet.ErrRefused, wallet.ErrUntrusted))
+		}
 		return "Not shared", "", troubleOf(meeting, wallet.ErrRefused)
 	case wallet.OutcomeNothing:
 		return "Nothing to show", "", troubleOf(meeting, wallet.ErrNothing)
