@@ -1,0 +1,152 @@
+// The other side of the tests: a verifier and a wallet made of
+// @openid4vc/openid4vp; what the package leaves to its caller is in
+// callbacks.mjs.
+//
+// Each line of standard input is a JSON array of tasks {"do": name, …}, each
+// line of standard output the array of their answers, in order: {"ok": true, …}
+// or {"ok": false, "why": "…"}.
+// Certificates are DER in base64, keys are JWKs. A transaction is told by the id
+// that the task which began it answered.
+
+import { createInterface } from 'node:readline'
+import {
+  createOpenid4vpAuthorizationRequest, createOpenid4vpAuthorizationResponse, extractEncryptionJwkFromJwks, parseOpenid4vpAuthorizationRequest,
+  parseOpenid4vpAuthorizationResponse, resolveOpenid4vpAuthorizationRequest, submitOpenid4vpAuthorizationResponse,
+} from '@openid4vc/openid4vp'
+import { setGlobalConfig } from '@openid4vc/utils'
+import { decodeProtectedHeader } from 'jose'
+import {
+  algorithmOf, decrypter, didOf, encryptJwe, getX509CertificateMetadata, hash, newEncryptionKey, publicOf, signer, thumbprint, verifier,
+} from './callbacks.mjs'
+
+// Our verifier listens on http://localhost in the tests.
+setGlobalConfig({ allowInsecureUrls: true })
+
+const begun = [] // transactions of either role
+
+const begin = (transaction) => begun.push(transaction) - 1
+
+const encrypted = (mode) => mode.endsWith('.jwt')
+
+// jwtSigner is how a verifier says who signs: by its certificates, or by a DID.
+function jwtSigner({ key, chain }) {
+  const alg = algorithmOf(key)
+  return chain ? { method: 'x5c', alg, x5c: chain } : { method: 'did', alg, didUrl: `${didOf(key)}#0` }
+}
+
+const create = ({ request, sign, requestUri }, walletNonce) => createOpenid4vpAuthorizationRequest({
+  authorizationRequestPayload: { ...request, wallet_nonce: walletNonce },
+  wallet: walletNonce ? { expectedNonce: walletNonce } : undefined,
+  jar: sign && {
+    requestUri, jwtSigner: jwtSigner(sign), expiresInSeconds: 300, additionalJwtPayload: sign.audience && { aud: sign.audience },
+  },
+  callbacks: { signJwt: sign && signer(sign.key), encryptJwe },
+})
+
+// bound is what presentations have to be bound to, as a verifier or wallet sees it.
+const bound = (request, encryption, clientId = request.client_id) => ({
+  clientId, nonce: request.nonce, responseUri: request.response_uri, thumbprint: encryption && thumbprint(encryption),
+})
+
+const verifierTasks = {
+  // did is the name of a verifier that has no certificate.
+  async did({ key }) {
+    return { did: didOf(key) }
+  },
+
+  // ask begins a transaction as a verifier: payload is the request, sign has the
+  // key and the certificates that it is signed with, if it is to be.
+  async ask({ payload, sign, requestUri }) {
+    const encryption = encrypted(payload.response_mode) ? newEncryptionKey() : undefined
+    const jwks = encryption && { keys: [{ ...publicOf(encryption), kid: encryption.kid, use: encryption.use, alg: encryption.alg }] }
+    const request = { ...payload, client_metadata: { ...payload.client_metadata, ...(jwks && { jwks }) } }
+    const transaction = { encryption, request, sign, requestUri }
+    const { authorizationRequest, authorizationRequestObject, jar } = await create(transaction)
+    return {
+      id: begin(transaction), link: authorizationRequest, object: jar?.authorizationRequestJwt, request: authorizationRequestObject,
+      bound: bound(request, encryption),
+    }
+  },
+
+  // object makes the request object once more, for a wallet that posted a nonce.
+  async object({ id, walletNonce }) {
+    const { jar } = await create(begun[id], walletNonce)
+    return { object: jar.authorizationRequestJwt }
+  },
+
+  // read reads what a wallet answered: response are the parameters of the form,
+  // or the data of the Digital Credentials API.
+  async read({ id, response, origin }) {
+    const { encryption, request } = begun[id]
+    const parsed = await parseOpenid4vpAuthorizationResponse({
+      authorizationResponse: response, authorizationRequestPayload: request, origin,
+      callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier([]) },
+    })
+    return { presentations: parsed.dcql.presentations, header: response.response && decodeProtectedHeader(response.response) }
+  },
+}
+
+// walletMetadata is what this wallet tells about itself where it is asked.
+const walletMetadata = {
+  vp_formats_supported: { mso_mdoc: { issuerauth_alg_values: [-7], deviceauth_alg_values: [-7] }, 'dc+sd-jwt': { 'sd-jwt_alg_values': ['ES256'] } },
+  client_id_prefixes_supported: ['x509_hash', 'x509_san_dns', 'redirect_uri', 'decentralized_identifier'],
+  request_object_signing_alg_values_supported: ['ES256'],
+  authorization_encryption_alg_values_supported: ['ECDH-ES'],
+  authorization_encryption_enc_values_supported: ['A128GCM', 'A256GCM'],
+}
+
+const walletTasks = {
+  // open begins a transaction as a wallet: request is a link, or the data of
+  // the Digital Credentials API. object stands in for what is fetched.
+  async open({ request, anchors, origin, object, walletNonce }) {
+    const { params } = parseOpenid4vpAuthorizationRequest({ authorizationRequest: request })
+    const { authorizationRequestPayload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
+      authorizationRequestPayload: params, origin,
+      wallet: { metadata: walletMetadata, nonce: walletNonce, expectedNonce: walletNonce },
+      callbacks: {
+        hash, getX509CertificateMetadata, verifyJwt: verifier(anchors ?? []), decryptJwe: decrypter(newEncryptionKey()),
+        fetch: object ? async () => new Response(object) : fetch,
+      },
+    })
+    const jwks = authorizationRequestPayload.client_metadata?.jwks
+    const encryption = encrypted(authorizationRequestPayload.response_mode) ? extractEncryptionJwkFromJwks(jwks, { supportedAlgValues: ['ECDH-ES'] }) : undefined
+    return {
+      id: begin({ request: authorizationRequestPayload, origin }), bound: bound(authorizationRequestPayload, encryption, client.effective),
+      prefix: client.prefix, mode: authorizationRequestPayload.response_mode, query: dcql?.query, transactionData,
+      verifierInfo: authorizationRequestPayload.verifier_info,
+    }
+  },
+
+  // answer sends presentations, or an error, where the request says; through the
+  // Digital Credentials API it answers them. recipient has them encrypted to
+  // another key than the request's.
+  async answer({ id, payload, recipient }) {
+    const { request, origin } = begun[id]
+    const { authorizationResponsePayload, jarm } = await createOpenid4vpAuthorizationResponse({
+      authorizationRequestPayload: request, authorizationResponsePayload: payload, origin,
+      jarm: encrypted(request.response_mode) ? { encryption: { jwk: recipient }, serverMetadata: walletMetadata } : undefined,
+      callbacks: { encryptJwe },
+    })
+    if (!request.response_uri) return { response: jarm ? { response: jarm.responseJwt } : authorizationResponsePayload }
+    const { response } = await submitOpenid4vpAuthorizationResponse({
+      authorizationRequestPayload: request, authorizationResponsePayload, jarm, callbacks: { fetch },
+    })
+    return { status: response.status, reply: await response.json() }
+  },
+}
+
+const tasks = { ...verifierTasks, ...walletTasks }
+
+async function answer(task) {
+  try {
+    return { ok: true, ...(await tasks[task.do](task)) }
+  } catch (err) {
+    return { ok: false, why: [err, err.cause].filter(Boolean).map((e) => `${e.name}: ${e.errorResponse?.error_description ?? e.message}`).join('; ') }
+  }
+}
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const answers = []
+  for (const task of JSON.parse(line)) answers.push(await answer(task))
+  process.stdout.write(`${JSON.stringify(answers)}\n`)
+}

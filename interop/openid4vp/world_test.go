@@ -1,0 +1,239 @@
+package openid4vp_test
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/trustlist"
+	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/securearea"
+	"github.com/eidos-id/eidos/securearea/software"
+	"github.com/eidos-id/eidos/wallet"
+)
+
+const day = 24 * time.Hour
+
+const familyName = "Müller-Thurgau"
+
+// party is a key with its certificate.
+type party struct {
+	*testkit.Key
+	cert *x509.Certificate
+}
+
+// certify makes a key and a certificate of a profile under a CA, or a root.
+func certify(t testing.TB, p pki.Profile, name string, ca *party) party {
+	t.Helper()
+	a := party{Key: testkit.Signer(t, elliptic.P256())}
+	by := a.Key
+	tpl := pki.Template{
+		Subject: pki.Name{Country: "UT", Organization: name, CommonName: name}, PublicKey: a.Public(),
+		Contact: "ca@utopia.example", CRLURL: "http://crl.utopia.example/1",
+	}
+	if ca != nil {
+		tpl.Issuer, by = ca.cert, ca.Key
+	}
+	if p == pki.Verifier {
+		tpl.DNS, tpl.CRLURL = []string{verifierHost}, ""
+	}
+	tpl.NotBefore, tpl.NotAfter = pki.Validity(time.Now(), 300*day)
+	der, err := pki.Issue(t.Context(), p, tpl, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.cert, err = pki.ParseCertificate(der); err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+func base64s(list ...[]byte) []string {
+	out := make([]string, len(list))
+	for i, b := range list {
+		out[i] = base64.StdEncoding.EncodeToString(b)
+	}
+	return out
+}
+
+// utopia has an issuing authority and a CA for verifiers.
+type utopia struct{ iaca, ds, readerCA party }
+
+func newUtopia(t testing.TB) *utopia {
+	t.Helper()
+	u := &utopia{}
+	u.iaca = certify(t, pki.IACARoot, "Utopia Roads", nil)
+	u.ds = certify(t, pki.DocumentSigner, "Utopia Roads signer", &u.iaca)
+	u.readerCA = certify(t, pki.ReaderCA, "Utopia Readers", nil)
+	return u
+}
+
+// anchors are what everybody in Utopia trusts.
+func (u *utopia) anchors(context.Context, time.Time) (*assure.Anchors, error) {
+	return assure.NewAnchors(append(assure.FromCertificates(trustlist.Issuer, "test", u.iaca.cert),
+		assure.FromCertificates(trustlist.Verifier, "test", u.readerCA.cert)...)...)
+}
+
+// licence makes a driving licence for a device key.
+func (u *utopia) licence(t testing.TB, device crypto.PublicKey) []byte {
+	t.Helper()
+	midnight := time.Now().UTC().Truncate(day)
+	b, err := mdoc.Issue(t.Context(), mdoc.IssueParams{
+		DocType: mdoc.DocTypeMDL, DeviceKey: device, Chain: [][]byte{u.ds.cert.Raw},
+		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * day)},
+		NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: []mdoc.Element{
+			{ID: "family_name", Value: cbor.AppendText(nil, familyName)}, {ID: "given_name", Value: cbor.AppendText(nil, "Erika")},
+			{ID: "age_over_18", Value: cbor.AppendBool(nil, true)}, {ID: "document_number", Value: cbor.AppendText(nil, "A123456789")},
+		}}},
+	}, u.ds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// nameAndAge is what the verifiers of these tests want of a licence.
+const nameAndAge = `{"credentials":[{"id":"licence","format":"mso_mdoc","meta":{"doctype_value":"org.iso.18013.5.1.mDL"},
+	"claims":[{"path":["org.iso.18013.5.1","family_name"]},{"path":["org.iso.18013.5.1","age_over_18"]}]}]}`
+
+// app is our mdoc app with a document in it.
+type app struct {
+	*wallet.Wallet
+	asked []wallet.Question // what the holder was asked
+}
+
+// Ask implements wallet.Consent: the holder agrees to everything.
+func (a *app) Ask(ctx context.Context, q wallet.Question) (wallet.Answer, error) {
+	a.asked = append(a.asked, q)
+	return wallet.AutoApprove{}.Ask(ctx, q)
+}
+
+// newApp is an app whose network is do. How the document came into it is
+// another conversation: here it is put into the storage.
+func (u *utopia) newApp(t testing.TB, do fetch.Func) *app {
+	t.Helper()
+	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	storage, a := wallet.NewMemory(), &app{}
+	u.hold(t, storage, area, wallet.Document{ID: "licence", Format: "mso_mdoc", DocType: mdoc.DocTypeMDL}, u.licence)
+	a.Wallet, err = wallet.New(wallet.Config{}, wallet.Deps{
+		Storage: storage, Area: area, Fetch: do, Anchors: u.anchors, Now: time.Now, Consent: a,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// hold puts a document with as many copies as a test may need into a storage.
+func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, d wallet.Document, issue func(testing.TB, crypto.PublicKey) []byte) {
+	t.Helper()
+	d.Added, d.ValidFrom, d.ValidUntil = time.Now(), time.Now().Add(-day), time.Now().Add(14*day)
+	keys, err := area.Create(t.Context(), securearea.Request{Curve: securearea.P256, Purpose: securearea.Sign, Count: 20})
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := json.Marshal(d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Tx(t.Context(), func(tx wallet.Txn) error {
+		err := tx.Put(t.Context(), "document", d.ID, row)
+		for i, k := range keys {
+			id := d.ID + "/" + string(rune('a'+i))
+			row, _ := json.Marshal(map[string]string{"key": k.ID})
+			err = errors.Join(err, tx.Put(t.Context(), "issued", id, issue(t, k.Public)), tx.Put(t.Context(), "credential", id, row))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// transcript is what an mdoc has to be bound to, made of what the peer says.
+func (b bound) transcript(t testing.TB) []byte {
+	t.Helper()
+	thumbprint, err := hex.DecodeString(b.Thumbprint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(thumbprint) == 0 {
+		thumbprint = nil
+	}
+	return mdoc.TranscriptOpenID4VP(b.ClientID, b.Nonce, thumbprint, b.ResponseURI)
+}
+
+// verify verifies the DeviceResponse of a vp_token and returns the names of the
+// elements in it.
+func (u *utopia) verify(t testing.TB, presentation string, transcript []byte) ([]string, error) {
+	t.Helper()
+	raw, err := base64.RawURLEncoding.DecodeString(presentation)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := mdoc.ParseDeviceResponse(raw)
+	if err != nil {
+		return nil, err
+	}
+	anchors, err := u.anchors(t.Context(), time.Now())
+	if err != nil {
+		return nil, err
+	}
+	doc, report := assure.VerifyDocument(t.Context(), &resp.Documents[0], assure.DocumentParams{
+		Now: time.Now(), Anchors: anchors, DocType: mdoc.DocTypeMDL, Transcript: transcript, RequireDeviceAuth: true,
+	})
+	if err := report.Err(); err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, ns := range doc.NameSpaces {
+		for _, e := range ns.Elements {
+			names = append(names, e.ID)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// flipped is a JWT or JWE with one bit of a part changed, in the middle.
+func flipped(token string, part int) string {
+	return replaced(token, part, func(b []byte) []byte {
+		b[len(b)/2] ^= 1
+		return b
+	})
+}
+
+// altered is a request object with another state.
+func altered(object string) string {
+	return replaced(object, 1, func(claims []byte) []byte {
+		return bytes.Replace(claims, []byte(`"state":"`), []byte(`"state":"-`), 1)
+	})
+}
+
+func replaced(token string, part int, change func([]byte) []byte) string {
+	parts := strings.Split(token, ".")
+	b, err := base64.RawURLEncoding.DecodeString(parts[part])
+	if err != nil {
+		return ""
+	}
+	parts[part] = base64.RawURLEncoding.EncodeToString(change(b))
+	return strings.Join(parts, ".")
+}
