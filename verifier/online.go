@@ -281,7 +281,7 @@ func (t *tenant) openRequest(ctx context.Context, handle string) (row, request, 
 }
 
 // requestObject serves the request until the transaction ends.
-func (t *tenant) requestObject(ctx context.Context, handle, walletNonce string) (string, error) {
+func (t *tenant) requestObject(ctx context.Context, handle string, post oid4vp.WalletPost) (string, error) {
 	r, req, err := t.openRequest(ctx, handle)
 	if err != nil {
 		return "", err
@@ -294,7 +294,7 @@ func (t *tenant) requestObject(ctx context.Context, handle, walletNonce string) 
 	if engine.ClientID != req.OID4VP.ClientID {
 		return "", &refusal{oid4vp.InvalidRequest, "the verifier's certificate has changed; start again at the verifier"}
 	}
-	object, err := engine.RequestObject(ctx, &req.OID4VP, walletNonce, t.v.now())
+	object, err := engine.RequestObject(ctx, &req.OID4VP, post, t.v.now())
 	if err != nil {
 		return "", asRefusal(err)
 	}

@@ -273,7 +273,7 @@ func (w *world) opened(tr verifier.Transaction) (*oid4vp.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, rep, err := oid4vp.Open(object, l, nonce, w.now())
+	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, oid4vp.Environment{}, w.now())
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, rep)
 	}

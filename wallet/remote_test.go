@@ -39,11 +39,13 @@ func (w *world) relyingParty(s signer) *relyingParty {
 }
 
 func (v *relyingParty) request(r fetch.Request) (fetch.Response, error) {
-	nonce := ""
+	var post oid4vp.WalletPost
 	if form, err := r.Form(); r.Method == "POST" && err == nil {
-		nonce = form.Get("wallet_nonce")
+		if post, err = oid4vp.ParseWalletPost(form); err != nil {
+			return fetch.Response{}, err
+		}
 	}
-	object, err := v.engine.RequestObject(context.Background(), v.tx, nonce, v.w.clock.Now())
+	object, err := v.engine.RequestObject(context.Background(), v.tx, post, v.w.clock.Now())
 	if v.object != nil {
 		object = v.object(object)
 	}

@@ -27,6 +27,8 @@ type matter struct {
 	held  []holding
 	plan  query.Plan
 	entry LogEntry
+	// authorises says what the holder authorises by sharing, a line each.
+	authorises []string
 }
 
 // consider matches a question with what is held. The entry of the matter
@@ -236,6 +238,7 @@ type taken struct {
 	signed     *mdoc.IssuerSigned
 	key        string
 	elements   []mdoc.ElementRef
+	device     []mdoc.DeviceNameSpace // what the device key authorises besides
 }
 
 // take picks a copy for each document of the selection and marks it as used,
@@ -307,6 +310,11 @@ func (m *matter) prove(ctx context.Context, t taken, transcript []byte) (*mdoc.P
 	p, err := t.signed.Select(t.elements)
 	if err != nil {
 		return nil, err
+	}
+	if t.device != nil {
+		if err := p.SignElements(t.device); err != nil {
+			return nil, err
+		}
 	}
 	signer, err := m.w.signer(ctx, t.key)
 	if err != nil {

@@ -93,6 +93,9 @@ func (q Question) Text() string {
 	for _, p := range q.Purposes {
 		fmt.Fprintf(&b, "  purpose: %s\n", p)
 	}
+	for _, a := range q.Authorises {
+		fmt.Fprintf(&b, "  by sharing you authorise: %s\n", a)
+	}
 	either := q.writeSets(&b)
 	for _, s := range q.Warnings {
 		fmt.Fprintf(&b, "  ! %s\n", s)

@@ -13,7 +13,7 @@ import (
 // isRequest reports whether a link is a website's request and not an offer.
 func isRequest(link string) bool {
 	u, err := url.Parse(link)
-	return err == nil && u.Query().Has("request_uri")
+	return err == nil && u.Query().Has("client_id") && !isOffer(link)
 }
 
 func isOffer(link string) bool {
