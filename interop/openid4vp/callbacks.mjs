@@ -40,8 +40,9 @@ export const signer = (jwk) => async (_, { header, payload }) => {
 const certificate = (base64) => new X509Certificate(Buffer.from(base64, 'base64'))
 
 // keyBehind is the key of a signer: of a certificate that one of the anchors
-// has issued, or of a DID that is a key.
-function keyBehind(signer, anchors) {
+// has issued, of a DID that is a key, or else the one that was registered.
+function keyBehind(signer, anchors, registered) {
+  if (signer.method === 'custom' && registered) return createPublicKey({ key: publicOf(registered), format: 'jwk' })
   if (signer.method === 'did') {
     const [did] = signer.didUrl.split('#')
     if (!did.startsWith('did:jwk:')) throw new Error(`no resolver for ${did}`)
@@ -53,8 +54,8 @@ function keyBehind(signer, anchors) {
   return leaf.publicKey
 }
 
-export const verifier = (anchors) => async (signer, { header, compact }) => {
-  const key = keyBehind(signer, anchors)
+export const verifier = (anchors, registered) => async (signer, { header, compact }) => {
+  const key = keyBehind(signer, anchors, registered)
   const jwk = key.export({ format: 'jwk' })
   if (algorithmOf(jwk) !== header.alg) throw new Error(`algorithm ${header.alg} with a key for ${algorithmOf(jwk)}`)
   const end = compact.lastIndexOf('.')

@@ -22,7 +22,7 @@ import (
 const origin = "https://shop.example"
 
 // unsigned is a request by value as their wallet gets it.
-func unsigned(more map[string]any) map[string]any {
+func byValue(more map[string]any) map[string]any {
 	r := map[string]any{
 		"response_type": "vp_token", "response_mode": "direct_post", "client_id": "redirect_uri:" + responseURI, "response_uri": responseURI,
 		"nonce": "n-0S6_WzA2Mj", "dcql_query": json.RawMessage(nameAndAge),
@@ -37,7 +37,7 @@ func unsigned(more map[string]any) map[string]any {
 
 func TestDeviationsOfTheirWallet(t *testing.T) {
 	open := func(more map[string]any) answer {
-		return peer.Ask(t, task{"do": "open", "request": unsigned(more), "origin": origin})[0]
+		return peer.Ask(t, task{"do": "open", "request": byValue(more), "origin": origin})[0]
 	}
 	if got := open(nil); !got.OK {
 		t.Fatalf("they refuse an unsigned request: %s", got.Why)

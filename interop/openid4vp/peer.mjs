@@ -28,9 +28,11 @@ const begin = (transaction) => begun.push(transaction) - 1
 
 const encrypted = (mode) => mode.endsWith('.jwt')
 
-// jwtSigner is how a verifier says who signs: by its certificates, or by a DID.
-function jwtSigner({ key, chain }) {
+// jwtSigner is how a verifier says who signs: by its certificates, by a DID, or
+// not at all, as it was registered.
+function jwtSigner({ key, chain, registered }) {
   const alg = algorithmOf(key)
+  if (registered) return { method: 'custom', alg }
   return chain ? { method: 'x5c', alg, x5c: chain } : { method: 'did', alg, didUrl: `${didOf(key)}#0` }
 }
 
@@ -44,8 +46,8 @@ const create = ({ request, sign, requestUri }, walletNonce) => createOpenid4vpAu
 })
 
 // bound is what presentations have to be bound to, as a verifier or wallet sees it.
-const bound = (request, encryption, clientId = request.client_id) => ({
-  clientId, nonce: request.nonce, responseUri: request.response_uri, thumbprint: encryption && thumbprint(encryption),
+const bound = (request, encryption, clientId, origin) => ({
+  clientId, nonce: request.nonce, responseUri: request.response_uri, origin, thumbprint: encryption && thumbprint(encryption),
 })
 
 const verifierTasks = {
@@ -55,16 +57,18 @@ const verifierTasks = {
   },
 
   // ask begins a transaction as a verifier: payload is the request, sign has the
-  // key and the certificates that it is signed with, if it is to be.
-  async ask({ payload, sign, requestUri }) {
+  // key and the certificates that it is signed with, if it is to be. Without
+  // requestUri the request goes by value; origin has it go through the Digital
+  // Credentials API.
+  async ask({ payload, sign, requestUri, origin }) {
     const encryption = encrypted(payload.response_mode) ? newEncryptionKey() : undefined
     const jwks = encryption && { keys: [{ ...publicOf(encryption), kid: encryption.kid, use: encryption.use, alg: encryption.alg }] }
     const request = { ...payload, client_metadata: { ...payload.client_metadata, ...(jwks && { jwks }) } }
-    const transaction = { encryption, request, sign, requestUri }
+    const transaction = { encryption, request, sign, requestUri, origin }
     const { authorizationRequest, authorizationRequestObject, jar } = await create(transaction)
     return {
       id: begin(transaction), link: authorizationRequest, object: jar?.authorizationRequestJwt, request: authorizationRequestObject,
-      bound: bound(request, encryption),
+      bound: bound(request, encryption, request.client_id, origin),
     }
   },
 
@@ -76,8 +80,8 @@ const verifierTasks = {
 
   // read reads what a wallet answered: response are the parameters of the form,
   // or the data of the Digital Credentials API.
-  async read({ id, response, origin }) {
-    const { encryption, request } = begun[id]
+  async read({ id, response }) {
+    const { encryption, request, origin } = begun[id]
     const parsed = await parseOpenid4vpAuthorizationResponse({
       authorizationResponse: response, authorizationRequestPayload: request, origin,
       callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier([]) },
@@ -97,21 +101,22 @@ const walletMetadata = {
 
 const walletTasks = {
   // open begins a transaction as a wallet: request is a link, or the data of
-  // the Digital Credentials API. object stands in for what is fetched.
-  async open({ request, anchors, origin, object, walletNonce }) {
+  // the Digital Credentials API. Verifiers are vouched for by anchors; registered
+  // is the key of the one known beforehand. object stands in for what is fetched.
+  async open({ request, anchors, registered, origin, object, walletNonce }) {
     const { params } = parseOpenid4vpAuthorizationRequest({ authorizationRequest: request })
     const { authorizationRequestPayload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
       authorizationRequestPayload: params, origin,
       wallet: { metadata: walletMetadata, nonce: walletNonce, expectedNonce: walletNonce },
       callbacks: {
-        hash, getX509CertificateMetadata, verifyJwt: verifier(anchors ?? []), decryptJwe: decrypter(newEncryptionKey()),
+        hash, getX509CertificateMetadata, verifyJwt: verifier(anchors ?? [], registered), decryptJwe: decrypter(newEncryptionKey()),
         fetch: object ? async () => new Response(object) : fetch,
       },
     })
     const jwks = authorizationRequestPayload.client_metadata?.jwks
     const encryption = encrypted(authorizationRequestPayload.response_mode) ? extractEncryptionJwkFromJwks(jwks, { supportedAlgValues: ['ECDH-ES'] }) : undefined
     return {
-      id: begin({ request: authorizationRequestPayload, origin }), bound: bound(authorizationRequestPayload, encryption, client.effective),
+      id: begin({ request: authorizationRequestPayload, origin }), bound: bound(authorizationRequestPayload, encryption, client.effective, origin),
       prefix: client.prefix, mode: authorizationRequestPayload.response_mode, query: dcql?.query, transactionData,
       verifierInfo: authorizationRequestPayload.verifier_info,
     }

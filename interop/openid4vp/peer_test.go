@@ -42,6 +42,7 @@ type answer struct {
 // bound is what presentations are to be bound to, as the peer has it.
 type bound struct {
 	ClientID, Nonce, ResponseURI string
+	Origin                       string // of a page, empty where there is none
 	Thumbprint                   string // hexadecimal, empty where nothing is encrypted
 }
 

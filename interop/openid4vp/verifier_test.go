@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/wallet"
 )
 
 // Their verifier is at these addresses; nothing listens there.
@@ -49,6 +50,41 @@ func (r *relyingParty) asking(clientID, mode, query string) task {
 				"encrypted_response_enc_values_supported": []string{"A256GCM", "A128GCM"},
 			},
 		}}
+}
+
+// unsigned is the same by value from nobody in particular.
+func (r *relyingParty) unsigned(mode, query string) task {
+	a := r.asking("redirect_uri:"+responseURI, mode, query)
+	delete(a, "sign")
+	delete(a, "requestUri")
+	return a
+}
+
+// onPage is a request made for a page through the Digital Credentials API; a
+// signed one names the page.
+func onPage(a task, mode string) task {
+	payload := a["payload"].(map[string]any)
+	payload["response_mode"], a["origin"] = mode, origin
+	delete(payload, "response_uri")
+	delete(payload, "state")
+	delete(a, "requestUri")
+	if a["sign"] == nil {
+		delete(payload, "client_id")
+	} else {
+		payload["expected_origins"] = []string{origin}
+	}
+	return a
+}
+
+// registration is what an app knows of the verifier beforehand.
+func (r *relyingParty) registration() wallet.KnownVerifier {
+	jwk := r.cert.JWK(r.t)
+	delete(jwk, "d")
+	keys, err := json.Marshal(map[string]any{"keys": []any{jwk}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return wallet.KnownVerifier{ClientID: "bank", Name: "Bank", ResponseURIs: []string{responseURI}, Keys: string(keys)}
 }
 
 // begin has the peer make a request and returns its link.
@@ -94,48 +130,110 @@ func (r *relyingParty) read() answer {
 	return peer.Ask(r.t, task{"do": "read", "id": r.begun.ID, "response": r.posted})[0]
 }
 
+// question is a request of theirs in one of its forms.
+type question struct {
+	name     string
+	ask      task
+	method   string // appended to the link
+	standing assure.Standing
+}
+
+// questions are requests in all forms that both sides know, by link.
+func (r *relyingParty) questions(query string) []question {
+	r.t.Helper()
+	hash, dns := oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.X509SANDNSID(verifierHost)
+	did := oid4vp.DIDID(peer.Done(r.t, task{"do": "did", "key": r.cert.JWK(r.t)})[0].DID)
+	var all []question
+	for _, mode := range []string{oid4vp.DirectPost, oid4vp.DirectPostJWT} {
+		byValue, byDID := r.asking(hash, mode, query), r.asking(did, mode, query)
+		delete(byValue, "requestUri")
+		delete(byDID["sign"].(map[string]any), "chain")
+		known := r.asking("bank", mode, query)
+		known["sign"].(map[string]any)["registered"] = true
+		for _, q := range []question{
+			{"x509_hash", r.asking(hash, mode, query), "", assure.ReaderTrusted},
+			{"x509_hash, GET", r.asking(hash, mode, query), "&request_uri_method=get", assure.ReaderTrusted},
+			{"x509_hash, POST", r.asking(hash, mode, query), "&request_uri_method=post", assure.ReaderTrusted},
+			{"x509_hash, by value", byValue, "", assure.ReaderTrusted},
+			{"x509_san_dns", r.asking(dns, mode, query), "", assure.ReaderTrusted},
+			{"decentralized_identifier", byDID, "", assure.ReaderUnknown},
+			{"known before", known, "", assure.ReaderTrusted},
+			{"redirect_uri, by value", r.unsigned(mode, query), "", assure.ReaderAnonymous},
+		} {
+			q.name += ", " + mode
+			all = append(all, q)
+		}
+	}
+	return all
+}
+
 // Their verifier asks, our app answers; they read the answer, and it is bound to
 // what they say.
 func TestTheirVerifier(t *testing.T) {
 	u := newUtopia(t)
 	r := u.relyingParty(t)
+	a := u.newApp(t, r.fetch, r.registration())
+	for _, q := range r.questions(nameAndAge) {
+		entry, redirect, err := a.Answer(t.Context(), r.begin(q.ask)+q.method)
+		if err != nil || redirect != verifierURL+"/done" {
+			t.Errorf("%s: to %q, %v", q.name, redirect, err)
+			continue
+		}
+		r.answered(q, entry, r.posted)
+	}
+}
+
+// Their page asks through the Digital Credentials API.
+func TestTheirPage(t *testing.T) {
+	u := newUtopia(t)
+	r := u.relyingParty(t)
 	a := u.newApp(t, r.fetch)
-	for _, clientID := range []string{oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.X509SANDNSID(verifierHost)} {
-		for _, mode := range []string{"direct_post", "direct_post.jwt"} {
-			for _, method := range []string{"", "&request_uri_method=get", "&request_uri_method=post"} {
-				name := clientID[:9] + " " + mode + " " + method
-				link := r.begin(r.asking(clientID, mode, nameAndAge)) + method
-				entry, redirect, err := a.Answer(t.Context(), link)
-				if err != nil || redirect != verifierURL+"/done" {
-					t.Errorf("%s: to %q, %v", name, redirect, err)
-					continue
-				}
-				if entry.Party.Standing != assure.ReaderTrusted || entry.Party.Name != "Bank" {
-					t.Errorf("%s: asked by %+v", name, entry.Party)
-				}
-				got := r.read()
-				if !got.OK || len(got.Presentations["licence"]) != 1 {
-					t.Errorf("%s: they read %+v", name, got)
-					continue
-				}
-				if mode == "direct_post.jwt" && (got.Header.Alg != "ECDH-ES" || got.Header.Enc != "A256GCM") {
-					t.Errorf("%s: encrypted with %+v", name, got.Header)
-				}
-				names, err := u.verify(t, got.Presentations["licence"][0], r.begun.Bound.transcript(t))
-				if err != nil || !slices.Equal(names, []string{"age_over_18", "family_name"}) {
-					t.Errorf("%s: %v %v", name, names, err)
-				}
-				for what, b := range map[string]bound{
-					"nonce":     {ClientID: r.begun.Bound.ClientID, Nonce: "another", ResponseURI: responseURI, Thumbprint: r.begun.Bound.Thumbprint},
-					"client":    {ClientID: "x509_san_dns:other.example", Nonce: r.begun.Bound.Nonce, ResponseURI: responseURI, Thumbprint: r.begun.Bound.Thumbprint},
-					"addressee": {ClientID: r.begun.Bound.ClientID, Nonce: r.begun.Bound.Nonce, ResponseURI: verifierURL, Thumbprint: r.begun.Bound.Thumbprint},
-					"key":       {ClientID: r.begun.Bound.ClientID, Nonce: r.begun.Bound.Nonce, ResponseURI: responseURI, Thumbprint: strings.Repeat("00", 32)},
-				} {
-					if _, err := u.verify(t, got.Presentations["licence"][0], b.transcript(t)); err == nil {
-						t.Errorf("%s: verified with another %s", name, what)
-					}
+	for _, mode := range []string{oid4vp.DCAPI, oid4vp.DCAPIJWT} {
+		for _, q := range []question{
+			{"signed, " + mode, onPage(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, nameAndAge), mode), oid4vp.ProtocolSigned, assure.ReaderTrusted},
+			{"unsigned, " + mode, onPage(r.unsigned(mode, nameAndAge), mode), oid4vp.ProtocolUnsigned, assure.ReaderUnknown},
+		} {
+			r.begin(q.ask)
+			data, entry, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, origin)
+			if err != nil {
+				t.Errorf("%s: %v", q.name, err)
+				continue
+			}
+			var response map[string]any
+			if err := json.Unmarshal(data, &response); err != nil {
+				t.Fatal(err)
+			}
+			r.answered(q, entry, response)
+			if q.method == oid4vp.ProtocolSigned {
+				if _, _, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, "https://other.example"); err == nil {
+					t.Errorf("%s: answered on another page", q.name)
 				}
 			}
+		}
+	}
+}
+
+// answered checks the entry of the app's log and has the peer read the answer.
+func (r *relyingParty) answered(q question, entry wallet.LogEntry, response any) {
+	r.t.Helper()
+	if entry.Party.Standing != q.standing || q.standing == assure.ReaderTrusted && entry.Party.Name != "Bank" {
+		r.t.Errorf("%s: asked by %+v", q.name, entry.Party)
+	}
+	got := peer.Ask(r.t, task{"do": "read", "id": r.begun.ID, "response": response})[0]
+	if !got.OK || len(got.Presentations["licence"]) != 1 {
+		r.t.Errorf("%s: they read %+v", q.name, got)
+		return
+	}
+	if encrypted := r.begun.Bound.Thumbprint != ""; encrypted != (got.Header.Alg == "ECDH-ES" && got.Header.Enc == "A256GCM") {
+		r.t.Errorf("%s: encrypted with %+v", q.name, got.Header)
+	}
+	names, err := r.verify(r.t, got.Presentations["licence"][0], r.begun.Bound.transcript(r.t))
+	if err != nil || !slices.Equal(names, []string{"age_over_18", "family_name"}) {
+		r.t.Errorf("%s: %v %v", q.name, names, err)
+	}
+	for what, b := range r.begun.Bound.others() {
+		if _, err := r.verify(r.t, got.Presentations["licence"][0], b.transcript(r.t)); err == nil {
+			r.t.Errorf("%s: verified with another %s", q.name, what)
 		}
 	}
 }

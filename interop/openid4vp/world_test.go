@@ -125,7 +125,7 @@ func (a *app) Ask(ctx context.Context, q wallet.Question) (wallet.Answer, error)
 
 // newApp is an app whose network is do. How the document came into it is
 // another conversation: here it is put into the storage.
-func (u *utopia) newApp(t testing.TB, do fetch.Func) *app {
+func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifier) *app {
 	t.Helper()
 	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: make([]byte, 32)})
 	if err != nil {
@@ -133,7 +133,7 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func) *app {
 	}
 	storage, a := wallet.NewMemory(), &app{}
 	u.hold(t, storage, area, wallet.Document{ID: "licence", Format: "mso_mdoc", DocType: mdoc.DocTypeMDL}, u.licence)
-	a.Wallet, err = wallet.New(wallet.Config{}, wallet.Deps{
+	a.Wallet, err = wallet.New(wallet.Config{Verifiers: known}, wallet.Deps{
 		Storage: storage, Area: area, Fetch: do, Anchors: u.anchors, Now: time.Now, Consent: a,
 	})
 	if err != nil {
@@ -168,6 +168,17 @@ func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, d wa
 	}
 }
 
+// others are what it must not be bound to.
+func (b bound) others() map[string]bound {
+	nonce, client, addressee, key, page := b, b, b, b, b
+	nonce.Nonce, client.ClientID, addressee.ResponseURI, key.Thumbprint = "another", "x509_san_dns:other.example", verifierURL, strings.Repeat("00", 32)
+	page.Origin = "https://other.example"
+	if b.Origin != "" {
+		return map[string]bound{"nonce": nonce, "key": key, "page": page}
+	}
+	return map[string]bound{"nonce": nonce, "key": key, "client": client, "addressee": addressee, "page": page}
+}
+
 // transcript is what an mdoc has to be bound to, made of what the peer says.
 func (b bound) transcript(t testing.TB) []byte {
 	t.Helper()
@@ -177,6 +188,9 @@ func (b bound) transcript(t testing.TB) []byte {
 	}
 	if len(thumbprint) == 0 {
 		thumbprint = nil
+	}
+	if b.Origin != "" {
+		return mdoc.TranscriptOpenID4VPDCAPI(b.Origin, b.Nonce, thumbprint)
 	}
 	return mdoc.TranscriptOpenID4VP(b.ClientID, b.Nonce, thumbprint, b.ResponseURI)
 }
