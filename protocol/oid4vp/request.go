@@ -71,18 +71,15 @@ func (o *opening) step(name, clause, seen string, err error) error {
 		o.rep.Pass(name, clause, seen)
 		return nil
 	}
-	advice := "nothing was sent"
-	if o.known {
-		advice = "tell the verifier; " + advice
-	}
-	o.rep.Fail(name, clause, err.Error(), advice)
 	e := &Error{Code: CodeOf(err), Err: err}
 	if inner := (*Error)(nil); errors.As(err, &inner) {
 		e.Err = inner.Err
 	}
+	advice := "nothing was sent"
 	if o.known {
-		e.Tell = o.r
+		e.Tell, advice = o.r, "tell the verifier; "+advice
 	}
+	o.rep.Fail(name, clause, e.Err.Error(), advice)
 	return e
 }
 
@@ -274,11 +271,10 @@ func (o *opening) content(p *parameters) error {
 	if err == nil {
 		err = o.r.encryption(m)
 	}
-	if err := o.step("response encryption", "OpenID4VP 1.0, 8.3", o.r.enc, err); err != nil {
-		return err
-	}
-	if !o.r.Encrypted {
+	if err == nil && !o.r.Encrypted {
 		o.rep.Warn("response encryption", "HAIP 1.0, 5", "the answer goes as it is", "the verifier should ask for an encrypted one")
+	} else if err := o.step("response encryption", "OpenID4VP 1.0, 8.3", o.r.enc, err); err != nil {
+		return err
 	}
 	if err := o.step("response type", "OpenID4VP 1.0, 5.6", p.ResponseType, checkType(p)); err != nil {
 		return err
