@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
@@ -50,6 +51,8 @@ type way struct {
 	value  bool // by value, otherwise by reference
 	nobody bool // unsigned
 	prefix string
+	info   []oid4vp.VerifierInfo
+	pay    []oid4vp.TransactionData
 }
 
 func (c *counter) certified() *oid4vp.Verifier {
@@ -63,7 +66,7 @@ func (c *counter) begin(w way, url string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	p := oid4vp.Params{Query: q, Mode: w.mode, Unsigned: w.nobody}
+	p := oid4vp.Params{Query: q, Mode: w.mode, Unsigned: w.nobody, Info: w.info, Transactions: w.pay}
 	if url != "" {
 		p.ResponseURI = url + "/response"
 		if !w.value {
@@ -99,16 +102,17 @@ func (c *counter) opening(request any) task {
 }
 
 // receive verifies an answer that was opened.
-func (c *counter) receive(name string, got *oid4vp.Answer, err error) {
+func (c *counter) receive(name string, got *oid4vp.Answer, err error) assure.Document {
 	c.t.Helper()
 	if err != nil || len(got.Presentations["licence"]) != 1 {
 		c.t.Errorf("%s: %+v %v", name, got, err)
-		return
+		return assure.Document{}
 	}
-	names, err := c.verify(c.t, got.Presentations["licence"][0], got.Transcript)
-	if err != nil || !slices.Equal(names, []string{"age_over_18", "family_name"}) {
-		c.t.Errorf("%s: %v %v", name, names, err)
+	doc, err := c.verify(c.t, got.Presentations["licence"][0], got.Transcript)
+	if err != nil || !slices.Equal(names(doc), []string{"age_over_18", "family_name"}) {
+		c.t.Errorf("%s: %v %v", name, names(doc), err)
 	}
+	return doc
 }
 
 // Our verifier asks by every name and in every way that they know.
@@ -135,7 +139,7 @@ func TestTheirWalletInEveryWay(t *testing.T) {
 				t.Errorf("%s: they read %+v", w.name, o)
 				continue
 			}
-			peer.Done(t, c.answering(o, c.present(o.Bound, c.device)))
+			peer.Done(t, c.answering(o, c.present(o.Bound, c.device, nil)))
 			got, err := c.tx.Open(t.Context(), c.posted, time.Now())
 			c.receive(w.name, got, err)
 		}
@@ -167,7 +171,7 @@ func TestTheirWalletOnAPage(t *testing.T) {
 				t.Errorf("%s: %s", name, o.Why)
 				continue
 			}
-			sent := peer.Done(t, c.answering(o, c.present(o.Bound, c.device)))[0]
+			sent := peer.Done(t, c.answering(o, c.present(o.Bound, c.device, nil)))[0]
 			got, err := c.tx.OpenDC(t.Context(), sent.Response, origin, time.Now())
 			c.receive(name, got, err)
 			if got, err := c.tx.OpenDC(t.Context(), sent.Response, "https://other.example", time.Now()); err == nil {

@@ -10,8 +10,9 @@
 
 import { createInterface } from 'node:readline'
 import {
-  createOpenid4vpAuthorizationRequest, createOpenid4vpAuthorizationResponse, extractEncryptionJwkFromJwks, parseOpenid4vpAuthorizationRequest,
-  parseOpenid4vpAuthorizationResponse, resolveOpenid4vpAuthorizationRequest, submitOpenid4vpAuthorizationResponse,
+  createOpenid4vpAuthorizationRequest, createOpenid4vpAuthorizationResponse, extractEncryptionJwkFromJwks, Openid4vpVerifier,
+  parseOpenid4vpAuthorizationRequest, parseOpenid4vpAuthorizationResponse, resolveOpenid4vpAuthorizationRequest,
+  submitOpenid4vpAuthorizationResponse,
 } from '@openid4vc/openid4vp'
 import { setGlobalConfig } from '@openid4vc/utils'
 import { decodeProtectedHeader } from 'jose'
@@ -87,6 +88,14 @@ const verifierTasks = {
       callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier([]) },
     })
     return { presentations: parsed.dcql.presentations, header: response.response && decodeProtectedHeader(response.response) }
+  },
+
+  // authorised compares the hashes in presentations, by credential, with the
+  // transaction data of the request.
+  async authorised({ id, hashes }) {
+    const matched = await new Openid4vpVerifier({ callbacks: { hash } })
+      .verifyTransactionData({ transactionData: begun[id].request.transaction_data, credentials: hashes })
+    return { authorised: matched.map((m) => m.credentialId) }
   },
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
 
 // task is one thing asked of the peer; peer.mjs lists them.
@@ -23,15 +24,23 @@ type answer struct {
 	Request       json.RawMessage
 	Presentations map[string][]string
 	Header        struct{ Alg, Enc, KID, APU, APV string }
+	Authorised    []string // credentials, by transaction
 
 	// Of its wallet.
 	Prefix          string
 	Mode            string
 	Query           json.RawMessage
-	TransactionData json.RawMessage
-	VerifierInfo    json.RawMessage
-	Status          int
-	Reply           struct {
+	TransactionData []struct {
+		Encoded         string
+		TransactionData struct {
+			Type          string
+			Amount        string
+			CredentialIDs []string `json:"credential_ids"`
+		}
+	}
+	VerifierInfo []oid4vp.VerifierInfo
+	Status       int
+	Reply        struct {
 		RedirectURI      string `json:"redirect_uri"`
 		Error            string `json:"error"`
 		ErrorDescription string `json:"error_description"`

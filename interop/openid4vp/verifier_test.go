@@ -227,9 +227,9 @@ func (r *relyingParty) answered(q question, entry wallet.LogEntry, response any)
 	if encrypted := r.begun.Bound.Thumbprint != ""; encrypted != (got.Header.Alg == "ECDH-ES" && got.Header.Enc == "A256GCM") {
 		r.t.Errorf("%s: encrypted with %+v", q.name, got.Header)
 	}
-	names, err := r.verify(r.t, got.Presentations["licence"][0], r.begun.Bound.transcript(r.t))
-	if err != nil || !slices.Equal(names, []string{"age_over_18", "family_name"}) {
-		r.t.Errorf("%s: %v %v", q.name, names, err)
+	doc, err := r.verify(r.t, got.Presentations["licence"][0], r.begun.Bound.transcript(r.t))
+	if err != nil || !slices.Equal(names(doc), []string{"age_over_18", "family_name"}) {
+		r.t.Errorf("%s: %v %v", q.name, names(doc), err)
 	}
 	for what, b := range r.begun.Bound.others() {
 		if _, err := r.verify(r.t, got.Presentations["licence"][0], b.transcript(r.t)); err == nil {

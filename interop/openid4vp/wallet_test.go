@@ -95,12 +95,18 @@ func (h *house) opened(tr verifier.Transaction) answer {
 	return peer.Done(h.t, h.opening(tr.Link))[0]
 }
 
-// present makes the presentation for what their wallet says it is bound to.
-func (h *house) present(b bound, device *testkit.Key) string {
+// present makes the presentation for what their wallet says it is bound to, with
+// elements that the device authorises, or none.
+func (h *house) present(b bound, device *testkit.Key, authorised []mdoc.DeviceNameSpace) string {
 	h.t.Helper()
 	p, err := h.licence.Select([]mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "family_name"}, {NameSpace: mdoc.NameSpaceMDL, ID: "age_over_18"}})
 	if err != nil {
 		h.t.Fatal(err)
+	}
+	if authorised != nil {
+		if err := p.SignElements(authorised); err != nil {
+			h.t.Fatal(err)
+		}
 	}
 	message, err := p.Prepare(b.transcript(h.t))
 	if err != nil {
@@ -151,7 +157,7 @@ func TestTheirWallet(t *testing.T) {
 		if state := h.outcome(tr, tenant).State; state != verifier.Fetched {
 			t.Errorf("%s: %s once it was fetched", tenant, state)
 		}
-		sent := peer.Done(t, h.answering(o, h.present(o.Bound, h.device)))[0]
+		sent := peer.Done(t, h.answering(o, h.present(o.Bound, h.device, nil)))[0]
 		if sent.Status != http.StatusOK || !strings.Contains(sent.Reply.RedirectURI, "response_code=") {
 			t.Errorf("%s: we replied %d %+v", tenant, sent.Status, sent.Reply)
 		}
@@ -236,21 +242,21 @@ func TestTheirWalletRefused(t *testing.T) {
 		{"another nonce", "device", func(o answer) task {
 			b := o.Bound
 			b.Nonce = other.Bound.Nonce
-			return h.answering(o, h.present(b, h.device))
+			return h.answering(o, h.present(b, h.device, nil))
 		}, core.Invalid},
 		{"another client", "device", func(o answer) task {
 			b := o.Bound
 			b.ClientID = "x509_san_dns:localhost"
-			return h.answering(o, h.present(b, h.device))
+			return h.answering(o, h.present(b, h.device, nil))
 		}, core.Invalid},
 		{"not encrypted, as it is bound", "device", func(o answer) task {
 			b := o.Bound
 			b.Thumbprint = ""
-			return h.answering(o, h.present(b, h.device))
+			return h.answering(o, h.present(b, h.device, nil))
 		}, core.Invalid},
-		{"another device's key", "device", func(o answer) task { return h.answering(o, h.present(o.Bound, strangersKey)) }, core.Invalid},
+		{"another device's key", "device", func(o answer) task { return h.answering(o, h.present(o.Bound, strangersKey, nil)) }, core.Invalid},
 		{"encrypted to another key", "another key", func(o answer) task {
-			a := h.answering(o, h.present(o.Bound, h.device))
+			a := h.answering(o, h.present(o.Bound, h.device, nil))
 			jwk := strangersKey.JWK(t)
 			delete(jwk, "d")
 			jwk["kid"], jwk["alg"] = "stranger", "ECDH-ES"
@@ -258,7 +264,7 @@ func TestTheirWalletRefused(t *testing.T) {
 			return a
 		}, ""},
 		{"to what was not asked", "not asked", func(o answer) task {
-			return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{"other": []string{h.present(o.Bound, h.device)}}}}
+			return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{"other": []string{h.present(o.Bound, h.device, nil)}}}}
 		}, ""},
 		{"no mdoc", "base64url", func(o answer) task { return h.answering(o, "a presentation") }, ""},
 	} {

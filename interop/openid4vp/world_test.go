@@ -22,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/securearea"
 	"github.com/eidos-id/eidos/securearea/software"
 	"github.com/eidos-id/eidos/wallet"
@@ -100,6 +101,7 @@ func (u *utopia) licence(t testing.TB, device crypto.PublicKey) []byte {
 			{ID: "family_name", Value: cbor.AppendText(nil, familyName)}, {ID: "given_name", Value: cbor.AppendText(nil, "Erika")},
 			{ID: "age_over_18", Value: cbor.AppendBool(nil, true)}, {ID: "document_number", Value: cbor.AppendText(nil, "A123456789")},
 		}}},
+		KeyAuthorizations: mdoc.KeyAuthorizations{Elements: []mdoc.ElementRef{*payment.Element}},
 	}, u.ds)
 	if err != nil {
 		t.Fatal(err)
@@ -135,6 +137,7 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 	u.hold(t, storage, area, wallet.Document{ID: "licence", Format: "mso_mdoc", DocType: mdoc.DocTypeMDL}, u.licence)
 	a.Wallet, err = wallet.New(wallet.Config{Verifiers: known}, wallet.Deps{
 		Storage: storage, Area: area, Fetch: do, Anchors: u.anchors, Now: time.Now, Consent: a,
+		Transactions: []oid4vp.TransactionType{payment},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -195,36 +198,37 @@ func (b bound) transcript(t testing.TB) []byte {
 	return mdoc.TranscriptOpenID4VP(b.ClientID, b.Nonce, thumbprint, b.ResponseURI)
 }
 
-// verify verifies the DeviceResponse of a vp_token and returns the names of the
-// elements in it.
-func (u *utopia) verify(t testing.TB, presentation string, transcript []byte) ([]string, error) {
+// verify verifies the DeviceResponse of a vp_token.
+func (u *utopia) verify(t testing.TB, presentation string, transcript []byte) (assure.Document, error) {
 	t.Helper()
 	raw, err := base64.RawURLEncoding.DecodeString(presentation)
 	if err != nil {
-		return nil, err
+		return assure.Document{}, err
 	}
 	resp, err := mdoc.ParseDeviceResponse(raw)
 	if err != nil {
-		return nil, err
+		return assure.Document{}, err
 	}
 	anchors, err := u.anchors(t.Context(), time.Now())
 	if err != nil {
-		return nil, err
+		return assure.Document{}, err
 	}
 	doc, report := assure.VerifyDocument(t.Context(), &resp.Documents[0], assure.DocumentParams{
 		Now: time.Now(), Anchors: anchors, DocType: mdoc.DocTypeMDL, Transcript: transcript, RequireDeviceAuth: true,
 	})
-	if err := report.Err(); err != nil {
-		return nil, err
-	}
-	var names []string
+	return doc, report.Err()
+}
+
+// names are the elements of a document, sorted.
+func names(doc assure.Document) []string {
+	var out []string
 	for _, ns := range doc.NameSpaces {
 		for _, e := range ns.Elements {
-			names = append(names, e.ID)
+			out = append(out, e.ID)
 		}
 	}
-	slices.Sort(names)
-	return names, nil
+	slices.Sort(out)
+	return out
 }
 
 // flipped is a JWT or JWE with one bit of a part changed, in the middle.
