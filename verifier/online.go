@@ -15,6 +15,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
@@ -393,28 +394,28 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	responses := map[string][][]byte{}
-	for id := range posted.Presentations {
-		if responses[id], err = posted.Presentations.Mdoc(id); err != nil {
-			return core.Result{}, nil, asRefusal(err)
-		}
-	}
 	p, err := t.params(ctx, now)
 	if err != nil {
 		return core.Result{}, nil, err
 	}
 	seen := &witness{ask: t.status}
 	p.Asked, p.Transcript, p.Status = asked, posted.Transcript, seen
+	p.Audience, p.Nonce = posted.Audience, posted.Nonce
+	if len(posted.Transactions) > 0 {
+		p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
+			return oid4vp.CheckTransactions(posted.Transactions, found)
+		}
+	}
 	if p.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}
-	result, err := core.VerifyPresentations(ctx, responses, p)
+	result, err := core.VerifyPresentations(ctx, posted.Presentations, p)
 	if err != nil {
 		return result, nil, &refusal{oid4vp.InvalidRequest, err.Error()}
 	}
 	if unknownIssuer(&result) && t.follower != nil && t.follower.Refresh(ctx, now) == nil {
 		if p.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
-			result, err = core.VerifyPresentations(ctx, responses, p)
+			result, err = core.VerifyPresentations(ctx, posted.Presentations, p)
 		}
 		if err != nil {
 			return result, nil, err

@@ -261,7 +261,7 @@ func (v *visit) respond(ctx context.Context, m *matter) ([]byte, error) {
 		}
 		transcript := v.device.Transcript()
 		for _, t := range copies {
-			p, err := m.prove(ctx, t, transcript)
+			p, err := m.proveMdoc(ctx, t, transcript)
 			if err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 )
@@ -94,7 +95,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := transactions(req, selection)
+	hashes, err := m.transactions(req, selection)
 	if err != nil {
 		return nil, err
 	}
@@ -102,32 +103,48 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
+	b := binding{transcript: transcript, keyBinding: sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: m.w.now()}}
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
 		id := req.Query.Credentials[t.credential].ID
 		if out[id] == nil { // one document authorises, though several be shown
-			t.device = req.DeviceSigned(hashes[id])
+			b.keyBinding.Transactions, b.device = hashes[id], req.DeviceSigned(hashes[id])
+		} else {
+			b.keyBinding.Transactions, b.device = sdjwt.TransactionHashes{}, nil
 		}
-		p, err := m.prove(ctx, t, transcript)
+		p, err := m.prove(ctx, t, b)
 		if err != nil {
 			return nil, err
 		}
-		response, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-		if err != nil {
-			return nil, err
-		}
-		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		out[id] = append(out[id], p)
 	}
 	return out, nil
 }
 
-// transactions says which of the chosen documents authorises what.
-func transactions(req *oid4vp.Request, s query.Selection) (map[string]oid4vp.Hashes, error) {
+// transactions says which of the chosen documents authorises what. An mdoc has
+// to be one whose issuer lets the device sign that.
+//
+// OpenID4VP 1.0, 8.4 and B.2.1.
+func (m *matter) transactions(req *oid4vp.Request, s query.Selection) (map[string]sdjwt.TransactionHashes, error) {
 	var shown []string
 	for _, c := range s {
 		shown = append(shown, req.Query.Credentials[c.Credential].ID)
 	}
-	return oid4vp.BindTransactions(req.Transactions, shown)
+	hashes, err := oid4vp.BindTransactions(req.Transactions, shown)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range s {
+		signed, ok := m.held[c.Held].signed.(*receivedMdoc)
+		for _, ns := range req.DeviceSigned(hashes[shown[i]]) {
+			for _, e := range ns.Elements {
+				if ok && !signed.Auth.MSO.KeyAuthorizations.Authorizes(mdoc.ElementRef{NameSpace: ns.Name, ID: e.ID}) {
+					return nil, &oid4vp.Error{Code: oid4vp.InvalidTransactionData, Err: errors.New("the document's issuer does not let it authorise this (OpenID4VP 1.0, B.2.1)")}
+				}
+			}
+		}
+	}
+	return hashes, nil
 }
 
 // post sends the presentations.

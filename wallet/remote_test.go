@@ -29,6 +29,10 @@ type relyingParty struct {
 	object func(string) string // changes the request object
 	got    *oid4vp.Answer
 	posted int
+
+	unsigned  bool
+	authorise []oid4vp.TransactionData
+	elements  []mdoc.ElementRef // in which an mdoc authorises
 }
 
 func (w *world) relyingParty(s signer) *relyingParty {
@@ -71,7 +75,8 @@ func (v *relyingParty) link(dcql string) string {
 	if err != nil {
 		v.w.t.Fatal(err)
 	}
-	if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1"}, v.w.clock.Now()); err != nil {
+	if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1",
+		Unsigned: v.unsigned, Transactions: v.authorise}, v.w.clock.Now()); err != nil {
 		v.w.t.Fatal(err)
 	}
 	v.got, v.posted = nil, 0

@@ -90,7 +90,7 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 		for _, d := range e.Documents {
 			var names []string
 			for _, el := range d.Elements {
-				names = append(names, el.ID)
+				names = append(names, el.Name())
 			}
 			fmt.Fprintf(m.out, "    %s: %s\n", visible(d.DocType), visible(strings.Join(names, ", ")))
 		}

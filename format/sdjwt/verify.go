@@ -69,6 +69,9 @@ type Result struct {
 	HolderKey crypto.PublicKey
 	// HolderVerified tells that the key binding JWT held.
 	HolderVerified bool
+	// Transactions is what the holder agreed to with the key binding JWT; the
+	// caller compares it with what was asked.
+	Transactions TransactionHashes
 	// The times are zero where the credential has none.
 	IssuedAt, NotBefore, Expires time.Time
 	// Status is nil if the credential has none. Asking whether it was revoked

@@ -128,7 +128,7 @@ func walletMetadata(clientID string) (string, error) {
 		EncryptionAlg []string        `json:"authorization_encryption_alg_values_supported"`
 		EncryptionEnc []string        `json:"authorization_encryption_enc_values_supported"`
 	}{
-		[]string{"vp_token"}, []string{DirectPostJWT, DirectPost, Fragment}, vpFormats,
+		[]string{"vp_token"}, []string{DirectPostJWT, DirectPost, Fragment}, walletFormats,
 		[]string{PrefixX509Hash, PrefixX509SANDNS, PrefixDID, PrefixAttestation, PrefixRedirectURI, "pre-registered"},
 		[]string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519"}, []string{"ECDH-ES"}, contentEncryption,
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
 
-// claimsOf are the claims of the request object of a new transaction.
-func claimsOf(t testing.TB, v *oid4vp.Verifier) (map[string]any, *oid4vp.Transaction) {
+// paramsOf are the claims of the request object of a new transaction.
+func paramsOf(t testing.TB, v *oid4vp.Verifier) (map[string]any, *oid4vp.Transaction) {
 	t.Helper()
 	tx := begin(t, v)
 	object, err := v.RequestObject(t.Context(), tx, oid4vp.WalletPost{}, now)
@@ -48,7 +48,7 @@ func refused(t *testing.T, name, object, clientID string, env oid4vp.Environment
 func TestAttestationRefused(t *testing.T) {
 	n := newNames(t)
 	v := n.verifiers["verifier_attestation"]
-	claims, _ := claimsOf(t, v)
+	claims, _ := paramsOf(t, v)
 	stranger := testkit.Signer(t, elliptic.P256())
 	good := n.attest(t, v.Key.Public(), nil)
 	with := func(change func(m map[string]any)) string { return n.attest(t, v.Key.Public(), change) }
@@ -98,7 +98,7 @@ func TestDIDRefused(t *testing.T) {
 	n := newNames(t)
 	v := n.verifiers["did:web"]
 	did := strings.TrimPrefix(v.ClientID, "decentralized_identifier:")
-	claims, _ := claimsOf(t, v)
+	claims, _ := paramsOf(t, v)
 	good, err := oid4vp.DIDDocument(did, did+"#1", v.Key.Public())
 	check(t, err)
 	stranger := testkit.Signer(t, elliptic.P256())
@@ -176,7 +176,7 @@ func TestDIDWeb(t *testing.T) {
 func TestRegisteredRefused(t *testing.T) {
 	n := newNames(t)
 	v := n.verifiers["pre-registered"]
-	claims, _ := claimsOf(t, v)
+	claims, _ := paramsOf(t, v)
 	sign := func(k key.Signer, kid string) string {
 		s, err := jose.Sign(t.Context(), k, jose.Header{Typ: oid4vp.RequestObjectType, KID: kid}, claims)
 		check(t, err)

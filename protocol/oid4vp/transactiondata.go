@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -43,7 +45,8 @@ type TransactionType struct {
 	// type or value, are errors (OpenID4VP 1.0, 8.5).
 	Read func(object json.RawMessage) (lines []string, err error)
 	// Element is the device-signed data element in which an mdoc returns the
-	// hash; nil if mdocs cannot authorise this type. OpenID4VP 1.0, B.2.1.
+	// hash, SHA-256, as a byte string; nil if mdocs cannot authorise this type.
+	// The issuer lists it in KeyAuthorizations. OpenID4VP 1.0, B.2.1.
 	Element *mdoc.ElementRef
 }
 
@@ -108,10 +111,29 @@ func (env *Environment) readTransactionData(raw json.RawMessage, q query.Query) 
 		}
 		out = append(out, t)
 	}
-	if _, err := hashAlgorithm(out); err != nil {
-		return nil, fail(InvalidTransactionData, "transaction_data: %w (OpenID4VP 1.0, B.3.3.1)", err)
+	return out, checkTogether(out, q)
+}
+
+// checkTogether refuses entries that one presentation would have to authorise
+// and cannot: it names one hash algorithm, and an mdoc has one element of a type.
+func checkTogether(list []TransactionData, q query.Query) error {
+	for _, c := range q.Credentials {
+		var alone []TransactionData
+		types := make(map[string]bool)
+		for _, t := range list {
+			if !slices.Equal(t.CredentialIDs, []string{c.ID}) {
+				continue
+			}
+			if c.Format == query.FormatMdoc && types[t.Type] {
+				return fail(InvalidTransactionData, "transaction_data: an mdoc cannot authorise two of one type (OpenID4VP 1.0, B.2.1)")
+			}
+			alone, types[t.Type] = append(alone, t), true
+		}
+		if _, err := hashAlgorithm(alone); err != nil {
+			return fail(InvalidTransactionData, "transaction_data: %w (OpenID4VP 1.0, B.3.3.1)", err)
+		}
 	}
-	return out, nil
+	return nil
 }
 
 // readType fills in what the type of an entry says.
@@ -128,9 +150,12 @@ func (env *Environment) readType(t *TransactionData, q query.Query) error {
 			return fmt.Errorf("credential_ids names what is not asked for")
 		case q.Credentials[i].Unbound:
 			return fmt.Errorf("a credential that need not be bound to its holder cannot authorise")
-		case q.Credentials[i].Format == query.FormatMdoc && known.Element == nil:
-			return fmt.Errorf("an mdoc cannot authorise this type")
+		case q.Credentials[i].Format == query.FormatMdoc && (known.Element == nil || !t.allows("sha-256")):
+			return fmt.Errorf("an mdoc cannot authorise this type, or not with these hash algorithms")
 		}
+	}
+	if _, err := hashAlgorithm([]TransactionData{*t}); err != nil {
+		return err
 	}
 	var err error
 	t.Element = known.Element
@@ -168,7 +193,7 @@ func (t TransactionData) allows(alg string) bool {
 	return slices.Contains(t.HashAlgs, alg)
 }
 
-// hashAlgorithm is one that every entry allows: a key binding JWT has only one.
+// hashAlgorithm is one that every entry allows.
 func hashAlgorithm(list []TransactionData) (string, error) {
 	for _, h := range hashes {
 		if !slices.ContainsFunc(list, func(t TransactionData) bool { return !t.allows(h.name) }) {
@@ -178,21 +203,33 @@ func hashAlgorithm(list []TransactionData) (string, error) {
 	return "", fmt.Errorf("no hash algorithm in common: sha-256, sha-384 and sha-512 are supported")
 }
 
-// Hashes are what a presentation says of transaction data.
+// algorithm is the one of hashes; absent it is sha-256.
 // OpenID4VP 1.0, B.3.3.1.
-type Hashes struct {
-	// Alg is transaction_data_hashes_alg, empty if absent: then it is sha-256.
-	Alg string
-	// Values are transaction_data_hashes, base64url.
-	Values []string
-}
-
-// algorithm is Alg or what its absence stands for.
-func (h Hashes) algorithm() string {
-	if h.Alg == "" {
+func algorithm(h sdjwt.TransactionHashes) string {
+	if h.Algorithm == "" {
 		return "sha-256"
 	}
-	return h.Alg
+	return h.Algorithm
+}
+
+// DeviceSigned are the elements with which an mdoc authorises what h has the
+// hashes of; nil if there is nothing.
+//
+// OpenID4VP 1.0, B.2.1.
+func (r *Request) DeviceSigned(h sdjwt.TransactionHashes) []mdoc.DeviceNameSpace {
+	var out []mdoc.DeviceNameSpace
+	for _, t := range r.Transactions {
+		sum, err := t.Hash("sha-256")
+		if err != nil || t.Element == nil || !slices.Contains(h.Values, jose.Encode(sum)) {
+			continue
+		}
+		i := slices.IndexFunc(out, func(ns mdoc.DeviceNameSpace) bool { return ns.Name == t.Element.NameSpace })
+		if i < 0 {
+			i, out = len(out), append(out, mdoc.DeviceNameSpace{Name: t.Element.NameSpace})
+		}
+		out[i].Elements = append(out[i].Elements, mdoc.DeviceElement{ID: t.Element.ID, Value: cbor.AppendBytes(nil, sum)})
+	}
+	return out
 }
 
 // BindTransactions says which of the presented credentials authorises what:
@@ -200,50 +237,51 @@ func (h Hashes) algorithm() string {
 // error.
 //
 // OpenID4VP 1.0, 5.1 and B.3.3.1.
-func BindTransactions(list []TransactionData, presented []string) (map[string]Hashes, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	alg, err := hashAlgorithm(list)
-	if err != nil {
-		return nil, err
-	}
-	out := make(map[string]Hashes)
+func BindTransactions(list []TransactionData, presented []string) (map[string]sdjwt.TransactionHashes, error) {
+	entries := make(map[string][]TransactionData)
 	for _, t := range list {
 		n := slices.IndexFunc(t.CredentialIDs, func(id string) bool { return slices.Contains(presented, id) })
 		if n < 0 {
 			return nil, fail(InvalidTransactionData, "no document that is shown can authorise the transaction (OpenID4VP 1.0, 8.5)")
 		}
-		sum, err := t.Hash(alg)
+		entries[t.CredentialIDs[n]] = append(entries[t.CredentialIDs[n]], t)
+	}
+	out := make(map[string]sdjwt.TransactionHashes)
+	for id, list := range entries {
+		alg, err := hashAlgorithm(list)
 		if err != nil {
-			return nil, err
+			return nil, fail(InvalidTransactionData, "transaction_data: %w (OpenID4VP 1.0, B.3.3.1)", err)
 		}
-		h := out[t.CredentialIDs[n]]
-		h.Values = append(h.Values, jose.Encode(sum))
-		if t.HashAlgs != nil {
-			h.Alg = alg
+		var h sdjwt.TransactionHashes
+		for _, t := range list {
+			sum, err := t.Hash(alg)
+			if err != nil {
+				return nil, err
+			}
+			h.Values = append(h.Values, jose.Encode(sum))
+			if t.HashAlgs != nil {
+				h.Algorithm = alg
+			}
 		}
-		out[t.CredentialIDs[n]] = h
+		out[id] = h
 	}
 	return out, nil
 }
 
 // CheckTransactions is the verifier's side of BindTransactions: found are the
 // hashes in the verified presentations by credential id. Every entry has to be
-// authorised by one of its credentials, and nothing else by any.
+// authorised by one of its credentials, and nothing else by any. Hashes without
+// an algorithm are sha-256, also where it should have been named.
 //
 // OpenID4VP 1.0, 5.1 and B.3.3.1.
-func CheckTransactions(list []TransactionData, found map[string][]Hashes) error {
+func CheckTransactions(list []TransactionData, found map[string][]sdjwt.TransactionHashes) error {
 	used := make(map[string]bool)
 	for i, t := range list {
 		authorised := false
 		for _, id := range t.CredentialIDs {
 			for _, h := range found[id] {
-				if h.Alg == "" && t.HashAlgs != nil { // it has to be named then
-					continue
-				}
-				sum, err := t.Hash(h.algorithm())
-				if err != nil || !t.allows(h.algorithm()) || !slices.Contains(h.Values, jose.Encode(sum)) {
+				sum, err := t.Hash(algorithm(h))
+				if err != nil || !t.allows(algorithm(h)) || !slices.Contains(h.Values, jose.Encode(sum)) {
 					continue
 				}
 				authorised, used[jose.Encode(sum)] = true, true

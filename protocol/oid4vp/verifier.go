@@ -358,12 +358,17 @@ func (t *Transaction) private() (*ecdh.PrivateKey, error) {
 	return priv, nil
 }
 
-// responseJWK is the public key of a transaction; its kid is the thumbprint.
+// responseJWK is the public key of a transaction.
 func (t *Transaction) responseJWK() (jose.JWK, error) {
 	priv, err := t.private()
 	if err != nil {
 		return jose.JWK{}, err
 	}
+	return responseJWK(priv)
+}
+
+// responseJWK is a key to encrypt answers to; its kid is the thumbprint.
+func responseJWK(priv *ecdh.PrivateKey) (jose.JWK, error) {
 	pub, err := key.FromECDH(priv.PublicKey())
 	if err != nil {
 		return jose.JWK{}, err
