@@ -25,7 +25,7 @@ const origin = "https://shop.example"
 func byValue(more map[string]any) map[string]any {
 	r := map[string]any{
 		"response_type": "vp_token", "response_mode": "direct_post", "client_id": "redirect_uri:" + responseURI, "response_uri": responseURI,
-		"nonce": "n-0S6_WzA2Mj", "dcql_query": json.RawMessage(nameAndAge),
+		"nonce": "n-0S6_WzA2Mj", "dcql_query": json.RawMessage(formats()[0].query),
 	}
 	for name, v := range more {
 		if r[name] = v; v == nil {
@@ -58,9 +58,7 @@ func TestDeviationsOfTheirWallet(t *testing.T) {
 	}
 
 	// Of two keys the first is for signatures, the second for encryption.
-	sig, enc := testkit.Signer(t, elliptic.P256()).JWK(t), testkit.Signer(t, elliptic.P256()).JWK(t)
-	delete(sig, "d")
-	delete(enc, "d")
+	sig, enc := publicJWK(t, testkit.Signer(t, elliptic.P256())), publicJWK(t, testkit.Signer(t, elliptic.P256()))
 	sig["use"], enc["alg"] = "sig", "ECDH-ES"
 	keys := func(list ...any) map[string]any {
 		return map[string]any{"response_mode": "direct_post.jwt", "client_metadata": map[string]any{"jwks": map[string]any{"keys": list}}}
@@ -75,7 +73,7 @@ func TestDeviationsOfTheirWallet(t *testing.T) {
 // no nonce, although it knows one and then misses it.
 func TestDeviationOfTheirPost(t *testing.T) {
 	h := newUtopia(t).house(t)
-	tr := h.begin(verifier.ClientX509Hash)
+	tr := h.begin(verifier.ClientX509Hash, formats()[0])
 	var posted url.Values
 	spy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ParseForm() == nil {
@@ -99,8 +97,8 @@ func TestDeviationOfTheirPost(t *testing.T) {
 func TestDeviationsOfTheirVerifier(t *testing.T) {
 	u := newUtopia(t)
 	r := u.relyingParty(t)
-	a := u.newApp(t, r.fetch)
-	ask := r.asking(oid4vp.X509HashID(r.cert.cert.Raw), "direct_post", nameAndAge)
+	a, licence := u.newApp(t, r.fetch), formats()[0]
+	ask := r.asking(oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.DirectPost, licence)
 
 	// Without being told it names the request_uri as audience; we warn, and answer.
 	delete(ask["sign"].(map[string]any), "audience")
@@ -123,8 +121,9 @@ func TestDeviationsOfTheirVerifier(t *testing.T) {
 
 	// Our app tells them that it has no such document.
 	for _, mode := range []string{"direct_post", "direct_post.jwt"} {
-		passport := strings.Replace(nameAndAge, "mDL", "passport", 1)
-		if _, _, err := a.Answer(t.Context(), r.begin(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, passport))); err == nil || r.posted == nil {
+		passport := *licence
+		passport.query = strings.Replace(licence.query, "mDL", "passport", 1)
+		if _, _, err := a.Answer(t.Context(), r.begin(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, &passport))); err == nil || r.posted == nil {
 			t.Fatalf("asked for what it lacks, our app posted %v: %v", r.posted, err)
 		}
 		if got := r.read(); got.OK || !strings.Contains(got.Why, "vp_token") {

@@ -4,12 +4,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
@@ -46,6 +44,7 @@ func (h *house) counter(t testing.TB) *counter {
 // way is a way to ask.
 type way struct {
 	name   string
+	format *format
 	by     *oid4vp.Verifier
 	mode   string
 	value  bool // by value, otherwise by reference
@@ -62,7 +61,7 @@ func (c *counter) certified() *oid4vp.Verifier {
 // begin makes a transaction, through the Digital Credentials API if there is no url.
 func (c *counter) begin(w way, url string) {
 	c.t.Helper()
-	q, err := query.ParseDCQL([]byte(nameAndAge))
+	q, err := query.ParseDCQL([]byte(w.format.query))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -102,17 +101,13 @@ func (c *counter) opening(request any) task {
 }
 
 // receive verifies an answer that was opened.
-func (c *counter) receive(name string, got *oid4vp.Answer, err error) assure.Document {
+func (c *counter) receive(w way, got *oid4vp.Answer, err error) shown {
 	c.t.Helper()
-	if err != nil || len(got.Presentations["licence"]) != 1 {
-		c.t.Errorf("%s: %+v %v", name, got, err)
-		return assure.Document{}
+	if err != nil || len(got.Presentations[w.format.id]) != 1 {
+		c.t.Errorf("%s: %+v %v", w.name, got, err)
+		return shown{}
 	}
-	doc, err := c.verify(c.t, got.Presentations["licence"][0], got.Transcript)
-	if err != nil || !slices.Equal(names(doc), []string{"age_over_18", "family_name"}) {
-		c.t.Errorf("%s: %v %v", name, names(doc), err)
-	}
-	return doc
+	return c.expect(c.t, w.name, w.format, got.Presentations[w.format.id][0], binding{got.Transcript, got.Audience, got.Nonce})
 }
 
 // Our verifier asks by every name and in every way that they know.
@@ -124,65 +119,82 @@ func TestTheirWalletInEveryWay(t *testing.T) {
 	}
 	byDID := &oid4vp.Verifier{ClientID: oid4vp.DIDID(did), Key: c.bank, KeyID: did + "#0"}
 	known := &oid4vp.Verifier{ClientID: "bank", Key: c.bank}
-	for _, mode := range []string{oid4vp.DirectPost, oid4vp.DirectPostJWT} {
-		for _, w := range []way{
-			{name: "certificate", by: c.certified(), prefix: "x509_hash"},
-			{name: "certificate, by value", by: c.certified(), value: true, prefix: "x509_hash"},
-			{name: "DID", by: byDID, prefix: "decentralized_identifier"},
-			{name: "DID, by value", by: byDID, value: true, prefix: "decentralized_identifier"},
-			{name: "known before", by: known, prefix: "pre-registered"},
-			{name: "nobody, by value", by: &oid4vp.Verifier{}, value: true, nobody: true, prefix: "redirect_uri"},
-		} {
-			w.mode, w.name = mode, w.name+", "+mode
+	for _, w := range []way{
+		{name: "certificate", by: c.certified(), prefix: "x509_hash"},
+		{name: "certificate, by value", by: c.certified(), value: true, prefix: "x509_hash"},
+		{name: "DID", by: byDID, prefix: "decentralized_identifier"},
+		{name: "DID, by value", by: byDID, value: true, prefix: "decentralized_identifier"},
+		{name: "known before", by: known, prefix: "pre-registered"},
+		{name: "nobody, by value", by: &oid4vp.Verifier{}, value: true, nobody: true, prefix: "redirect_uri"},
+	} {
+		for _, w := range w.inBoth(oid4vp.DirectPost, oid4vp.DirectPostJWT) {
 			o := peer.Ask(t, c.opening(c.link(w)))[0]
-			if !o.OK || o.Prefix != w.prefix || o.Mode != mode {
+			if !o.OK || o.Prefix != w.prefix || o.Mode != w.mode {
 				t.Errorf("%s: they read %+v", w.name, o)
 				continue
 			}
-			peer.Done(t, c.answering(o, c.present(o.Bound, c.device, nil)))
+			peer.Done(t, c.answering(o, c.present(w.format, o.Bound, c.device)))
 			got, err := c.tx.Open(t.Context(), c.posted, time.Now())
-			c.receive(w.name, got, err)
+			c.receive(w, got, err)
 		}
 	}
+}
+
+// inBoth is the way with both formats and both modes.
+func (w way) inBoth(modes ...string) (all []way) {
+	for _, f := range formats() {
+		for _, mode := range modes {
+			one := w
+			one.name, one.format, one.mode = w.name+", "+mode+", "+f.name, f, mode
+			all = append(all, one)
+		}
+	}
+	return all
 }
 
 // A page of ours asks through the Digital Credentials API.
 func TestTheirWalletOnAPage(t *testing.T) {
 	c := newUtopia(t).house(t).counter(t)
-	for _, mode := range []string{oid4vp.DirectPost, oid4vp.DirectPostJWT} { // which stand for dc_api and dc_api.jwt
-		w := way{by: c.certified(), mode: mode}
+	for _, w := range (way{by: c.certified()}).inBoth(oid4vp.DirectPost, oid4vp.DirectPostJWT) { // which stand for dc_api and dc_api.jwt
 		c.begin(w, "")
 		requests, err := w.by.DCRequests(t.Context(), c.tx, []string{origin}, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, r := range requests {
-			name := r.Protocol + ", " + mode
-			opening := c.opening(r.Data)
-			opening["origin"] = origin
-			o := peer.Ask(t, opening)[0]
-			if r.Protocol == oid4vp.ProtocolMultisigned {
-				if o.OK {
-					t.Errorf("%s: they take several signatures now", name)
-				}
-				continue
-			}
-			if !o.OK {
-				t.Errorf("%s: %s", name, o.Why)
-				continue
-			}
-			sent := peer.Done(t, c.answering(o, c.present(o.Bound, c.device, nil)))[0]
-			got, err := c.tx.OpenDC(t.Context(), sent.Response, origin, time.Now())
-			c.receive(name, got, err)
-			if got, err := c.tx.OpenDC(t.Context(), sent.Response, "https://other.example", time.Now()); err == nil {
-				if _, err := c.verify(t, got.Presentations["licence"][0], got.Transcript); err == nil {
-					t.Errorf("%s: verified for another page", name)
-				}
-			}
-			opening["origin"] = "https://other.example"
-			if o := peer.Ask(t, opening)[0]; o.OK && r.Protocol == oid4vp.ProtocolSigned {
-				t.Errorf("%s: they take it on another page", name)
-			}
+			w.name = r.Protocol + ", " + w.mode + ", " + w.format.name
+			c.onPage(w, r)
 		}
+	}
+}
+
+func (c *counter) onPage(w way, r oid4vp.DCRequest) {
+	t := c.t
+	opening := c.opening(r.Data)
+	opening["origin"] = origin
+	o := peer.Ask(t, opening)[0]
+	if r.Protocol == oid4vp.ProtocolMultisigned {
+		if o.OK {
+			t.Errorf("%s: they take several signatures now", w.name)
+		}
+		return
+	}
+	if !o.OK {
+		t.Errorf("%s: %s", w.name, o.Why)
+		return
+	}
+	sent := peer.Done(t, c.answering(o, c.present(w.format, o.Bound, c.device)))[0]
+	got, err := c.tx.OpenDC(t.Context(), sent.Response, origin, time.Now())
+	c.receive(w, got, err)
+	got, err = c.tx.OpenDC(t.Context(), sent.Response, "https://other.example", time.Now())
+	if err == nil {
+		_, err = c.verify(t, w.format, got.Presentations[w.format.id][0], binding{got.Transcript, got.Audience, got.Nonce})
+	}
+	if err == nil {
+		t.Errorf("%s: verified for another page", w.name)
+	}
+	opening["origin"] = "https://other.example"
+	if o := peer.Ask(t, opening)[0]; o.OK && r.Protocol == oid4vp.ProtocolSigned {
+		t.Errorf("%s: they take it on another page", w.name)
 	}
 }

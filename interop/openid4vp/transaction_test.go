@@ -1,7 +1,6 @@
 package openid4vp_test
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,9 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
 
@@ -30,20 +28,10 @@ var payment = oid4vp.TransactionType{
 	},
 }
 
-// What the holder pays, in spelling that is not the shortest: hashes are over it.
-const fiveEuro = `{ "type": "payment", "credential_ids": ["licence"], "amount": "5 EUR" }`
-
-// authorisation are the hashes that the device vouches for.
-func authorisation(t testing.TB, doc assure.Document) oid4vp.Hashes {
-	t.Helper()
-	if len(doc.DeviceSigned) != 1 || len(doc.DeviceSigned[0].Elements) != 1 || doc.DeviceSigned[0].Elements[0].ID != payment.Element.ID {
-		t.Fatalf("the device vouches for %+v", doc.DeviceSigned)
-	}
-	h, err := oid4vp.MdocHashes(doc.DeviceSigned[0].Elements[0].Value)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return h
+// fiveEuro is what the holder pays with a credential, in spelling that is not the
+// shortest: hashes are over it.
+func (f *format) fiveEuro() string {
+	return `{ "type": "payment", "credential_ids": ["` + f.id + `"], "amount": "5 EUR" }`
 }
 
 // The holder of our app authorises a payment that they ask for.
@@ -51,84 +39,83 @@ func TestTheirTransaction(t *testing.T) {
 	u := newUtopia(t)
 	r := u.relyingParty(t)
 	a := u.newApp(t, r.fetch)
-	asking := func(objects ...string) task {
-		ask := r.asking(oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.DirectPostJWT, nameAndAge)
-		var encoded []string
-		for _, o := range objects {
-			encoded = append(encoded, base64.RawURLEncoding.EncodeToString([]byte(o)))
+	for _, f := range formats() {
+		asking := func(object string) task {
+			ask := r.asking(oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.DirectPostJWT, f)
+			ask["payload"].(map[string]any)["transaction_data"] = []string{base64.RawURLEncoding.EncodeToString([]byte(object))}
+			return ask
 		}
-		ask["payload"].(map[string]any)["transaction_data"] = encoded
-		return ask
-	}
-	if _, _, err := a.Answer(t.Context(), r.begin(asking(fiveEuro))); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"Pay 5 EUR"}, a.asked[len(a.asked)-1].Authorises); diff != "" {
-		t.Error(diff)
-	}
-	doc, err := u.verify(t, r.read().Presentations["licence"][0], r.begun.Bound.transcript(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	hashes := authorisation(t, doc)
-	told := func(id int) task {
-		h := map[string]any{"transaction_data_hashes": hashes.Values, "transaction_data_hashes_alg": hashes.Alg}
-		return task{"do": "authorised", "id": id, "hashes": map[string]any{"licence": []any{h}}}
-	}
-	if got := peer.Ask(t, told(r.begun.ID))[0]; !slices.Equal(got.Authorised, []string{"licence"}) {
-		t.Errorf("they found %+v", got)
-	}
-	r.begin(asking(strings.Replace(fiveEuro, "5", "500", 1)))
-	if got := peer.Ask(t, told(r.begun.ID))[0]; got.OK || !strings.Contains(got.Why, "matching hash") {
-		t.Errorf("another payment: they found %+v", got)
-	}
+		if _, _, err := a.Answer(t.Context(), r.begin(asking(f.fiveEuro()))); err != nil {
+			t.Errorf("%s: %v", f.name, err)
+			continue
+		}
+		if diff := cmp.Diff([]string{"Pay 5 EUR"}, a.asked[len(a.asked)-1].Authorises); diff != "" {
+			t.Errorf("%s: %s", f.name, diff)
+		}
+		got := u.expect(t, f.name, f, r.read().Presentations[f.id][0], r.begun.Bound.binding(t))
+		if len(got.hashes) != 1 {
+			t.Errorf("%s: the device signed %+v", f.name, got.hashes)
+			continue
+		}
+		told := func(id int) task {
+			h := map[string]any{"transaction_data_hashes": got.hashes[0].Values}
+			if alg := got.hashes[0].Algorithm; alg != "" {
+				h["transaction_data_hashes_alg"] = alg
+			}
+			return task{"do": "authorised", "id": id, "hashes": map[string]any{f.id: []any{h}}}
+		}
+		if found := peer.Ask(t, told(r.begun.ID))[0]; !slices.Equal(found.Authorised, []string{f.id}) {
+			t.Errorf("%s: they found %+v", f.name, found)
+		}
+		r.begin(asking(strings.Replace(f.fiveEuro(), "5", "500", 1)))
+		if found := peer.Ask(t, told(r.begun.ID))[0]; found.OK || !strings.Contains(found.Why, "matching hash") {
+			t.Errorf("%s: another payment: they found %+v", f.name, found)
+		}
 
-	// What the app could not show the holder it does not have authorised.
-	before := len(a.asked)
-	for what, object := range map[string]string{
-		"unknown type": strings.Replace(fiveEuro, "payment", "loan", 1), "no amount": strings.Replace(fiveEuro, "amount", "sum", 1),
-	} {
-		if _, _, err := a.Answer(t.Context(), r.begin(asking(object))); oid4vp.CodeOf(err) != oid4vp.InvalidTransactionData {
-			t.Errorf("%s: %v", what, err)
+		// What the app could not show the holder it does not have authorised.
+		before := len(a.asked)
+		for what, object := range map[string]string{
+			"unknown type": strings.Replace(f.fiveEuro(), "payment", "loan", 1), "no amount": strings.Replace(f.fiveEuro(), "amount", "sum", 1),
+		} {
+			if _, _, err := a.Answer(t.Context(), r.begin(asking(object))); oid4vp.CodeOf(err) != oid4vp.InvalidTransactionData {
+				t.Errorf("%s, %s: %v", f.name, what, err)
+			}
 		}
-	}
-	if len(a.asked) != before {
-		t.Error("the holder was asked")
+		if len(a.asked) != before {
+			t.Errorf("%s: the holder was asked", f.name)
+		}
 	}
 }
 
 // Their wallet reads the payment that we ask for, and what others say of us.
 func TestOurTransaction(t *testing.T) {
 	c := newUtopia(t).house(t).counter(t)
-	entry, err := oid4vp.NewTransactionData([]byte(fiveEuro))
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := way{
-		by: c.certified(), mode: oid4vp.DirectPostJWT, pay: []oid4vp.TransactionData{entry},
-		info: []oid4vp.VerifierInfo{{Format: "registration_cert", Data: []byte(`"a.b.c"`), CredentialIDs: []string{"licence"}}},
-	}
-	o := peer.Done(t, c.opening(c.link(w)))[0]
-	if diff := cmp.Diff(w.info, o.VerifierInfo); diff != "" {
-		t.Errorf("verifier_info (-sent +read):\n%s", diff)
-	}
-	if len(o.TransactionData) != 1 || o.TransactionData[0].TransactionData.Amount != "5 EUR" {
-		t.Fatalf("they read %+v", o.TransactionData)
-	}
-	pay := func(encoded string) error {
-		t.Helper()
-		sum := sha256.Sum256([]byte(encoded))
-		element := mdoc.DeviceElement{ID: payment.Element.ID, Value: cbor.AppendBytes(cbor.AppendArray(nil, 1), sum[:])}
-		presentation := c.present(o.Bound, c.device, []mdoc.DeviceNameSpace{{Name: payment.Element.NameSpace, Elements: []mdoc.DeviceElement{element}}})
-		peer.Done(t, c.answering(o, presentation))
-		got, err := c.tx.Open(t.Context(), c.posted, time.Now())
-		doc := c.receive("payment", got, err)
-		return oid4vp.CheckTransactions(got.Transactions, map[string][]oid4vp.Hashes{"licence": {authorisation(t, doc)}})
-	}
-	if err := pay(o.TransactionData[0].Encoded); err != nil {
-		t.Error(err)
-	}
-	if err := pay("something else"); err == nil {
-		t.Error("another payment: accepted")
+	for _, w := range (way{by: c.certified()}).inBoth(oid4vp.DirectPostJWT) {
+		entry, err := oid4vp.NewTransactionData([]byte(w.format.fiveEuro()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.pay = []oid4vp.TransactionData{entry}
+		w.info = []oid4vp.VerifierInfo{{Format: "registration_cert", Data: []byte(`"a.b.c"`), CredentialIDs: []string{w.format.id}}}
+		o := peer.Done(t, c.opening(c.link(w)))[0]
+		if diff := cmp.Diff(w.info, o.VerifierInfo); diff != "" {
+			t.Errorf("verifier_info (-sent +read):\n%s", diff)
+		}
+		if len(o.TransactionData) != 1 || o.TransactionData[0].TransactionData.Amount != "5 EUR" {
+			t.Fatalf("they read %+v", o.TransactionData)
+		}
+		pay := func(encoded string) error {
+			t.Helper()
+			peer.Done(t, c.answering(o, c.present(w.format, o.Bound, c.device, encoded)))
+			got, err := c.tx.Open(t.Context(), c.posted, time.Now())
+			seen := c.receive(w, got, err)
+			return oid4vp.CheckTransactions(got.Transactions, map[string][]sdjwt.TransactionHashes{w.format.id: seen.hashes})
+		}
+		if err := pay(o.TransactionData[0].Encoded); err != nil {
+			t.Errorf("%s: %v", w.name, err)
+		}
+		if err := pay("something else"); err == nil {
+			t.Errorf("%s: accepted another payment", w.name)
+		}
 	}
 }

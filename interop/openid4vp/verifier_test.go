@@ -39,22 +39,25 @@ func (u *utopia) relyingParty(t testing.TB) *relyingParty {
 }
 
 // asking is a request for a query, signed by the certificate.
-func (r *relyingParty) asking(clientID, mode, query string) task {
+func (r *relyingParty) asking(clientID, mode string, f *format) task {
 	return task{"do": "ask", "requestUri": requestURI,
 		"sign": map[string]any{"key": r.cert.JWK(r.t), "chain": base64s(r.cert.cert.Raw), "audience": "https://self-issued.me/v2"},
 		"payload": map[string]any{
 			"response_type": "vp_token", "response_mode": mode, "client_id": clientID, "response_uri": responseURI,
-			"nonce": "n-0S6_WzA2Mj-" + mode, "state": "af0ifjsldkj", "dcql_query": json.RawMessage(query),
+			"nonce": "n-0S6_WzA2Mj-" + mode, "state": "af0ifjsldkj", "dcql_query": json.RawMessage(f.query),
 			"client_metadata": map[string]any{
-				"vp_formats_supported":                    map[string]any{"mso_mdoc": map[string]any{"issuerauth_alg_values": []int{-7}, "deviceauth_alg_values": []int{-7}}},
+				"vp_formats_supported": map[string]any{
+					"mso_mdoc":  map[string]any{"issuerauth_alg_values": []int{-7}, "deviceauth_alg_values": []int{-7}},
+					"dc+sd-jwt": map[string]any{"sd-jwt_alg_values": []string{"ES256"}, "kb-jwt_alg_values": []string{"ES256"}},
+				},
 				"encrypted_response_enc_values_supported": []string{"A256GCM", "A128GCM"},
 			},
 		}}
 }
 
 // unsigned is the same by value from nobody in particular.
-func (r *relyingParty) unsigned(mode, query string) task {
-	a := r.asking("redirect_uri:"+responseURI, mode, query)
+func (r *relyingParty) unsigned(mode string, f *format) task {
+	a := r.asking("redirect_uri:"+responseURI, mode, f)
 	delete(a, "sign")
 	delete(a, "requestUri")
 	return a
@@ -78,9 +81,7 @@ func onPage(a task, mode string) task {
 
 // registration is what an app knows of the verifier beforehand.
 func (r *relyingParty) registration() wallet.KnownVerifier {
-	jwk := r.cert.JWK(r.t)
-	delete(jwk, "d")
-	keys, err := json.Marshal(map[string]any{"keys": []any{jwk}})
+	keys, err := json.Marshal(map[string]any{"keys": []any{publicJWK(r.t, r.cert.Key)}})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -136,31 +137,32 @@ type question struct {
 	ask      task
 	method   string // appended to the link
 	standing assure.Standing
+	format   *format
 }
 
 // questions are requests in all forms that both sides know, by link.
-func (r *relyingParty) questions(query string) []question {
+func (r *relyingParty) questions(f *format) []question {
 	r.t.Helper()
 	hash, dns := oid4vp.X509HashID(r.cert.cert.Raw), oid4vp.X509SANDNSID(verifierHost)
 	did := oid4vp.DIDID(peer.Done(r.t, task{"do": "did", "key": r.cert.JWK(r.t)})[0].DID)
 	var all []question
 	for _, mode := range []string{oid4vp.DirectPost, oid4vp.DirectPostJWT} {
-		byValue, byDID := r.asking(hash, mode, query), r.asking(did, mode, query)
+		byValue, byDID := r.asking(hash, mode, f), r.asking(did, mode, f)
 		delete(byValue, "requestUri")
 		delete(byDID["sign"].(map[string]any), "chain")
-		known := r.asking("bank", mode, query)
+		known := r.asking("bank", mode, f)
 		known["sign"].(map[string]any)["registered"] = true
 		for _, q := range []question{
-			{"x509_hash", r.asking(hash, mode, query), "", assure.ReaderTrusted},
-			{"x509_hash, GET", r.asking(hash, mode, query), "&request_uri_method=get", assure.ReaderTrusted},
-			{"x509_hash, POST", r.asking(hash, mode, query), "&request_uri_method=post", assure.ReaderTrusted},
-			{"x509_hash, by value", byValue, "", assure.ReaderTrusted},
-			{"x509_san_dns", r.asking(dns, mode, query), "", assure.ReaderTrusted},
-			{"decentralized_identifier", byDID, "", assure.ReaderUnknown},
-			{"known before", known, "", assure.ReaderTrusted},
-			{"redirect_uri, by value", r.unsigned(mode, query), "", assure.ReaderAnonymous},
+			{"x509_hash", r.asking(hash, mode, f), "", assure.ReaderTrusted, f},
+			{"x509_hash, GET", r.asking(hash, mode, f), "&request_uri_method=get", assure.ReaderTrusted, f},
+			{"x509_hash, POST", r.asking(hash, mode, f), "&request_uri_method=post", assure.ReaderTrusted, f},
+			{"x509_hash, by value", byValue, "", assure.ReaderTrusted, f},
+			{"x509_san_dns", r.asking(dns, mode, f), "", assure.ReaderTrusted, f},
+			{"decentralized_identifier", byDID, "", assure.ReaderUnknown, f},
+			{"known before", known, "", assure.ReaderTrusted, f},
+			{"redirect_uri, by value", r.unsigned(mode, f), "", assure.ReaderAnonymous, f},
 		} {
-			q.name += ", " + mode
+			q.name, q.format = q.name+", "+mode+", "+f.name, f
 			all = append(all, q)
 		}
 	}
@@ -173,7 +175,7 @@ func TestTheirVerifier(t *testing.T) {
 	u := newUtopia(t)
 	r := u.relyingParty(t)
 	a := u.newApp(t, r.fetch, r.registration())
-	for _, q := range r.questions(nameAndAge) {
+	for _, q := range slices.Concat(r.questions(formats()[0]), r.questions(formats()[1])) {
 		entry, redirect, err := a.Answer(t.Context(), r.begin(q.ask)+q.method)
 		if err != nil || redirect != verifierURL+"/done" {
 			t.Errorf("%s: to %q, %v", q.name, redirect, err)
@@ -188,26 +190,29 @@ func TestTheirPage(t *testing.T) {
 	u := newUtopia(t)
 	r := u.relyingParty(t)
 	a := u.newApp(t, r.fetch)
-	for _, mode := range []string{oid4vp.DCAPI, oid4vp.DCAPIJWT} {
-		for _, q := range []question{
-			{"signed, " + mode, onPage(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, nameAndAge), mode), oid4vp.ProtocolSigned, assure.ReaderTrusted},
-			{"unsigned, " + mode, onPage(r.unsigned(mode, nameAndAge), mode), oid4vp.ProtocolUnsigned, assure.ReaderUnknown},
-		} {
-			r.begin(q.ask)
-			data, entry, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, origin)
-			if err != nil {
-				t.Errorf("%s: %v", q.name, err)
-				continue
-			}
-			var response map[string]any
-			if err := json.Unmarshal(data, &response); err != nil {
-				t.Fatal(err)
-			}
-			r.answered(q, entry, response)
-			if q.method == oid4vp.ProtocolSigned {
-				if _, _, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, "https://other.example"); err == nil {
-					t.Errorf("%s: answered on another page", q.name)
-				}
+	var all []question
+	for _, f := range formats() {
+		for _, mode := range []string{oid4vp.DCAPI, oid4vp.DCAPIJWT} {
+			signed, unsigned := onPage(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, f), mode), onPage(r.unsigned(mode, f), mode)
+			all = append(all, question{"signed, " + mode + ", " + f.name, signed, oid4vp.ProtocolSigned, assure.ReaderTrusted, f},
+				question{"unsigned, " + mode + ", " + f.name, unsigned, oid4vp.ProtocolUnsigned, assure.ReaderUnknown, f})
+		}
+	}
+	for _, q := range all {
+		r.begin(q.ask)
+		data, entry, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, origin)
+		if err != nil {
+			t.Errorf("%s: %v", q.name, err)
+			continue
+		}
+		var response map[string]any
+		if err := json.Unmarshal(data, &response); err != nil {
+			t.Fatal(err)
+		}
+		r.answered(q, entry, response)
+		if q.method == oid4vp.ProtocolSigned {
+			if _, _, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, "https://other.example"); err == nil {
+				t.Errorf("%s: answered on another page", q.name)
 			}
 		}
 	}
@@ -220,19 +225,17 @@ func (r *relyingParty) answered(q question, entry wallet.LogEntry, response any)
 		r.t.Errorf("%s: asked by %+v", q.name, entry.Party)
 	}
 	got := peer.Ask(r.t, task{"do": "read", "id": r.begun.ID, "response": response})[0]
-	if !got.OK || len(got.Presentations["licence"]) != 1 {
+	if !got.OK || len(got.Presentations[q.format.id]) != 1 {
 		r.t.Errorf("%s: they read %+v", q.name, got)
 		return
 	}
 	if encrypted := r.begun.Bound.Thumbprint != ""; encrypted != (got.Header.Alg == "ECDH-ES" && got.Header.Enc == "A256GCM") {
 		r.t.Errorf("%s: encrypted with %+v", q.name, got.Header)
 	}
-	doc, err := r.verify(r.t, got.Presentations["licence"][0], r.begun.Bound.transcript(r.t))
-	if err != nil || !slices.Equal(names(doc), []string{"age_over_18", "family_name"}) {
-		r.t.Errorf("%s: %v %v", q.name, names(doc), err)
-	}
-	for what, b := range r.begun.Bound.others() {
-		if _, err := r.verify(r.t, got.Presentations["licence"][0], b.transcript(r.t)); err == nil {
+	presentation := got.Presentations[q.format.id][0]
+	r.expect(r.t, q.name, q.format, presentation, r.begun.Bound.binding(r.t))
+	for what, b := range r.begun.Bound.others(q.format) {
+		if _, err := r.verify(r.t, q.format, presentation, b.binding(r.t)); err == nil {
 			r.t.Errorf("%s: verified with another %s", q.name, what)
 		}
 	}
@@ -244,7 +247,7 @@ func TestTheirVerifierRefused(t *testing.T) {
 	r, stranger := u.relyingParty(t), u.relyingParty(t)
 	a := u.newApp(t, r.fetch)
 	hash := oid4vp.X509HashID(r.cert.cert.Raw)
-	good := func() task { return r.asking(hash, "direct_post.jwt", nameAndAge) }
+	good := func() task { return r.asking(hash, "direct_post.jwt", formats()[0]) }
 	for _, tc := range []struct {
 		what, says string
 		ask        task
@@ -255,8 +258,8 @@ func TestTheirVerifierRefused(t *testing.T) {
 			link: func(l string) string {
 				return strings.Replace(l, url.QueryEscape(hash), "x509_san_dns%3Aother.example", 1)
 			}},
-		{what: "another certificate than the client's", says: "hash of the signer's certificate", ask: stranger.asking(hash, "direct_post.jwt", nameAndAge)},
-		{what: "a name that is not in the certificate", says: "DNS name of the signer's certificate", ask: r.asking("x509_san_dns:other.example", "direct_post.jwt", nameAndAge)},
+		{what: "another certificate than the client's", says: "hash of the signer's certificate", ask: stranger.asking(hash, "direct_post.jwt", formats()[0])},
+		{what: "a name that is not in the certificate", says: "DNS name of the signer's certificate", ask: r.asking("x509_san_dns:other.example", "direct_post.jwt", formats()[0])},
 		{what: "another state", says: "signature", ask: good(), served: altered},
 		{what: "one character of the signature", says: "signature", ask: good(), served: func(s string) string { return flipped(s, 2) }},
 		{what: "another request's nonce", says: "wallet_nonce", ask: good(), link: func(l string) string { return l + "&request_uri_method=post" },
@@ -285,7 +288,7 @@ func TestTheirVerifierRefuses(t *testing.T) {
 	a := u.newApp(t, r.fetch)
 	ask := func(mode string) answer {
 		t.Helper()
-		if _, _, err := a.Answer(t.Context(), r.begin(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, nameAndAge))); err != nil {
+		if _, _, err := a.Answer(t.Context(), r.begin(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, formats()[0]))); err != nil {
 			t.Fatal(err)
 		}
 		return r.begun

@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -23,7 +22,7 @@ import (
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
-// house is our verifier on a listener of its own, and a licence in the hands of
+// house is our verifier on a listener of its own, and documents in the hands of
 // their wallet: it makes no presentations, which is left to its caller, the test.
 type house struct {
 	t testing.TB
@@ -31,7 +30,6 @@ type house struct {
 	*verifier.Verifier
 	readerCA []string // trusted by their wallet
 	device   *testkit.Key
-	licence  *mdoc.IssuerSigned
 }
 
 // The tenants of the house, by how they name themselves.
@@ -69,16 +67,13 @@ func (u *utopia) house(t testing.TB) *house {
 		}
 		h.readerCA = append(h.readerCA, base64s(ca.Raw)...)
 	}
-	if h.licence, err = mdoc.ParseIssuerSigned(u.licence(t, h.device.Public())); err != nil {
-		t.Fatal(err)
-	}
 	return h
 }
 
 // begin has our verifier ask.
-func (h *house) begin(tenant string) verifier.Transaction {
+func (h *house) begin(tenant string, f *format) verifier.Transaction {
 	h.t.Helper()
-	tr, err := h.Begin(h.t.Context(), tenantID(tenant), verifier.AskParams{Ask: "mdl:family_name,age_over_18"})
+	tr, err := h.Begin(h.t.Context(), tenantID(tenant), verifier.AskParams{Ask: f.ask})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -95,35 +90,11 @@ func (h *house) opened(tr verifier.Transaction) answer {
 	return peer.Done(h.t, h.opening(tr.Link))[0]
 }
 
-// present makes the presentation for what their wallet says it is bound to, with
-// elements that the device authorises, or none.
-func (h *house) present(b bound, device *testkit.Key, authorised []mdoc.DeviceNameSpace) string {
+// present makes the presentation for what their wallet says it is bound to, in
+// which the device may authorise a payment.
+func (h *house) present(f *format, b bound, device *testkit.Key, pays ...string) string {
 	h.t.Helper()
-	p, err := h.licence.Select([]mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "family_name"}, {NameSpace: mdoc.NameSpaceMDL, ID: "age_over_18"}})
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if authorised != nil {
-		if err := p.SignElements(authorised); err != nil {
-			h.t.Fatal(err)
-		}
-	}
-	message, err := p.Prepare(b.transcript(h.t))
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	signature, err := device.Sign(h.t.Context(), message)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if err := p.Finish(signature); err != nil {
-		h.t.Fatal(err)
-	}
-	raw, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	return oid4vp.EncodeMdoc(raw)
+	return f.present(h.t, f.issue(h.utopia, h.t, h.device.Public()), b.binding(h.t), device, strings.Join(pays, ""))
 }
 
 // answering has their wallet send a presentation for the only credential asked for.
@@ -149,28 +120,31 @@ func (h *house) outcome(tr verifier.Transaction, tenant string) verifier.Outcome
 func TestTheirWallet(t *testing.T) {
 	h := newUtopia(t).house(t)
 	for _, tenant := range tenants {
-		tr := h.begin(tenant)
-		o := h.opened(tr)
-		if o.Prefix != tenant || o.Mode != "direct_post.jwt" || !strings.HasPrefix(o.Bound.ClientID, tenant+":") {
-			t.Errorf("%s: they read %+v", tenant, o)
-		}
-		if state := h.outcome(tr, tenant).State; state != verifier.Fetched {
-			t.Errorf("%s: %s once it was fetched", tenant, state)
-		}
-		sent := peer.Done(t, h.answering(o, h.present(o.Bound, h.device, nil)))[0]
-		if sent.Status != http.StatusOK || !strings.Contains(sent.Reply.RedirectURI, "response_code=") {
-			t.Errorf("%s: we replied %d %+v", tenant, sent.Status, sent.Reply)
-		}
-		got := h.outcome(tr, tenant)
-		if got.State != verifier.Done || !got.Result.OK() {
-			t.Fatalf("%s: %+v", tenant, got)
-		}
-		values := map[string]string{}
-		for _, e := range got.Result.Documents[0].Elements {
-			values[e.ID] = e.Text
-		}
-		if diff := cmp.Diff(map[string]string{"family_name": familyName, "age_over_18": "Yes"}, values); diff != "" {
-			t.Errorf("%s (-issued +read):\n%s", tenant, diff)
+		for _, f := range formats() {
+			name := tenant + ", " + f.name
+			tr := h.begin(tenant, f)
+			o := h.opened(tr)
+			if o.Prefix != tenant || o.Mode != "direct_post.jwt" || !strings.HasPrefix(o.Bound.ClientID, tenant+":") {
+				t.Errorf("%s: they read %+v", name, o)
+			}
+			if state := h.outcome(tr, tenant).State; state != verifier.Fetched {
+				t.Errorf("%s: %s once it was fetched", name, state)
+			}
+			sent := peer.Done(t, h.answering(o, h.present(f, o.Bound, h.device)))[0]
+			if sent.Status != http.StatusOK || !strings.Contains(sent.Reply.RedirectURI, "response_code=") {
+				t.Errorf("%s: we replied %d %+v", name, sent.Status, sent.Reply)
+			}
+			got := h.outcome(tr, tenant)
+			if got.State != verifier.Done || !got.Result.OK() {
+				t.Fatalf("%s: %+v", name, got)
+			}
+			values := map[string]string{}
+			for _, e := range got.Result.Documents[0].Elements {
+				values[e.ID] = e.Text
+			}
+			if diff := cmp.Diff(f.values, values); diff != "" {
+				t.Errorf("%s (-issued +read):\n%s", name, diff)
+			}
 		}
 	}
 }
@@ -180,7 +154,7 @@ func TestTheirWalletRefuses(t *testing.T) {
 	h := newUtopia(t).house(t)
 	stranger := certify(t, pki.ReaderCA, "Strangers", nil)
 	for _, tenant := range tenants {
-		tr := h.begin(tenant)
+		tr := h.begin(tenant, formats()[0])
 		with := func(name string, value any) task {
 			o := h.opening(tr.Link)
 			o[name] = value
@@ -233,49 +207,51 @@ func TestTheirWalletRefused(t *testing.T) {
 	h := newUtopia(t).house(t)
 	const tenant = verifier.ClientX509Hash
 	strangersKey := testkit.Signer(t, elliptic.P256())
-	other := h.opened(h.begin(tenant))
-	for _, tc := range []struct {
-		what, says string
-		answer     func(answer) task
-		verdict    core.Verdict // empty where it is no answer, and the transaction stays open
-	}{
-		{"another nonce", "device", func(o answer) task {
-			b := o.Bound
-			b.Nonce = other.Bound.Nonce
-			return h.answering(o, h.present(b, h.device, nil))
-		}, core.Invalid},
-		{"another client", "device", func(o answer) task {
-			b := o.Bound
-			b.ClientID = "x509_san_dns:localhost"
-			return h.answering(o, h.present(b, h.device, nil))
-		}, core.Invalid},
-		{"not encrypted, as it is bound", "device", func(o answer) task {
-			b := o.Bound
-			b.Thumbprint = ""
-			return h.answering(o, h.present(b, h.device, nil))
-		}, core.Invalid},
-		{"another device's key", "device", func(o answer) task { return h.answering(o, h.present(o.Bound, strangersKey, nil)) }, core.Invalid},
-		{"encrypted to another key", "another key", func(o answer) task {
-			a := h.answering(o, h.present(o.Bound, h.device, nil))
-			jwk := strangersKey.JWK(t)
-			delete(jwk, "d")
-			jwk["kid"], jwk["alg"] = "stranger", "ECDH-ES"
-			a["recipient"] = jwk
-			return a
-		}, ""},
-		{"to what was not asked", "not asked", func(o answer) task {
-			return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{"other": []string{h.present(o.Bound, h.device, nil)}}}}
-		}, ""},
-		{"no mdoc", "base64url", func(o answer) task { return h.answering(o, "a presentation") }, ""},
-	} {
-		tr := h.begin(tenant)
-		sent := peer.Done(t, tc.answer(h.opened(tr)))[0]
-		if sent.Status != http.StatusBadRequest || sent.Reply.Error != oid4vp.InvalidRequest || !strings.Contains(sent.Reply.ErrorDescription, tc.says) {
-			t.Errorf("%s: we replied %d %+v, want %q", tc.what, sent.Status, sent.Reply, tc.says)
+	for _, f := range formats() {
+		other := h.opened(h.begin(tenant, f))
+		boundTo := func(change func(*bound)) func(answer) task {
+			return func(o answer) task {
+				b := o.Bound
+				change(&b)
+				return h.answering(o, h.present(f, b, h.device))
+			}
 		}
-		got := h.outcome(tr, tenant)
-		if tc.verdict == "" && got.State != verifier.Fetched || tc.verdict != "" && (got.Result == nil || got.Result.Verdict != tc.verdict) {
-			t.Errorf("%s: %+v", tc.what, got)
+		for _, tc := range []struct {
+			part, says string
+			answer     func(answer) task
+		}{
+			{part: "nonce", answer: boundTo(func(b *bound) { b.Nonce = other.Bound.Nonce })},
+			{part: "client", answer: boundTo(func(b *bound) { b.ClientID = "x509_san_dns:localhost" })},
+			{part: "addressee", answer: boundTo(func(b *bound) { b.ResponseURI = other.Bound.ResponseURI })},
+			{part: "key", answer: boundTo(func(b *bound) { b.Thumbprint = other.Bound.Thumbprint })},
+			{part: "device", answer: func(o answer) task { return h.answering(o, h.present(f, o.Bound, strangersKey)) }},
+			{"recipient", "another key", func(o answer) task {
+				a := h.answering(o, h.present(f, o.Bound, h.device))
+				jwk := publicJWK(t, strangersKey)
+				jwk["kid"], jwk["alg"] = "stranger", "ECDH-ES"
+				a["recipient"] = jwk
+				return a
+			}},
+			{"question", "not asked", func(o answer) task {
+				return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{"other": []string{h.present(f, o.Bound, h.device)}}}}
+			}},
+			{"format", "presentation", func(o answer) task { return h.answering(o, "a presentation") }},
+		} {
+			says, over := tc.says, tc.says == "" // an answer ends the transaction, whatever is in it
+			if over {
+				if says = f.refusals[tc.part]; says == "" {
+					continue
+				}
+			}
+			tr := h.begin(tenant, f)
+			sent := peer.Done(t, tc.answer(h.opened(tr)))[0]
+			if sent.Status != http.StatusBadRequest || sent.Reply.Error != oid4vp.InvalidRequest || !strings.Contains(sent.Reply.ErrorDescription, says) {
+				t.Errorf("%s, another %s: we replied %d %+v, want %q", f.name, tc.part, sent.Status, sent.Reply, says)
+			}
+			got := h.outcome(tr, tenant)
+			if !over && got.State != verifier.Fetched || over && (got.Result == nil || got.Result.Verdict != core.Invalid) {
+				t.Errorf("%s, another %s: %+v", f.name, tc.part, got)
+			}
 		}
 	}
 }
@@ -283,7 +259,7 @@ func TestTheirWalletRefused(t *testing.T) {
 // A refusal of their wallet, encrypted like an answer, is told to the relying party.
 func TestTheirWalletDeclines(t *testing.T) {
 	h := newUtopia(t).house(t)
-	tr := h.begin(verifier.ClientX509Hash)
+	tr := h.begin(verifier.ClientX509Hash, formats()[0])
 	sent := peer.Done(t, task{"do": "answer", "id": h.opened(tr).ID, "payload": map[string]any{"error": oid4vp.AccessDenied}})[0]
 	if got := h.outcome(tr, verifier.ClientX509Hash); sent.Status != http.StatusOK || got.State != verifier.Refused {
 		t.Errorf("we replied %d %+v: %+v", sent.Status, sent.Reply, got)

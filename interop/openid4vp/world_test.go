@@ -3,20 +3,20 @@ package openid4vp_test
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -72,46 +72,32 @@ func base64s(list ...[]byte) []string {
 	return out
 }
 
+func publicJWK(t testing.TB, k *testkit.Key) map[string]string {
+	t.Helper()
+	jwk := k.JWK(t)
+	delete(jwk, "d")
+	return jwk
+}
+
 // utopia has an issuing authority and a CA for verifiers.
-type utopia struct{ iaca, ds, readerCA party }
+type utopia struct{ iaca, ds, serviceCA, signer, readerCA party }
 
 func newUtopia(t testing.TB) *utopia {
 	t.Helper()
 	u := &utopia{}
 	u.iaca = certify(t, pki.IACARoot, "Utopia Roads", nil)
 	u.ds = certify(t, pki.DocumentSigner, "Utopia Roads signer", &u.iaca)
+	u.serviceCA = certify(t, pki.ServiceCA, "Utopia Registry", nil)
+	u.signer = certify(t, pki.CredentialSigner, "Utopia Registry signer", &u.serviceCA)
 	u.readerCA = certify(t, pki.ReaderCA, "Utopia Readers", nil)
 	return u
 }
 
 // anchors are what everybody in Utopia trusts.
 func (u *utopia) anchors(context.Context, time.Time) (*assure.Anchors, error) {
-	return assure.NewAnchors(append(assure.FromCertificates(trustlist.Issuer, "test", u.iaca.cert),
+	return assure.NewAnchors(append(assure.FromCertificates(trustlist.Issuer, "test", u.iaca.cert, u.serviceCA.cert),
 		assure.FromCertificates(trustlist.Verifier, "test", u.readerCA.cert)...)...)
 }
-
-// licence makes a driving licence for a device key.
-func (u *utopia) licence(t testing.TB, device crypto.PublicKey) []byte {
-	t.Helper()
-	midnight := time.Now().UTC().Truncate(day)
-	b, err := mdoc.Issue(t.Context(), mdoc.IssueParams{
-		DocType: mdoc.DocTypeMDL, DeviceKey: device, Chain: [][]byte{u.ds.cert.Raw},
-		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * day)},
-		NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: []mdoc.Element{
-			{ID: "family_name", Value: cbor.AppendText(nil, familyName)}, {ID: "given_name", Value: cbor.AppendText(nil, "Erika")},
-			{ID: "age_over_18", Value: cbor.AppendBool(nil, true)}, {ID: "document_number", Value: cbor.AppendText(nil, "A123456789")},
-		}}},
-		KeyAuthorizations: mdoc.KeyAuthorizations{Elements: []mdoc.ElementRef{*payment.Element}},
-	}, u.ds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
-// nameAndAge is what the verifiers of these tests want of a licence.
-const nameAndAge = `{"credentials":[{"id":"licence","format":"mso_mdoc","meta":{"doctype_value":"org.iso.18013.5.1.mDL"},
-	"claims":[{"path":["org.iso.18013.5.1","family_name"]},{"path":["org.iso.18013.5.1","age_over_18"]}]}]}`
 
 // app is our mdoc app with a document in it.
 type app struct {
@@ -125,8 +111,8 @@ func (a *app) Ask(ctx context.Context, q wallet.Question) (wallet.Answer, error)
 	return wallet.AutoApprove{}.Ask(ctx, q)
 }
 
-// newApp is an app whose network is do. How the document came into it is
-// another conversation: here it is put into the storage.
+// newApp is an app whose network is do, with documents of both formats. How they
+// came into it is another conversation: here they are put into the storage.
 func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifier) *app {
 	t.Helper()
 	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: make([]byte, 32)})
@@ -134,7 +120,9 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 		t.Fatal(err)
 	}
 	storage, a := wallet.NewMemory(), &app{}
-	u.hold(t, storage, area, wallet.Document{ID: "licence", Format: "mso_mdoc", DocType: mdoc.DocTypeMDL}, u.licence)
+	for _, f := range formats() {
+		u.hold(t, storage, area, f)
+	}
 	a.Wallet, err = wallet.New(wallet.Config{Verifiers: known}, wallet.Deps{
 		Storage: storage, Area: area, Fetch: do, Anchors: u.anchors, Now: time.Now, Consent: a,
 		Transactions: []oid4vp.TransactionType{payment},
@@ -146,10 +134,11 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 }
 
 // hold puts a document with as many copies as a test may need into a storage.
-func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, d wallet.Document, issue func(testing.TB, crypto.PublicKey) []byte) {
+func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, f *format) {
 	t.Helper()
+	d := wallet.Document{ID: f.id, Format: f.name, DocType: f.docType}
 	d.Added, d.ValidFrom, d.ValidUntil = time.Now(), time.Now().Add(-day), time.Now().Add(14*day)
-	keys, err := area.Create(t.Context(), securearea.Request{Curve: securearea.P256, Purpose: securearea.Sign, Count: 20})
+	keys, err := area.Create(t.Context(), securearea.Request{Curve: securearea.P256, Purpose: securearea.Sign, Count: 30})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,9 +149,9 @@ func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, d wa
 	err = s.Tx(t.Context(), func(tx wallet.Txn) error {
 		err := tx.Put(t.Context(), "document", d.ID, row)
 		for i, k := range keys {
-			id := d.ID + "/" + string(rune('a'+i))
+			id := fmt.Sprintf("%s/%04d", d.ID, i)
 			row, _ := json.Marshal(map[string]string{"key": k.ID})
-			err = errors.Join(err, tx.Put(t.Context(), "issued", id, issue(t, k.Public)), tx.Put(t.Context(), "credential", id, row))
+			err = errors.Join(err, tx.Put(t.Context(), "issued", id, f.issue(u, t, k.Public)), tx.Put(t.Context(), "credential", id, row))
 		}
 		return err
 	})
@@ -171,19 +160,22 @@ func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, d wa
 	}
 }
 
-// others are what it must not be bound to.
-func (b bound) others() map[string]bound {
+// others are bindings that a presentation must not have.
+func (b bound) others(f *format) map[string]bound {
 	nonce, client, addressee, key, page := b, b, b, b, b
 	nonce.Nonce, client.ClientID, addressee.ResponseURI, key.Thumbprint = "another", "x509_san_dns:other.example", verifierURL, strings.Repeat("00", 32)
 	page.Origin = "https://other.example"
-	if b.Origin != "" {
-		return map[string]bound{"nonce": nonce, "key": key, "page": page}
+	all := map[string]bound{"nonce": nonce, "key": key, "client": client, "addressee": addressee, "page": page}
+	if b.Origin != "" { // which stands for both
+		delete(all, "client")
+		delete(all, "addressee")
 	}
-	return map[string]bound{"nonce": nonce, "key": key, "client": client, "addressee": addressee, "page": page}
+	maps.DeleteFunc(all, func(part string, _ bound) bool { return part != "page" && f.refusals[part] == "" })
+	return all
 }
 
-// transcript is what an mdoc has to be bound to, made of what the peer says.
-func (b bound) transcript(t testing.TB) []byte {
+// binding is made of what the peer says.
+func (b bound) binding(t testing.TB) binding {
 	t.Helper()
 	thumbprint, err := hex.DecodeString(b.Thumbprint)
 	if err != nil {
@@ -192,43 +184,30 @@ func (b bound) transcript(t testing.TB) []byte {
 	if len(thumbprint) == 0 {
 		thumbprint = nil
 	}
-	if b.Origin != "" {
-		return mdoc.TranscriptOpenID4VPDCAPI(b.Origin, b.Nonce, thumbprint)
+	if b.Origin != "" { // OpenID4VP 1.0, A.4 and B.2.6.2: signed or not
+		return binding{mdoc.TranscriptOpenID4VPDCAPI(b.Origin, b.Nonce, thumbprint), "origin:" + b.Origin, b.Nonce}
 	}
-	return mdoc.TranscriptOpenID4VP(b.ClientID, b.Nonce, thumbprint, b.ResponseURI)
+	return binding{mdoc.TranscriptOpenID4VP(b.ClientID, b.Nonce, thumbprint, b.ResponseURI), b.ClientID, b.Nonce}
 }
 
-// verify verifies the DeviceResponse of a vp_token.
-func (u *utopia) verify(t testing.TB, presentation string, transcript []byte) (assure.Document, error) {
+// verify verifies a presentation of a format.
+func (u *utopia) verify(t testing.TB, f *format, presentation string, b binding) (shown, error) {
 	t.Helper()
-	raw, err := base64.RawURLEncoding.DecodeString(presentation)
-	if err != nil {
-		return assure.Document{}, err
-	}
-	resp, err := mdoc.ParseDeviceResponse(raw)
-	if err != nil {
-		return assure.Document{}, err
-	}
 	anchors, err := u.anchors(t.Context(), time.Now())
 	if err != nil {
-		return assure.Document{}, err
+		t.Fatal(err)
 	}
-	doc, report := assure.VerifyDocument(t.Context(), &resp.Documents[0], assure.DocumentParams{
-		Now: time.Now(), Anchors: anchors, DocType: mdoc.DocTypeMDL, Transcript: transcript, RequireDeviceAuth: true,
-	})
-	return doc, report.Err()
+	return f.verify(presentation, b, assure.DocumentParams{Now: time.Now(), Anchors: anchors, DocType: f.docType})
 }
 
-// names are the elements of a document, sorted.
-func names(doc assure.Document) []string {
-	var out []string
-	for _, ns := range doc.NameSpaces {
-		for _, e := range ns.Elements {
-			out = append(out, e.ID)
-		}
+// expect verifies that a presentation shows what was asked for.
+func (u *utopia) expect(t testing.TB, name string, f *format, presentation string, b binding) shown {
+	t.Helper()
+	got, err := u.verify(t, f, presentation, b)
+	if err != nil || !slices.Equal(got.names, slices.Sorted(maps.Keys(f.values))) {
+		t.Errorf("%s: %v %v", name, got.names, err)
 	}
-	slices.Sort(out)
-	return out
+	return got
 }
 
 // flipped is a JWT or JWE with one bit of a part changed, in the middle.
