@@ -2,7 +2,7 @@
 // certificates and encryption. Here they are node:crypto (OpenSSL) and jose.
 
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, verify, X509Certificate } from 'node:crypto'
-import { CompactEncrypt, compactDecrypt, importJWK } from 'jose'
+import { CompactEncrypt, compactDecrypt, decodeJwt, decodeProtectedHeader, importJWK } from 'jose'
 
 const algorithms = { 'P-256': 'ES256', 'P-384': 'ES384', 'P-521': 'ES512', Ed25519: 'EdDSA' }
 const hashes = { ES256: 'sha256', ES384: 'sha384', ES512: 'sha512' }
@@ -29,9 +29,10 @@ export function newEncryptionKey() {
 
 export const hash = async (data, algorithm) => new Uint8Array(createHash(algorithm.replace('-', '')).update(data).digest())
 
-// signer signs with one private key.
-export const signer = (jwk) => async (_, { header, payload }) => {
-  const data = `${encode(header)}.${encode(payload)}`
+// signer signs with one private key, with more in the header than the package
+// has a place for.
+export const signer = (jwk, more) => async (_, { header, payload }) => {
+  const data = `${encode({ ...header, ...more })}.${encode(payload)}`
   const key = createPrivateKey({ key: jwk, format: 'jwk' })
   const signature = sign(hashes[header.alg] ?? null, Buffer.from(data), { key, dsaEncoding })
   return { jwt: `${data}.${signature.toString('base64url')}`, signerJwk: publicOf(jwk) }
@@ -39,28 +40,40 @@ export const signer = (jwk) => async (_, { header, payload }) => {
 
 const certificate = (base64) => new X509Certificate(Buffer.from(base64, 'base64'))
 
-// keyBehind is the key of a signer: of a certificate that one of the anchors
-// has issued, of a DID that is a key, or else the one that was registered.
-function keyBehind(signer, anchors, registered) {
-  if (signer.method === 'custom' && registered) return createPublicKey({ key: publicOf(registered), format: 'jwk' })
+function verified(compact, key) {
+  const { alg } = decodeProtectedHeader(compact)
+  const { crv } = key.export({ format: 'jwk' })
+  if (algorithms[crv] !== alg) throw new Error(`algorithm ${alg} with a key for ${algorithms[crv]}`)
+  const end = compact.lastIndexOf('.')
+  return verify(hashes[alg] ?? null, Buffer.from(compact.slice(0, end)), { key, dsaEncoding }, Buffer.from(compact.slice(end + 1), 'base64url'))
+}
+
+const keyOf = (jwk) => createPublicKey({ key: publicOf(jwk), format: 'jwk' })
+
+// keyBehind is the key of who signs: of a certificate that one of the anchors
+// has issued, of a DID that is a key, of an attestation by the attester, or else
+// the one that was registered.
+function keyBehind(signer, header, { anchors = [], attester, registered }) {
+  if (signer.method === 'x5c') {
+    const leaf = certificate(signer.x5c[0])
+    if (!anchors.map(certificate).some((ca) => leaf.checkIssued(ca) && leaf.verify(ca.publicKey))) throw new Error('certificate not trusted')
+    return leaf.publicKey
+  }
   if (signer.method === 'did') {
     const [did] = signer.didUrl.split('#')
     if (!did.startsWith('did:jwk:')) throw new Error(`no resolver for ${did}`)
-    return createPublicKey({ key: JSON.parse(Buffer.from(did.slice('did:jwk:'.length), 'base64url')), format: 'jwk' })
+    return keyOf(JSON.parse(Buffer.from(did.slice('did:jwk:'.length), 'base64url')))
   }
-  if (signer.method !== 'x5c') throw new Error(`signer by ${signer.method}`)
-  const leaf = certificate(signer.x5c[0])
-  if (!anchors.map(certificate).some((ca) => leaf.checkIssued(ca) && leaf.verify(ca.publicKey))) throw new Error('certificate not trusted')
-  return leaf.publicKey
+  if (signer.method !== 'custom') throw new Error(`signer by ${signer.method}`)
+  if (!header.jwt) return keyOf(registered)
+  if (!verified(header.jwt, keyOf(attester))) throw new Error('attestation not trusted')
+  return keyOf(decodeJwt(header.jwt).cnf.jwk)
 }
 
-export const verifier = (anchors, registered) => async (signer, { header, compact }) => {
-  const key = keyBehind(signer, anchors, registered)
-  const jwk = key.export({ format: 'jwk' })
-  if (algorithmOf(jwk) !== header.alg) throw new Error(`algorithm ${header.alg} with a key for ${algorithmOf(jwk)}`)
-  const end = compact.lastIndexOf('.')
-  const signature = Buffer.from(compact.slice(end + 1), 'base64url')
-  return { verified: verify(hashes[header.alg] ?? null, Buffer.from(compact.slice(0, end)), { key, dsaEncoding }, signature), signerJwk: jwk }
+// verifier verifies with the keys of those whom it knows.
+export const verifier = (known) => async (signer, { header, compact }) => {
+  const key = keyBehind(signer, header, known)
+  return { verified: verified(compact, key), signerJwk: key.export({ format: 'jwk' }) }
 }
 
 export function getX509CertificateMetadata(base64) {

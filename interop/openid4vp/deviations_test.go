@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -91,6 +92,26 @@ func TestDeviationOfTheirPost(t *testing.T) {
 	opening["walletNonce"] = "a-nonce"
 	if got := peer.Ask(t, opening)[0]; got.OK || !strings.Contains(got.Why, "wallet_nonce") {
 		t.Errorf("they post a nonce now: %+v", got)
+	}
+}
+
+// Their wallet decrypts a request object only after it has read it as a JWT.
+func TestDeviationOfTheirDecryption(t *testing.T) {
+	c := newUtopia(t).house(t).counter(t)
+	w := way{by: c.certified(), format: formats()[0]}
+	link := c.link(w)
+	post, err := oid4vp.ParseWalletPost(url.Values{"wallet_metadata": {string(peer.Done(t, task{"do": "metadata"})[0].Metadata)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.object, err = w.by.RequestObject(t.Context(), c.tx, post, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if parts := strings.Count(c.object, ".") + 1; parts != 5 {
+		t.Errorf("request of %d parts, not a JWE", parts)
+	}
+	if got := peer.Ask(t, c.opening(link))[0]; got.OK || !strings.Contains(got.Why, "not a valid jwt") {
+		t.Errorf("they read it now: %+v", got)
 	}
 }
 

@@ -97,7 +97,8 @@ func (c *counter) link(w way) string {
 
 // opening has their wallet open a request of the counter.
 func (c *counter) opening(request any) task {
-	return task{"do": "open", "request": request, "anchors": base64s(c.utopia.readerCA.cert.Raw), "registered": c.bank.JWK(c.t)}
+	return task{"do": "open", "request": request, "known": map[string]any{
+		"anchors": base64s(c.utopia.readerCA.cert.Raw), "attester": publicJWK(c.t, c.attester), "registered": publicJWK(c.t, c.bank.Key)}}
 }
 
 // receive verifies an answer that was opened.
@@ -118,12 +119,14 @@ func TestTheirWalletInEveryWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	byDID := &oid4vp.Verifier{ClientID: oid4vp.DIDID(did), Key: c.bank, KeyID: did + "#0"}
+	attested := &oid4vp.Verifier{ClientID: oid4vp.AttestationID("Bank"), Key: c.bank, Attestation: c.attest(t, c.bank.Key)}
 	known := &oid4vp.Verifier{ClientID: "bank", Key: c.bank}
 	for _, w := range []way{
 		{name: "certificate", by: c.certified(), prefix: "x509_hash"},
 		{name: "certificate, by value", by: c.certified(), value: true, prefix: "x509_hash"},
 		{name: "DID", by: byDID, prefix: "decentralized_identifier"},
 		{name: "DID, by value", by: byDID, value: true, prefix: "decentralized_identifier"},
+		{name: "attested", by: attested, prefix: "verifier_attestation"},
 		{name: "known before", by: known, prefix: "pre-registered"},
 		{name: "nobody, by value", by: &oid4vp.Verifier{}, value: true, nobody: true, prefix: "redirect_uri"},
 	} {

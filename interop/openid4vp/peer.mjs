@@ -27,14 +27,17 @@ const begun = [] // transactions of either role
 
 const begin = (transaction) => begun.push(transaction) - 1
 
+const withoutPrivate = ({ d, ...jwk }) => jwk
+
 const encrypted = (mode) => mode.endsWith('.jwt')
 
 // jwtSigner is how a verifier says who signs: by its certificates, by a DID, or
-// not at all, as it was registered.
-function jwtSigner({ key, chain, registered }) {
+// in a way of which the package knows nothing: as it was registered, or by the
+// attestation in the header.
+function jwtSigner({ key, chain, did }) {
   const alg = algorithmOf(key)
-  if (registered) return { method: 'custom', alg }
-  return chain ? { method: 'x5c', alg, x5c: chain } : { method: 'did', alg, didUrl: `${didOf(key)}#0` }
+  if (chain) return { method: 'x5c', alg, x5c: chain }
+  return did ? { method: 'did', alg, didUrl: `${didOf(key)}#0` } : { method: 'custom', alg }
 }
 
 const create = ({ request, sign, requestUri }, walletNonce) => createOpenid4vpAuthorizationRequest({
@@ -43,7 +46,7 @@ const create = ({ request, sign, requestUri }, walletNonce) => createOpenid4vpAu
   jar: sign && {
     requestUri, jwtSigner: jwtSigner(sign), expiresInSeconds: 300, additionalJwtPayload: sign.audience && { aud: sign.audience },
   },
-  callbacks: { signJwt: sign && signer(sign.key), encryptJwe },
+  callbacks: { signJwt: sign && signer(sign.key, sign.attestation && { jwt: sign.attestation }), encryptJwe },
 })
 
 // bound is what presentations have to be bound to, as a verifier or wallet sees it.
@@ -63,7 +66,7 @@ const verifierTasks = {
   // Credentials API.
   async ask({ payload, sign, requestUri, origin }) {
     const encryption = encrypted(payload.response_mode) ? newEncryptionKey() : undefined
-    const jwks = encryption && { keys: [{ ...publicOf(encryption), kid: encryption.kid, use: encryption.use, alg: encryption.alg }] }
+    const jwks = encryption && { keys: [withoutPrivate(encryption)] }
     const request = { ...payload, client_metadata: { ...payload.client_metadata, ...(jwks && { jwks }) } }
     const transaction = { encryption, request, sign, requestUri, origin }
     const { authorizationRequest, authorizationRequestObject, jar } = await create(transaction)
@@ -85,7 +88,7 @@ const verifierTasks = {
     const { encryption, request, origin } = begun[id]
     const parsed = await parseOpenid4vpAuthorizationResponse({
       authorizationResponse: response, authorizationRequestPayload: request, origin,
-      callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier([]) },
+      callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier({}) },
     })
     return { presentations: parsed.dcql.presentations, header: response.response && decodeProtectedHeader(response.response) }
   },
@@ -108,17 +111,24 @@ const walletMetadata = {
   authorization_encryption_enc_values_supported: ['A128GCM', 'A256GCM'],
 }
 
+const requestKey = newEncryptionKey() // requests may be encrypted to it
+
 const walletTasks = {
+  // metadata is what the wallet would post to a request_uri, were it as it should.
+  async metadata() {
+    return { metadata: { ...walletMetadata, jwks: { keys: [withoutPrivate(requestKey)] } } }
+  },
+
   // open begins a transaction as a wallet: request is a link, or the data of
-  // the Digital Credentials API. Verifiers are vouched for by anchors; registered
-  // is the key of the one known beforehand. object stands in for what is fetched.
-  async open({ request, anchors, registered, origin, object, walletNonce }) {
+  // the Digital Credentials API. known are those who vouch for verifiers: anchors,
+  // attester, and the key of one registered. object stands in for what is fetched.
+  async open({ request, known, origin, object, walletNonce }) {
     const { params } = parseOpenid4vpAuthorizationRequest({ authorizationRequest: request })
     const { authorizationRequestPayload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
       authorizationRequestPayload: params, origin,
       wallet: { metadata: walletMetadata, nonce: walletNonce, expectedNonce: walletNonce },
       callbacks: {
-        hash, getX509CertificateMetadata, verifyJwt: verifier(anchors ?? [], registered), decryptJwe: decrypter(newEncryptionKey()),
+        hash, getX509CertificateMetadata, verifyJwt: verifier(known ?? {}), decryptJwe: decrypter(requestKey),
         fetch: object ? async () => new Response(object) : fetch,
       },
     })

@@ -39,6 +39,7 @@ type answer struct {
 		}
 	}
 	VerifierInfo []oid4vp.VerifierInfo
+	Metadata     json.RawMessage
 	Status       int
 	Reply        struct {
 		RedirectURI      string `json:"redirect_uri"`

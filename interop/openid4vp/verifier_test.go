@@ -81,11 +81,7 @@ func onPage(a task, mode string) task {
 
 // registration is what an app knows of the verifier beforehand.
 func (r *relyingParty) registration() wallet.KnownVerifier {
-	keys, err := json.Marshal(map[string]any{"keys": []any{publicJWK(r.t, r.cert.Key)}})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	return wallet.KnownVerifier{ClientID: "bank", Name: "Bank", ResponseURIs: []string{responseURI}, Keys: string(keys)}
+	return wallet.KnownVerifier{ClientID: "bank", Name: "Bank", ResponseURIs: []string{responseURI}, Keys: jwks(r.t, r.cert.Key)}
 }
 
 // begin has the peer make a request and returns its link.
@@ -147,19 +143,25 @@ func (r *relyingParty) questions(f *format) []question {
 	did := oid4vp.DIDID(peer.Done(r.t, task{"do": "did", "key": r.cert.JWK(r.t)})[0].DID)
 	var all []question
 	for _, mode := range []string{oid4vp.DirectPost, oid4vp.DirectPostJWT} {
-		byValue, byDID := r.asking(hash, mode, f), r.asking(did, mode, f)
+		byValue := r.asking(hash, mode, f)
 		delete(byValue, "requestUri")
-		delete(byDID["sign"].(map[string]any), "chain")
-		known := r.asking("bank", mode, f)
-		known["sign"].(map[string]any)["registered"] = true
+		// signed is a request that the key signs without a certificate.
+		signed := func(clientID, how string, value any) task {
+			a := r.asking(clientID, mode, f)
+			sign := a["sign"].(map[string]any)
+			delete(sign, "chain")
+			sign[how] = value
+			return a
+		}
 		for _, q := range []question{
 			{"x509_hash", r.asking(hash, mode, f), "", assure.ReaderTrusted, f},
 			{"x509_hash, GET", r.asking(hash, mode, f), "&request_uri_method=get", assure.ReaderTrusted, f},
 			{"x509_hash, POST", r.asking(hash, mode, f), "&request_uri_method=post", assure.ReaderTrusted, f},
 			{"x509_hash, by value", byValue, "", assure.ReaderTrusted, f},
 			{"x509_san_dns", r.asking(dns, mode, f), "", assure.ReaderTrusted, f},
-			{"decentralized_identifier", byDID, "", assure.ReaderUnknown, f},
-			{"known before", known, "", assure.ReaderTrusted, f},
+			{"decentralized_identifier", signed(did, "did", true), "", assure.ReaderUnknown, f},
+			{"known before", signed("bank", "registered", true), "", assure.ReaderTrusted, f},
+			{"verifier_attestation", signed(oid4vp.AttestationID("Bank"), "attestation", r.attest(r.t, r.cert.Key)), "", assure.ReaderTrusted, f},
 			{"redirect_uri, by value", r.unsigned(mode, f), "", assure.ReaderAnonymous, f},
 		} {
 			q.name, q.format = q.name+", "+mode+", "+f.name, f

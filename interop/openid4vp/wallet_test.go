@@ -81,7 +81,7 @@ func (h *house) begin(tenant string, f *format) verifier.Transaction {
 }
 
 func (h *house) opening(link string) task {
-	return task{"do": "open", "request": link, "anchors": h.readerCA}
+	return task{"do": "open", "request": link, "known": map[string]any{"anchors": h.readerCA}}
 }
 
 // opened has their wallet open a request.
@@ -100,11 +100,21 @@ func (h *house) present(f *format, b bound, device *testkit.Key, pays ...string)
 // answering has their wallet send a presentation for the only credential asked for.
 func (h *house) answering(o answer, presentation string) task {
 	h.t.Helper()
+	return o.answering(map[string]any{o.asked(h.t): []string{presentation}})
+}
+
+func (o *answer) answering(vpToken map[string]any) task {
+	return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": vpToken}}
+}
+
+// asked is the id of the only credential in the query that they read.
+func (o *answer) asked(t testing.TB) string {
+	t.Helper()
 	var q struct{ Credentials []struct{ ID string } }
 	if err := json.Unmarshal(o.Query, &q); err != nil || len(q.Credentials) != 1 {
-		h.t.Fatalf("they read the query %s: %v", o.Query, err)
+		t.Fatalf("they read the query %s: %v", o.Query, err)
 	}
-	return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{q.Credentials[0].ID: []string{presentation}}}}
+	return q.Credentials[0].ID
 }
 
 func (h *house) outcome(tr verifier.Transaction, tenant string) verifier.Outcome {
@@ -174,7 +184,7 @@ func TestTheirWalletRefuses(t *testing.T) {
 			{"another client in the link", "client_id does not match", with("request", "openid4vp://?"+query.Encode())},
 			{"another state", "verification of jwt", with("object", altered(object))},
 			{"one character of the signature", "verification of jwt", with("object", flipped(object, 2))},
-			{"nobody they trust", "certificate not trusted", with("anchors", base64s(stranger.cert.Raw))},
+			{"nobody they trust", "certificate not trusted", with("known", map[string]any{"anchors": base64s(stranger.cert.Raw)})},
 		} {
 			got := peer.Ask(t, tc.open)[0]
 			if got.OK || !strings.Contains(got.Why, tc.says) {
@@ -233,7 +243,10 @@ func TestTheirWalletRefused(t *testing.T) {
 				return a
 			}},
 			{"question", "not asked", func(o answer) task {
-				return task{"do": "answer", "id": o.ID, "payload": map[string]any{"vp_token": map[string]any{"other": []string{h.present(f, o.Bound, h.device)}}}}
+				return o.answering(map[string]any{"other": []string{h.present(f, o.Bound, h.device)}})
+			}},
+			{"list", "vp_token", func(o answer) task {
+				return o.answering(map[string]any{o.asked(t): h.present(f, o.Bound, h.device)})
 			}},
 			{"format", "presentation", func(o answer) task { return h.answering(o, "a presentation") }},
 		} {

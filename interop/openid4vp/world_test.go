@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -79,18 +80,42 @@ func publicJWK(t testing.TB, k *testkit.Key) map[string]string {
 	return jwk
 }
 
-// utopia has an issuing authority and a CA for verifiers.
-type utopia struct{ iaca, ds, serviceCA, signer, readerCA party }
+// jwks is a JWK Set with one key.
+func jwks(t testing.TB, k *testkit.Key) string {
+	t.Helper()
+	set, err := json.Marshal(map[string]any{"keys": []any{publicJWK(t, k)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(set)
+}
+
+// utopia has issuing authorities, and a CA and an attester for verifiers.
+type utopia struct {
+	iaca, ds, serviceCA, signer, readerCA party
+	attester                              *testkit.Key // of verifiers
+}
 
 func newUtopia(t testing.TB) *utopia {
 	t.Helper()
-	u := &utopia{}
+	u := &utopia{attester: testkit.Signer(t, elliptic.P256())}
 	u.iaca = certify(t, pki.IACARoot, "Utopia Roads", nil)
 	u.ds = certify(t, pki.DocumentSigner, "Utopia Roads signer", &u.iaca)
 	u.serviceCA = certify(t, pki.ServiceCA, "Utopia Registry", nil)
 	u.signer = certify(t, pki.CredentialSigner, "Utopia Registry signer", &u.serviceCA)
 	u.readerCA = certify(t, pki.ReaderCA, "Utopia Readers", nil)
 	return u
+}
+
+// attest vouches for the name "Bank" of a verifier. OpenID4VP 1.0, 12.
+func (u *utopia) attest(t testing.TB, k *testkit.Key) string {
+	t.Helper()
+	token, err := jose.Sign(t.Context(), u.attester, jose.Header{Typ: oid4vp.AttestationType}, map[string]any{
+		"iss": "https://attester.example", "sub": "Bank", "exp": time.Now().Add(day).Unix(), "cnf": map[string]any{"jwk": publicJWK(t, k)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }
 
 // anchors are what everybody in Utopia trusts.
@@ -123,7 +148,9 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 	for _, f := range formats() {
 		u.hold(t, storage, area, f)
 	}
-	a.Wallet, err = wallet.New(wallet.Config{Verifiers: known}, wallet.Deps{
+	a.Wallet, err = wallet.New(wallet.Config{
+		Verifiers: known, Attesters: []wallet.Attester{{Issuer: "https://attester.example", Keys: jwks(t, u.attester)}},
+	}, wallet.Deps{
 		Storage: storage, Area: area, Fetch: do, Anchors: u.anchors, Now: time.Now, Consent: a,
 		Transactions: []oid4vp.TransactionType{payment},
 	})
