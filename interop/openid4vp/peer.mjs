@@ -124,7 +124,7 @@ const walletTasks = {
   // attester, and the key of one registered. object stands in for what is fetched.
   async open({ request, known, origin, object, walletNonce }) {
     const { params } = parseOpenid4vpAuthorizationRequest({ authorizationRequest: request })
-    const { authorizationRequestPayload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
+    const { authorizationRequestPayload: payload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
       authorizationRequestPayload: params, origin,
       wallet: { metadata: walletMetadata, nonce: walletNonce, expectedNonce: walletNonce },
       callbacks: {
@@ -132,12 +132,13 @@ const walletTasks = {
         fetch: object ? async () => new Response(object) : fetch,
       },
     })
-    const jwks = authorizationRequestPayload.client_metadata?.jwks
-    const encryption = encrypted(authorizationRequestPayload.response_mode) ? extractEncryptionJwkFromJwks(jwks, { supportedAlgValues: ['ECDH-ES'] }) : undefined
+    const mode = payload.response_mode
+    const encryption = encrypted(mode)
+      ? extractEncryptionJwkFromJwks(payload.client_metadata.jwks, { supportedAlgValues: walletMetadata.authorization_encryption_alg_values_supported })
+      : undefined
     return {
-      id: begin({ request: authorizationRequestPayload, origin }), bound: bound(authorizationRequestPayload, encryption, client.effective, origin),
-      prefix: client.prefix, mode: authorizationRequestPayload.response_mode, query: dcql?.query, transactionData,
-      verifierInfo: authorizationRequestPayload.verifier_info,
+      id: begin({ request: payload, origin }), bound: bound(payload, encryption, client.effective, origin), prefix: client.prefix, mode,
+      query: dcql?.query, transactionData, verifierInfo: payload.verifier_info,
     }
   },
 

@@ -131,7 +131,7 @@ func (r *relyingParty) read() answer {
 type question struct {
 	name     string
 	ask      task
-	method   string // appended to the link
+	method   string // appended to the link; on a page the protocol instead
 	standing assure.Standing
 	format   *format
 }

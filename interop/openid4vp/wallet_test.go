@@ -144,6 +144,9 @@ func TestTheirWallet(t *testing.T) {
 			if sent.Status != http.StatusOK || !strings.Contains(sent.Reply.RedirectURI, "response_code=") {
 				t.Errorf("%s: we replied %d %+v", name, sent.Status, sent.Reply)
 			}
+			if again := peer.Done(t, h.answering(o, h.present(f, o.Bound, h.device)))[0]; again.Status != http.StatusBadRequest {
+				t.Errorf("%s: we replied %d %+v to a second answer", name, again.Status, again.Reply)
+			}
 			got := h.outcome(tr, tenant)
 			if got.State != verifier.Done || !got.Result.OK() {
 				t.Fatalf("%s: %+v", name, got)
