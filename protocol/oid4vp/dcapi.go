@@ -11,6 +11,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/internal/fetch"
 )
 
 // The names of this protocol in the Digital Credentials API.
@@ -263,9 +264,10 @@ func (o *opening) dcMultisigned(ctx context.Context, data []byte) (*parameters, 
 	if err := o.step("request object", "OpenID4VP 1.0, A.3.2.2", "", err); err != nil {
 		return nil, err
 	}
+	env := o.env.fetching(maxLookups)
 	var first error
 	for _, token := range tokens {
-		c, err := o.signer(ctx, token)
+		c, err := o.signer(ctx, &env, token)
 		switch {
 		case err != nil:
 			o.rep.Warn("one of the signatures", "OpenID4VP 1.0, A.3.2.2", err.Error(), "another one has to be good")
@@ -283,6 +285,25 @@ func (o *opening) dcMultisigned(ctx context.Context, data []byte) (*parameters, 
 		return nil, o.step("request signature", "OpenID4VP 1.0, A.3.2.2", "", first)
 	}
 	return p, o.step("request signature", "OpenID4VP 1.0, A.3.2.2", o.r.ClientID, nil)
+}
+
+// maxLookups is how many DIDs of one request are looked up: a request must not
+// make a wallet knock at many doors.
+const maxLookups = 3
+
+// fetching is the environment with so many things to fetch at most.
+func (env *Environment) fetching(left int) Environment {
+	out := *env
+	if env.Fetch == nil {
+		return out
+	}
+	out.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+		if left--; left < 0 {
+			return fetch.Response{}, errors.New("the request names too many that would have to be looked up")
+		}
+		return env.Fetch(ctx, r)
+	}
+	return out
 }
 
 // parseMultisigned reads the JWS in its JSON serialisation. It stands in
@@ -313,7 +334,7 @@ func (o *opening) parseMultisigned(data []byte) ([]*jose.Token, *parameters, err
 }
 
 // signer verifies one signature of several.
-func (o *opening) signer(ctx context.Context, token *jose.Token) (*Client, error) {
+func (o *opening) signer(ctx context.Context, env *Environment, token *jose.Token) (*Client, error) {
 	id, err := token.Header.String("client_id")
 	if err != nil {
 		return nil, err
@@ -321,7 +342,7 @@ func (o *opening) signer(ctx context.Context, token *jose.Token) (*Client, error
 	if token.Header.Typ != "" && !token.Header.HasType(RequestObjectType) {
 		return nil, fail(InvalidRequest, "typ is %.40q, not %s (OpenID4VP 1.0, 5)", token.Header.Typ, RequestObjectType)
 	}
-	c, err := o.env.proveSigned(ctx, token, id, o.now)
+	c, err := env.proveSigned(ctx, token, id, o.now)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
@@ -163,6 +164,29 @@ func TestMultisigned(t *testing.T) {
 	}
 }
 
+// TestLookups: a request does not make the wallet fetch without end.
+func TestLookups(t *testing.T) {
+	n := newNames(t)
+	v := n.verifiers["did:web"]
+	for range 14 {
+		v.Also = append(v.Also, n.verifiers["did:web"])
+	}
+	tx, err := v.Begin(oid4vp.Params{Query: pidQuery(t)}, now)
+	check(t, err)
+	requests, err := v.DCRequests(t.Context(), tx, []string{origin}, now)
+	check(t, err)
+	fetched, inner := 0, n.env.Fetch
+	n.env.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+		fetched++
+		return inner(ctx, r)
+	}
+	req, _, err := oid4vp.OpenDC(t.Context(), requests[1].Protocol, requests[1].Data, origin, n.env, now)
+	check(t, err)
+	if fetched != 3 || len(req.Others) != 2 {
+		t.Errorf("%d lookups, %d names", fetched, 1+len(req.Others))
+	}
+}
+
 // TestOpenDCRefuses: what a wallet must not answer through the Digital
 // Credentials API.
 func TestOpenDCRefuses(t *testing.T) {
@@ -257,6 +281,13 @@ func TestAnswerDCRefuses(t *testing.T) {
 	good, err := req.AnswerDC(presented)
 	check(t, err)
 	other := begin(t, v)
+	plain, err := v.Begin(oid4vp.Params{Query: pidQuery(t), Mode: oid4vp.DirectPost}, now)
+	check(t, err)
+	for _, data := range []string{`{"vp_token":{"pid":["AAAA"]},"x":1}`, `{"vp_token":{"pid":"AAAA"}}`} {
+		if a, err := plain.OpenDC(t.Context(), []byte(data), origin, now); err != nil || len(a.Presentations["pid"]) != 1 {
+			t.Errorf("%s: %v", data, err)
+		}
+	}
 	for name, c := range map[string]struct {
 		tx     *oid4vp.Transaction
 		data   string
@@ -267,6 +298,11 @@ func TestAnswerDCRefuses(t *testing.T) {
 		"without origin":         {tx, string(good), ""},
 		"empty":                  {tx, `{}`, origin},
 		"no object":              {tx, `"x"`, origin},
+		"presentations twice":    {plain, `{"vp_token":{"pid":["AAAA"],"pid":["BBBB"]}}`, origin},
+		"presentation no string": {plain, `{"vp_token":{"pid":[{}]}}`, origin},
+		"presentation empty":     {plain, `{"vp_token":{"pid":""}}`, origin},
+		"presentation null":      {plain, `{"vp_token":{"pid":null}}`, origin},
+		"vp_token null":          {plain, `{"vp_token":null}`, origin},
 		"damaged":                {tx, string(good[:len(good)/2]) + `"}`, origin},
 		"huge":                   {tx, `{"response":"` + strings.Repeat("A", 13<<20) + `"}`, origin},
 	} {

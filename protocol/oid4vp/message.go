@@ -127,6 +127,30 @@ type clientMetadata struct {
 // OpenID4VP 1.0, 8.1.
 type Presentations map[string][]string
 
+// UnmarshalJSON also takes one presentation as it is, without an array around
+// it, which wallets of the drafts before the standard send.
+func (p *Presentations) UnmarshalJSON(data []byte) error {
+	var list map[string]json.RawMessage
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	out := make(Presentations, len(list))
+	for id, text := range list {
+		var one string
+		if json.Unmarshal(text, &one) == nil && one != "" {
+			out[id] = []string{one}
+			continue
+		}
+		var many []string
+		if err := json.Unmarshal(text, &many); err != nil {
+			return fmt.Errorf("vp_token: a presentation is no string (OpenID4VP 1.0, 8.1)")
+		}
+		out[id] = many
+	}
+	*p = out
+	return nil
+}
+
 // EncodeMdoc is a DeviceResponse as a presentation. OpenID4VP 1.0, B.2.
 func EncodeMdoc(deviceResponse []byte) string { return jose.Encode(deviceResponse) }
 

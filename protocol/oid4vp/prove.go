@@ -38,8 +38,8 @@ const (
 
 // Client is a verifier that asks.
 type Client struct {
-	// ID is the client identifier with its prefix; "origin:…" where the browser
-	// alone says who asks.
+	// ClientID has its prefix; it is "origin:…" where the browser alone says who
+	// asks.
 	ClientID string
 	Proof    Proof
 	// Chain is the certificate chain, DER, leaf first: ProofCertificate.

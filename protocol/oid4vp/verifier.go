@@ -322,6 +322,9 @@ func (v *Verifier) parameters(t *Transaction, now time.Time) (*parameters, error
 // header names the key that signs, in the way of the client identifier prefix.
 // OpenID4VP 1.0, 5.9.3.
 func (v *Verifier) header() (jose.Header, error) {
+	if v.Key == nil {
+		return jose.Header{}, errors.New("a verifier without a key can only ask unsigned (OpenID4VP 1.0, 5.9.3)")
+	}
 	h := jose.Header{Typ: RequestObjectType, X5C: v.Chain, KID: v.KeyID}
 	if v.Attestation != "" {
 		text, err := json.Marshal(v.Attestation)
