@@ -69,7 +69,7 @@ func (v *verification) disclosed(doc *Document, asked *query.Credential, p *sdjw
 			dropped = append(dropped, d.Path.String())
 		}
 	}
-	onlyAsked(dropped, report)
+	onlyAsked(dropped, clauseMatch, report)
 }
 
 // onTheWay reports whether what was disclosed is part of what was asked for, or

@@ -63,7 +63,7 @@ type VerifyParams struct {
 const (
 	clauseResponse = "ISO/IEC 18013-5:2021, 8.3.2.1.2.2"
 	clauseAsked    = "ISO/IEC 18013-5:2021, 8.3.2.1.2.1"
-	clauseVPToken  = "OpenID4VP 1.0, 8.1 and B.2"
+	clauseMatch    = "OpenID4VP 1.0, 8.6"
 )
 
 // Verify verifies a DeviceResponse. The error is for bytes that are no
@@ -326,16 +326,16 @@ func (v *verification) take(doc *Document, d *mdoc.Document, asked *query.Creden
 			doc.Elements = append(doc.Elements, el)
 		}
 	}
-	onlyAsked(dropped, report)
+	onlyAsked(dropped, clauseAsked, report)
 }
 
 // onlyAsked says what was dropped.
-func onlyAsked(dropped []string, report *check.Report) {
+func onlyAsked(dropped []string, clause string, report *check.Report) {
 	if len(dropped) > 0 {
-		report.Warn("only what was asked", clauseAsked, fmt.Sprintf("%d elements more: %.300s", len(dropped), printable(strings.Join(dropped, ", "))),
+		report.Warn("only what was asked", clause, fmt.Sprintf("%d elements more: %.300s", len(dropped), printable(strings.Join(dropped, ", "))),
 			"nobody asked for these; they were dropped")
 	} else {
-		report.Pass("only what was asked", clauseAsked, "nothing else was returned")
+		report.Pass("only what was asked", clause, "nothing else was returned")
 	}
 }
 
