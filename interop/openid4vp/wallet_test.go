@@ -248,9 +248,6 @@ func TestTheirWalletRefused(t *testing.T) {
 			{"question", "not asked", func(o answer) task {
 				return o.answering(map[string]any{"other": []string{h.present(f, o.Bound, h.device)}})
 			}},
-			{"list", "vp_token", func(o answer) task {
-				return o.answering(map[string]any{o.asked(t): h.present(f, o.Bound, h.device)})
-			}},
 			{"format", "presentation", func(o answer) task { return h.answering(o, "a presentation") }},
 		} {
 			says, over := tc.says, tc.says == "" // an answer ends the transaction, whatever is in it
