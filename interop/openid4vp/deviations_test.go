@@ -1,6 +1,7 @@
 package openid4vp_test
 
 import (
+	"crypto/elliptic"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -13,8 +14,6 @@ import (
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/verifier"
-
-	"crypto/elliptic"
 )
 
 // The deviations of the README that can be seen from outside. A test that fails
@@ -22,7 +21,7 @@ import (
 
 const origin = "https://shop.example"
 
-// unsigned is a request by value as their wallet gets it.
+// byValue is a request that is not signed, as their wallet gets it.
 func byValue(more map[string]any) map[string]any {
 	r := map[string]any{
 		"response_type": "vp_token", "response_mode": "direct_post", "client_id": "redirect_uri:" + responseURI, "response_uri": responseURI,

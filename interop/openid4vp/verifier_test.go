@@ -65,9 +65,9 @@ func (r *relyingParty) unsigned(mode string, f *format) task {
 
 // onPage is a request made for a page through the Digital Credentials API; a
 // signed one names the page.
-func onPage(a task, mode string) task {
+func onPage(a task) task {
 	payload := a["payload"].(map[string]any)
-	payload["response_mode"], a["origin"] = mode, origin
+	a["origin"] = origin
 	delete(payload, "response_uri")
 	delete(payload, "state")
 	delete(a, "requestUri")
@@ -164,7 +164,7 @@ func (r *relyingParty) questions(f *format) []question {
 			{"verifier_attestation", signed(oid4vp.AttestationID("Bank"), "attestation", r.attest(r.t, r.cert.Key)), "", assure.ReaderTrusted, f},
 			{"redirect_uri, by value", r.unsigned(mode, f), "", assure.ReaderAnonymous, f},
 		} {
-			q.name, q.format = q.name+", "+mode+", "+f.name, f
+			q.name += ", " + mode + ", " + f.name
 			all = append(all, q)
 		}
 	}
@@ -195,7 +195,7 @@ func TestTheirPage(t *testing.T) {
 	var all []question
 	for _, f := range formats() {
 		for _, mode := range []string{oid4vp.DCAPI, oid4vp.DCAPIJWT} {
-			signed, unsigned := onPage(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, f), mode), onPage(r.unsigned(mode, f), mode)
+			signed, unsigned := onPage(r.asking(oid4vp.X509HashID(r.cert.cert.Raw), mode, f)), onPage(r.unsigned(mode, f))
 			all = append(all, question{"signed, " + mode + ", " + f.name, signed, oid4vp.ProtocolSigned, assure.ReaderTrusted, f},
 				question{"unsigned, " + mode + ", " + f.name, unsigned, oid4vp.ProtocolUnsigned, assure.ReaderUnknown, f})
 		}

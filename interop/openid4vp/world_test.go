@@ -124,7 +124,7 @@ func (u *utopia) anchors(context.Context, time.Time) (*assure.Anchors, error) {
 		assure.FromCertificates(trustlist.Verifier, "test", u.readerCA.cert)...)...)
 }
 
-// app is our mdoc app with a document in it.
+// app is our mdoc app with documents in it.
 type app struct {
 	*wallet.Wallet
 	asked []wallet.Question // what the holder was asked
@@ -160,7 +160,8 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 	return a
 }
 
-// hold puts a document with as many copies as a test may need into a storage.
+// hold puts a document into a storage, as package wallet lays it out, with as many
+// copies as a test may need.
 func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, f *format) {
 	t.Helper()
 	d := wallet.Document{ID: f.id, Format: f.name, DocType: f.docType}
@@ -177,8 +178,8 @@ func (u *utopia) hold(t testing.TB, s wallet.Storage, area securearea.Area, f *f
 		err := tx.Put(t.Context(), "document", d.ID, row)
 		for i, k := range keys {
 			id := fmt.Sprintf("%s/%04d", d.ID, i)
-			row, _ := json.Marshal(map[string]string{"key": k.ID})
-			err = errors.Join(err, tx.Put(t.Context(), "issued", id, f.issue(u, t, k.Public)), tx.Put(t.Context(), "credential", id, row))
+			err = errors.Join(err, tx.Put(t.Context(), "issued", id, f.issue(u, t, k.Public)),
+				tx.Put(t.Context(), "credential", id, fmt.Appendf(nil, `{"key":%q}`, k.ID)))
 		}
 		return err
 	})
