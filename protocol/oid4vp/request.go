@@ -381,22 +381,6 @@ func (o *opening) metadata(p *parameters) (clientMetadata, error) {
 	return m, nil
 }
 
-// checkFormats wants one of the formats asked for to be one that the verifier
-// takes, and that is known here. OpenID4VP 1.0, 8.5.
-func checkFormats(q query.Query, m clientMetadata) error {
-	var asked []string
-	for _, c := range q.Credentials {
-		said, listed := m.Formats[c.Format]
-		if c.Format != query.FormatMdoc && c.Format != query.FormatSDJWT || m.Formats != nil && !(listed && commonFormat(said)) {
-			asked = append(asked, c.Format)
-			continue
-		}
-		return nil
-	}
-	slices.Sort(asked)
-	return fail(FormatsNotSupported, "asked for is %.200s: not known here, or not in vp_formats_supported with algorithms in common (OpenID4VP 1.0, 8.5)", strings.Join(slices.Compact(asked), ", "))
-}
-
 // encryption picks the key and the algorithm that the answer is encrypted
 // with: the first usable key, and of the algorithms in common the one that we
 // prefer.
