@@ -83,8 +83,15 @@ func (e Element) touched(path sdjwt.Path) (Element, bool) {
 // unseen. Of an element that is disclosed in part the text has that part.
 func (c *Catalogue) DisplayClaim(lang, vct string, path sdjwt.Path, value json.RawMessage) (label, text string) {
 	t, _ := c.ByVCT(vct)
-	return t.claimLabel(lang, path), t.claimText(lang, path, bytes.TrimSpace(value))
+	text = t.claimText(lang, path, bytes.TrimSpace(value))
+	if len(text) > mostText {
+		text = strings.ToValidUTF8(text[:mostText], "") + "…"
+	}
+	return t.claimLabel(lang, path), text
 }
+
+// mostText is how much of a claim is shown, in bytes: no screen holds more.
+const mostText = 4000
 
 // ClaimLabel returns what people call a claim; its name if unknown.
 func (c *Catalogue) ClaimLabel(lang, vct string, path sdjwt.Path) string {

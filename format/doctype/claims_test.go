@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/vectors"
@@ -46,6 +47,14 @@ func TestDisplayClaim(t *testing.T) {
 		if got := c.ClaimLabel(tc.lang, tc.vct, tc.path); got != tc.label {
 			t.Errorf("%s: label %q, want %q", tc.path, got, tc.label)
 		}
+	}
+}
+
+// What nobody could read is cut, at a character.
+func TestDisplayClaimCuts(t *testing.T) {
+	_, text := Builtin().DisplayClaim("en", "urn:x", sdjwt.Path{"a"}, json.RawMessage(`"`+strings.Repeat("ä", 1<<20)+`"`))
+	if len(text) > 4010 || !utf8.ValidString(text) || !strings.HasSuffix(text, "ä…") {
+		t.Errorf("%d bytes", len(text))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -139,6 +140,7 @@ type parser struct {
 	*SDJWT
 	lim  Limits
 	read reader
+	text []byte         // of the disclosure that is read, which is not kept
 	refs map[string]int // by digest: the number of its disclosure, and seen for one that was met
 }
 
@@ -171,7 +173,8 @@ func (p *parser) token(jwt []byte) (err error) {
 
 // disclosure reads d.Encoded into the rest of d.
 func (p *parser) disclosure(d *Disclosure) error {
-	text, err := decode(d.bytes)
+	p.text = slices.Grow(p.text[:0], strictURL.DecodedLen(len(d.bytes)))
+	text, err := decodeInto(p.text[:strictURL.DecodedLen(len(d.bytes))], d.bytes)
 	if err != nil {
 		return err
 	}
@@ -221,7 +224,11 @@ func (p *parser) disclosure(d *Disclosure) error {
 // breaks first, which the library skips: with them the result is too short, or
 // the text of a length that none has.
 func decode(s []byte) ([]byte, error) {
-	out := make([]byte, strictURL.DecodedLen(len(s)))
+	return decodeInto(make([]byte, strictURL.DecodedLen(len(s))), s)
+}
+
+// decodeInto is decode into out, which has the length of the result.
+func decodeInto(out, s []byte) ([]byte, error) {
 	n, err := strictURL.Decode(out, s)
 	if err != nil || n != len(out) || n == 0 || len(s)%4 == 1 {
 		return nil, fmt.Errorf("%w: no canonical base64url", ErrSyntax)
