@@ -40,7 +40,8 @@ function jwtSigner({ key, chain, did }) {
   return did ? { method: 'did', alg, didUrl: `${didOf(key)}#0` } : { method: 'custom', alg }
 }
 
-const create = ({ request, sign, requestUri }, walletNonce) => createOpenid4vpAuthorizationRequest({
+const create = ({ request, sign, requestUri, scheme }, walletNonce) => createOpenid4vpAuthorizationRequest({
+  scheme,
   authorizationRequestPayload: { ...request, wallet_nonce: walletNonce },
   wallet: walletNonce ? { expectedNonce: walletNonce } : undefined,
   jar: sign && {
@@ -63,12 +64,12 @@ const verifierTasks = {
   // ask begins a transaction as a verifier: payload is the request, sign has the
   // key and the certificates that it is signed with, if it is to be. Without
   // requestUri the request goes by value; origin has it go through the Digital
-  // Credentials API.
-  async ask({ payload, sign, requestUri, origin }) {
+  // Credentials API. scheme is that of the link.
+  async ask({ payload, sign, requestUri, origin, scheme }) {
     const encryption = encrypted(payload.response_mode) ? newEncryptionKey() : undefined
     const jwks = encryption && { keys: [withoutPrivate(encryption)] }
     const request = { ...payload, client_metadata: { ...payload.client_metadata, ...(jwks && { jwks }) } }
-    const transaction = { encryption, request, sign, requestUri, origin }
+    const transaction = { encryption, request, sign, requestUri, origin, scheme }
     const { authorizationRequest, authorizationRequestObject, jar } = await create(transaction)
     return {
       id: begin(transaction), link: authorizationRequest, object: jar?.authorizationRequestJwt, request: authorizationRequestObject,
@@ -90,7 +91,10 @@ const verifierTasks = {
       authorizationResponse: response, authorizationRequestPayload: request, origin,
       callbacks: { decryptJwe: encryption && decrypter(encryption), verifyJwt: verifier({}) },
     })
-    return { presentations: parsed.dcql.presentations, header: response.response && decodeProtectedHeader(response.response) }
+    return {
+      presentations: parsed.dcql?.presentations ?? { '': parsed.pex.presentations }, submission: parsed.pex?.presentationSubmission,
+      header: response.response && decodeProtectedHeader(response.response),
+    }
   },
 
   // authorised compares the hashes in presentations, by credential, with the
@@ -124,7 +128,7 @@ const walletTasks = {
   // attester, and the key of one registered. object stands in for what is fetched.
   async open({ request, known, origin, object, walletNonce }) {
     const { params } = parseOpenid4vpAuthorizationRequest({ authorizationRequest: request })
-    const { authorizationRequestPayload: payload, client, dcql, transactionData } = await resolveOpenid4vpAuthorizationRequest({
+    const { authorizationRequestPayload: payload, client, dcql, pex, transactionData } = await resolveOpenid4vpAuthorizationRequest({
       authorizationRequestPayload: params, origin,
       wallet: { metadata: walletMetadata, nonce: walletNonce, expectedNonce: walletNonce },
       callbacks: {
@@ -138,18 +142,19 @@ const walletTasks = {
       : undefined
     return {
       id: begin({ request: payload, origin }), bound: bound(payload, encryption, client.effective, origin), prefix: client.prefix, mode,
-      query: dcql?.query, transactionData, verifierInfo: payload.verifier_info,
+      query: dcql?.query, definition: pex?.presentation_definition, transactionData, verifierInfo: payload.verifier_info,
     }
   },
 
   // answer sends presentations, or an error, where the request says; through the
   // Digital Credentials API it answers them. recipient has them encrypted to
-  // another key than the request's.
-  async answer({ id, payload, recipient }) {
+  // another key than the request's; nonce is the wallet's own, of drafts before
+  // version 1.0.
+  async answer({ id, payload, recipient, nonce }) {
     const { request, origin } = begun[id]
     const { authorizationResponsePayload, jarm } = await createOpenid4vpAuthorizationResponse({
       authorizationRequestPayload: request, authorizationResponsePayload: payload, origin,
-      jarm: encrypted(request.response_mode) ? { encryption: { jwk: recipient }, serverMetadata: walletMetadata } : undefined,
+      jarm: encrypted(request.response_mode) ? { encryption: { jwk: recipient, nonce }, serverMetadata: walletMetadata } : undefined,
       callbacks: { encryptJwe },
     })
     if (!request.response_uri) return { response: jarm ? { response: jarm.responseJwt } : authorizationResponsePayload }

@@ -22,9 +22,10 @@ type answer struct {
 	Link          string
 	Object        string
 	Request       json.RawMessage
-	Presentations map[string][]string
+	Presentations map[string][]string // by credential, "" before version 1.0
 	Header        struct{ Alg, Enc, KID, APU, APV string }
 	Authorised    []string // credentials, by transaction
+	Submission    submission
 
 	// Of its wallet.
 	Prefix          string
@@ -39,14 +40,31 @@ type answer struct {
 		}
 	}
 	VerifierInfo []oid4vp.VerifierInfo
-	Metadata     json.RawMessage
-	Status       int
-	Reply        struct {
+	Definition   struct {
+		ID          string
+		Descriptors []struct{ ID string } `json:"input_descriptors"`
+	}
+	Metadata json.RawMessage
+	Status   int
+	Reply    struct {
 		RedirectURI      string `json:"redirect_uri"`
 		Error            string `json:"error"`
 		ErrorDescription string `json:"error_description"`
 	}
 	Response json.RawMessage
+}
+
+// submission says what an answer before version 1.0 has where.
+type submission struct {
+	ID           string       `json:"id"`
+	DefinitionID string       `json:"definition_id"`
+	Map          []descriptor `json:"descriptor_map"`
+}
+
+type descriptor struct {
+	ID     string `json:"id"`
+	Format string `json:"format"`
+	Path   string `json:"path"`
 }
 
 // bound is what presentations are to be bound to, as the peer has it.
