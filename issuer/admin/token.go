@@ -255,5 +255,6 @@ func parseToken(text string) (tenant, id string, secret []byte, ok bool) {
 		return "", "", nil, false
 	}
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(parts[3])
-	return tenant, parts[2], secret, err == nil && len(secret) == secretBytes
+	// The decoder passes over line breaks: what is not written so is no token.
+	return tenant, parts[2], secret, err == nil && len(secret) == secretBytes && tokenText(tenant, parts[2], secret) == text
 }
