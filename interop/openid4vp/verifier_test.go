@@ -202,18 +202,22 @@ func TestTheirPage(t *testing.T) {
 	}
 	for _, q := range all {
 		r.begin(q.ask)
-		data, entry, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, origin)
+		request, err := json.Marshal([]oid4vp.DCRequest{{Protocol: q.method, Data: r.begun.Request}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, entry, err := a.AnswerBrowser(t.Context(), request, origin)
 		if err != nil {
 			t.Errorf("%s: %v", q.name, err)
 			continue
 		}
-		var response map[string]any
-		if err := json.Unmarshal(data, &response); err != nil {
+		var response struct{ Data map[string]any }
+		if err := json.Unmarshal(raw, &response); err != nil {
 			t.Fatal(err)
 		}
-		r.answered(q, entry, response)
+		r.answered(q, entry, response.Data)
 		if q.method == oid4vp.ProtocolSigned {
-			if _, _, err := a.AnswerDC(t.Context(), q.method, r.begun.Request, "https://other.example"); err == nil {
+			if _, _, err := a.AnswerBrowser(t.Context(), request, "https://other.example"); err == nil {
 				t.Errorf("%s: answered on another page", q.name)
 			}
 		}
