@@ -27,6 +27,12 @@ const (
 	EventCertificate  = "certificate.attention" // notice: what an operator has to do
 )
 
+// Events are the kinds of all events.
+func Events() []string {
+	return []string{EventIssued, EventRevoked, EventSuspended, EventResumed, EventDeleted, EventOutdated, EventRequested,
+		EventOfferUsed, EventOfferExpired, EventCertificate}
+}
+
 // Outbox is where the authority's events wait for their receivers.
 func (a *Authority) Outbox() *outbox.Outbox { return a.outbox }
 

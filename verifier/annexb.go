@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -89,10 +88,7 @@ func (t *tenant) annexBObject(ctx context.Context, handle string) (string, error
 	if err != nil {
 		return "", asRefusal(err)
 	}
-	if r.state != Waiting {
-		return object, nil
-	}
-	return object, t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return markFetched(ctx, tx, t.config.ID, r.id) })
+	return object, t.fetched(ctx, r, Evidence{Request: object})
 }
 
 func (t *tenant) annexBAnswer(ctx context.Context, handle string, posted fetch.Request) (redirect string, err error) {

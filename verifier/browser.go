@@ -20,12 +20,16 @@ func (v *Verifier) MdocRequest(ctx context.Context, tenant, id, origin string) (
 	if err != nil {
 		return dcapi.Request{}, err
 	}
+	return t.mdocRequest(ctx, r, &req, origin)
+}
+
+func (t *tenant) mdocRequest(ctx context.Context, r row, req *request, origin string) (dcapi.Request, error) {
 	q, err := req.isoQuery(false)
 	if err != nil {
 		return dcapi.Request{}, err
 	}
 	var tx dcapi.Transaction
-	now := v.now()
+	now := t.v.now()
 	err = t.beginWay(ctx, wayBrowser, r, &tx, func() error {
 		fresh, err := dcapi.Begin(origin, r.expires.Sub(now), now)
 		if err != nil {
@@ -54,6 +58,10 @@ func (v *Verifier) AnswerMdoc(ctx context.Context, tenant, id string, response d
 	if err != nil {
 		return "", err
 	}
+	return t.answerMdoc(ctx, r, &req, response)
+}
+
+func (t *tenant) answerMdoc(ctx context.Context, r row, req *request, response dcapi.Response) (redirect string, err error) {
 	var tx dcapi.Transaction
 	if _, err := t.goOn(ctx, wayBrowser, r, &tx); err != nil {
 		return "", err
@@ -62,7 +70,7 @@ func (v *Verifier) AnswerMdoc(ctx context.Context, tenant, id string, response d
 	if err != nil {
 		return "", err
 	}
-	now := v.now()
+	now := t.v.now()
 	plain, err := tx.Open(response, now)
 	switch {
 	case errors.Is(err, dcapi.ErrMalformed), errors.Is(err, dcapi.ErrDecrypt), errors.Is(err, dcapi.ErrExpired):
@@ -70,5 +78,5 @@ func (v *Verifier) AnswerMdoc(ctx context.Context, tenant, id string, response d
 	case err != nil:
 		return "", err
 	}
-	return t.conclude(ctx, r, &req, q, isoAnswer{response: plain, transcript: tx.Transcript()}, now)
+	return t.conclude(ctx, r, req, q, isoAnswer{response: plain, transcript: tx.Transcript()}, now)
 }

@@ -48,6 +48,14 @@ type Config struct {
 	// asked to fetch it; then it is deleted. Optional, 5 minutes.
 	ResultLifetime time.Duration `yaml:"resultLifetime,omitempty"`
 
+	// HistoryLifetime is how long the relying party's operator sees what became
+	// of a transaction: state, verdict and checks, no attribute. Optional, 7 days.
+	HistoryLifetime time.Duration `yaml:"historyLifetime,omitempty"`
+
+	// API is the interface for a relying party's own systems; see
+	// docs/relying-party.md.
+	API API `yaml:"api,omitempty"`
+
 	// StatusMaxAge is the longest that a fetched status list is used before it
 	// is asked for again, whatever it says itself, and so how late a revocation
 	// may be noticed. Optional, 5 minutes.
@@ -70,6 +78,18 @@ type Config struct {
 	// RequireStatus refuses documents that name status lists of which nothing
 	// could be found out.
 	RequireStatus bool `yaml:"requireStatus,omitempty"`
+}
+
+// API is the interface for a relying party's own systems, and the console of
+// its operator, on a listener of their own: they are not on the public origin.
+type API struct {
+	// Listen is its address, such as 127.0.0.1:8091; off while it is empty. On
+	// any but a loopback address it is served with TLS only: then the
+	// certificate of the roles is needed.
+	Listen string `yaml:"listen,omitempty"`
+	// PrivateWebhooks lets webhooks go to private addresses (RFC 1918, RFC 4193,
+	// RFC 6598), for receivers in the relying party's own network. Optional, false.
+	PrivateWebhooks bool `yaml:"privateWebhooks,omitempty"`
 }
 
 // Tenant is one relying party.
@@ -97,6 +117,14 @@ type Tenant struct {
 	// RedirectURIs are the addresses of the relying party's own that a browser
 	// may be sent back to, to the letter. Optional: without one, our own page.
 	RedirectURIs []string `yaml:"redirectURIs,omitempty"`
+	// Origins are those of the relying party's own web pages, which may use the
+	// Digital Credentials API of browsers and, with page, begin with a preset by
+	// themselves: whoever opens such a page gets the result. Optional: other pages
+	// show link and QR code of what the relying party's own systems began.
+	Origins []string `yaml:"origins,omitempty"`
+	// Retain is the longest that answers may be kept where the question says
+	// that they will be. Optional: none is kept.
+	Retain time.Duration `yaml:"retain,omitempty"`
 }
 
 // The ways to name a relying party. OpenID4VP 1.0, 5.9.3.
@@ -122,6 +150,7 @@ func (c Config) complete() Config {
 	}
 	conf.Default(&c.RequestLifetime, 5*time.Minute)
 	conf.Default(&c.ResultLifetime, 5*time.Minute)
+	conf.Default(&c.HistoryLifetime, 7*24*time.Hour)
 	conf.Default(&c.StatusMaxAge, 5*time.Minute)
 	conf.Default(&c.PackEvery, 15*time.Minute)
 	tenants := make([]Tenant, len(c.Tenants))
@@ -160,6 +189,11 @@ func (c Config) Check() error {
 	}
 	p.Within("requestLifetime", c.RequestLifetime, 10*time.Second, time.Hour)
 	p.Within("resultLifetime", c.ResultLifetime, 10*time.Second, 24*time.Hour)
+	p.Within("historyLifetime", c.HistoryLifetime, time.Minute, 366*24*time.Hour)
+	if l := c.API.Listen; l != "" {
+		_, _, err := net.SplitHostPort(l)
+		p.AddError("api.listen", err)
+	}
 	p.Within("statusMaxAge", c.StatusMaxAge, time.Millisecond, 24*time.Hour)
 	p.Within("packEvery", c.PackEvery, time.Second, 24*time.Hour)
 	types, err := c.types()
@@ -188,6 +222,14 @@ func (t Tenant) check(types *doctype.Catalogue) error {
 			uri.Scheme == "http" && !conf.Loopback(u) {
 			p.Add("redirectURIs: wanted absolute URLs without fragment, https or http to a loopback name, or of an app")
 		}
+	}
+	for _, o := range t.Origins {
+		if u, err := url.Parse(o); conf.Address(o) != nil || err != nil || u.Path != "" || u.RawQuery != "" || strings.HasSuffix(o, "?") {
+			p.Add("origins: wanted https origins without a path, or http to a loopback name")
+		}
+	}
+	if t.Retain < 0 || t.Retain > 10*366*24*time.Hour {
+		p.Add("retain: wanted at most ten years")
 	}
 	for _, preset := range t.Presets {
 		if preset.Name == "" || strings.ContainsAny(preset.Name, ":/,;| ") || preset.Title == "" {

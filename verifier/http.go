@@ -51,12 +51,22 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/reader-ca.crl/{root}", of(ca(publish.CRL)))
 	mux.Handle("GET /{tenant}/certificates", of(ca(publish.Certificates)))
 
+	mux.Handle("GET /{tenant}/watch/{number}", of((*tenant).serveWatch))
+	mux.Handle("GET /{tenant}/watch/{number}/events", of((*tenant).serveEvents))
+	mux.Handle("GET /{tenant}/watch/{number}/dc", of((*tenant).serveDigital))
+	mux.Handle("POST /{tenant}/watch/{number}/dc", of((*tenant).serveDigitalAnswer))
+	mux.Handle("OPTIONS /{tenant}/watch/{number}/dc", of((*tenant).servePreflight))
+	mux.Handle("POST /{tenant}/transactions", of((*tenant).serveDirect))
+	mux.Handle("OPTIONS /{tenant}/transactions", of((*tenant).servePreflight))
+	mux.Handle("GET /{tenant}/eidos-verify.js", of((*tenant).serveVerifyScript))
+	mux.Handle("GET /{tenant}/deletion", of((*tenant).serveDeletionPage))
+	mux.Handle("POST /{tenant}/deletion", of((*tenant).serveDeletion))
+
 	own := http.NewCrossOriginProtection() // forms are posted by our own pages only
 	mux.Handle("GET /{$}", web.ErrFunc(v.serveRoot))
 	mux.Handle("GET /{tenant}/{$}", of((*tenant).serveStart))
 	mux.Handle("POST /{tenant}/{$}", own.Handler(of((*tenant).serveBegin)))
 	mux.Handle("GET /{tenant}/t/{id}", of((*tenant).serveTransaction))
-	mux.Handle("GET /{tenant}/t/{id}/state", of((*tenant).serveState))
 	mux.Handle("POST /{tenant}/t/{id}/forget", own.Handler(of((*tenant).serveForget)))
 	mux.Handle("GET /{tenant}/done", of((*tenant).serveDone))
 	mux.Handle("GET /{tenant}/wait.js", of((*tenant).serveScript))
@@ -134,8 +144,9 @@ func refuse(w http.ResponseWriter, err error) error {
 	return nil
 }
 
-// serveResult answers the relying party's own systems, and our page.
+// serveResult answers the relying party's own systems and pages, and our page.
 func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
+	t.pageOrigin(w, r)
 	o, _, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
 	if err != nil {
 		return err

@@ -29,11 +29,16 @@ const (
 
 // openWay finds the open transaction that id begins another way of.
 func (v *Verifier) openWay(ctx context.Context, tenant, id string) (*tenant, row, request, error) {
+	return v.openNumber(ctx, tenant, once.Hash(id))
+}
+
+// openNumber is openWay for a page that waits, which knows the number only.
+func (v *Verifier) openNumber(ctx context.Context, tenant, number string) (*tenant, row, request, error) {
 	t, err := v.tenant(tenant)
 	if err != nil {
 		return nil, row{}, request{}, err
 	}
-	r, err := t.row(ctx, byID, once.Hash(id))
+	r, err := t.row(ctx, byID, number)
 	if err != nil {
 		return nil, row{}, request{}, err
 	}
@@ -139,7 +144,7 @@ func (t *tenant) replace(ctx context.Context, way string, r row, read []byte, st
 	if err != nil {
 		return err
 	}
-	return t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		things := tx.Once(t.config.ID)
 		kept, err := things.Claim(ctx, way, once.Hash(r.handle), t.v.now())
 		if err != nil {
@@ -153,6 +158,10 @@ func (t *tenant) replace(ctx context.Context, way string, r row, read []byte, st
 		}
 		return markFetched(ctx, tx, t.config.ID, r.id)
 	})
+	if err == nil {
+		t.v.hub.tell(watched{t.config.ID, r.id}, Change{Fetched, r.expires})
+	}
+	return err
 }
 
 // isoAnswer is a DeviceResponse that came one of the ways.
@@ -165,8 +174,8 @@ type isoAnswer struct {
 // conclude verifies an answer and ends the transaction, once. It returns where
 // the browser goes next.
 func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Query, a isoAnswer, now time.Time) (redirect string, err error) {
-	end := finished{SameDevice: req.SameDevice, Error: a.refused}
-	var lists []knownList
+	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice, Error: a.refused}, code: secret()}
+	got := Evidence{Transcript: a.transcript}
 	if a.refused == "" {
 		result, known, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
 			p.Asked, p.Transcript, p.EReaderKey = q, a.transcript, a.mac
@@ -175,22 +184,16 @@ func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Quer
 		if err != nil {
 			return "", err
 		}
+		got.Presentations = []Presented{{Presentations: []string{oid4vp.EncodeMdoc(a.response)}}} // of all credentials at once
 		if result.Verdict == core.Empty {
 			end.Error = refusedText(&oid4vp.Answer{Error: oid4vp.AccessDenied})
 		} else {
-			end.Result, lists = &result, known
+			end.Result, end.lists, got.Result = &result, known, &result
 		}
 	}
-	r.state = Done
+	end.row.state = Done
 	if end.Result == nil {
-		r.state = Refused
+		end.row.state = Refused
 	}
-	code := secret()
-	if err := t.finish(ctx, r, end, code, lists, now); err != nil {
-		return "", err
-	}
-	if end.Result != nil && end.Result.Verdict == core.Invalid {
-		return "", &refusal{oid4vp.InvalidRequest, ascii(end.Result.Reason)}
-	}
-	return t.redirect(req, code), nil
+	return t.end(ctx, end, got, now)
 }

@@ -95,6 +95,7 @@ func (t *tenant) newCA() *keyring.CA {
 	}
 	root, reader := template(t.config.Name+" Reader CA"), template(t.config.Name)
 	root.Contact, reader.DNS = t.base, []string{t.host}
+	reader.URIs = []string{t.base + "/deletion"} // EUDI TS7 1.0, 3.3: where holders turn to
 	return keyring.NewCA(t.v.ring, t.v.db.Records(), keyring.CAConfig{
 		Tenant: t.config.ID,
 		Root:   keyring.Certified{Purpose: keyring.ReaderCA, Profile: pki.ReaderCA, Template: root, Lifetime: caLifetime, Reserve: caReserve},

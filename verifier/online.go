@@ -3,16 +3,13 @@ package verifier
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"rsc.io/qr"
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/sdjwt"
@@ -38,63 +35,6 @@ const (
 
 func (s State) open() bool { return s == Waiting || s == Fetched }
 
-// Scheme is the link scheme of requests.
-const Scheme = "openid4vp"
-
-// AskParams say what to ask over the internet.
-type AskParams struct {
-	Ask     string // a preset or a question as core.ParseAsk reads it
-	Purpose string // for the holder; that of the preset if empty
-	// RedirectURI is where the holder's browser comes back to on the same
-	// device, with response_code in the query: one of the tenant's
-	// RedirectURIs. Optional, our own page.
-	RedirectURI string
-	// SameDevice hands the result out only together with the response code,
-	// so that a link passed on to somebody else gets its sender nothing.
-	// OpenID4VP 1.0, 13.3.
-	SameDevice bool
-}
-
-// Transaction is a question on its way, for whoever asked it.
-type Transaction struct {
-	ID         string    `json:"id"` // secret: whoever has it gets the result
-	Link       string    `json:"link"`
-	RequestURI string    `json:"request_uri"`
-	Page       string    `json:"page"` // our page that waits for the answer
-	Expires    time.Time `json:"expires"`
-}
-
-// QR is the link as a QR code, PNG.
-func (t Transaction) QR() ([]byte, error) { return qrPNG(t.Link) }
-
-func qrPNG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.L) // on a screen nothing gets dirty: as few modules as can be
-	if err != nil {
-		return nil, fmt.Errorf("QR code: %w", err)
-	}
-	code.Scale = 6
-	return code.PNG(), nil
-}
-
-// qrSVG is sharp at every size.
-func qrSVG(text string) ([]byte, error) {
-	code, err := qr.Encode(text, qr.L)
-	if err != nil {
-		return nil, fmt.Errorf("QR code: %w", err)
-	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-2 -2 %[1]d %[1]d" shape-rendering="crispEdges"><path d="`, code.Size+4)
-	for y := range code.Size {
-		for x := range code.Size {
-			if code.Black(x, y) {
-				fmt.Fprintf(&b, "M%d %dh1v1h-1z", x, y)
-			}
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return b.Bytes(), nil
-}
-
 // Outcome is what became of a transaction. Its JSON is what
 // /{tenant}/result/{id} answers.
 type Outcome struct {
@@ -112,6 +52,7 @@ type request struct {
 	Purpose     string             `json:"purpose,omitempty"`
 	RedirectURI string             `json:"redirect_uri,omitempty"`
 	SameDevice  bool               `json:"same_device,omitempty"`
+	Wallet      string             `json:"wallet,omitempty"` // its endpoint
 }
 
 // finished is what is sealed of a finished one.
@@ -119,74 +60,6 @@ type finished struct {
 	SameDevice bool         `json:"same_device,omitempty"`
 	Error      string       `json:"error,omitempty"`
 	Result     *core.Result `json:"result,omitempty"`
-}
-
-// Begin makes a transaction. Errors: ErrUnknownTenant, ErrInvalid.
-//
-// OpenID4VP 1.0, 5.
-func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Transaction, error) {
-	t, err := v.tenant(tenant)
-	if err != nil {
-		return Transaction{}, err
-	}
-	ask, err := t.ask(p.Ask, p.Purpose)
-	if err != nil {
-		return Transaction{}, err
-	}
-	if p.RedirectURI != "" && !slices.Contains(t.config.RedirectURIs, p.RedirectURI) {
-		return Transaction{}, fmt.Errorf("%w: the redirect URI is not among those of the configuration", ErrInvalid)
-	}
-	engine, err := t.engine(ctx)
-	if err != nil {
-		return Transaction{}, err
-	}
-	sealing, err := t.sealer(ctx)
-	if err != nil {
-		return Transaction{}, err
-	}
-	now := v.now()
-	// The handle only has to be hard to guess for as long as the request
-	// lives; short, it makes a QR code that is easy to scan.
-	id, handle := secret(), rand.Text()
-	inner, err := engine.Begin(oid4vp.Params{
-		Query: ask.Query, RequestURI: t.base + "/request/" + handle, ResponseURI: t.base + "/response/" + handle,
-		Lifetime: v.config.RequestLifetime,
-	}, now)
-	if err != nil {
-		return Transaction{}, fmt.Errorf("verifier: %w", err)
-	}
-	r := row{id: once.Hash(id), handle: handle, state: Waiting, created: now, expires: inner.Expires, forget: inner.Expires.Add(v.config.ResultLifetime)}
-	r.request, err = sealing.seal("request", r.id, request{
-		OID4VP: *inner, Title: ask.Title, Purpose: ask.Purpose, RedirectURI: p.RedirectURI, SameDevice: p.SameDevice,
-	})
-	if err != nil {
-		return Transaction{}, err
-	}
-	err = v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		if err := insertRow(ctx, tx, t.config.ID, r); err != nil {
-			return err
-		}
-		return v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation asked for", Object: r.id, Detail: map[string]string{"asked": elementNames(ask.Query)}})
-	})
-	if err != nil {
-		return Transaction{}, fmt.Errorf("verifier: begin: %w", err)
-	}
-	return Transaction{ID: id, Link: linkOf(inner), RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Expires: inner.Expires}, nil
-}
-
-// linkOf invites the wallet to post a nonce of its own; one that cannot, gets.
-// OpenID4VP 1.0, 5.10.
-func linkOf(t *oid4vp.Transaction) string { return t.Link(Scheme) + "&request_uri_method=post" }
-
-// elementNames is what is asked, without a word about the person.
-func elementNames(q query.Query) string {
-	var names []string
-	for _, c := range q.Credentials {
-		for _, cl := range c.Claims {
-			names = append(names, strings.Join(c.Types, "|")+":"+cl.Path.String())
-		}
-	}
-	return strings.Join(names, " ")
 }
 
 // Outcome returns what became of a transaction. responseCode is what the
@@ -221,7 +94,12 @@ func (t *tenant) outcome(ctx context.Context, id, responseCode string) (Outcome,
 		return o, &req, err
 	}
 	var f finished
-	if err := sealing.open("result", r.id, r.result, &f); err != nil {
+	if len(r.opener) > 0 {
+		err = openWith(id, "result", t.config.ID, r.id, r.result, &f)
+	} else {
+		err = sealing.open("result", r.id, r.result, &f)
+	}
+	if err != nil {
 		return Outcome{}, nil, err
 	}
 	o.Expires = r.forget
@@ -299,10 +177,31 @@ func (t *tenant) requestObject(ctx context.Context, handle string, post oid4vp.W
 	if err != nil {
 		return "", asRefusal(err)
 	}
-	if r.state != Waiting {
-		return object, nil
+	return object, t.fetched(ctx, r, Evidence{Request: object})
+}
+
+// fetched notes that a wallet came for the request, and of what is kept what it
+// was given.
+func (t *tenant) fetched(ctx context.Context, r row, given Evidence) error {
+	if r.state != Waiting && r.retain == 0 {
+		return nil
 	}
-	return object, t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return markFetched(ctx, tx, t.config.ID, r.id) })
+	evidence, err := t.sealEvidence(ctx, r, given)
+	if err != nil {
+		return err
+	}
+	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if r.retain > 0 {
+			if err := keepEvidence(ctx, tx, t.config.ID, r.id, evidence); err != nil {
+				return err
+			}
+		}
+		return markFetched(ctx, tx, t.config.ID, r.id)
+	})
+	if err == nil {
+		t.v.hub.tell(watched{t.config.ID, r.id}, Change{Fetched, r.expires})
+	}
+	return err
 }
 
 // asRefusal turns what the protocol has words for into these.
@@ -327,26 +226,40 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 	if err != nil {
 		return "", asRefusal(err)
 	}
-	end := finished{SameDevice: req.SameDevice}
-	var lists []knownList
+	end := ending{row: r, asked: &req, finished: finished{SameDevice: req.SameDevice}, code: secret()}
 	if posted.Error != "" {
-		r.state, end.Error = Refused, refusedText(posted)
+		end.row.state, end.Error = Refused, refusedText(posted)
 	} else {
 		result, known, err := t.verify(ctx, &req, posted, now)
 		if err != nil {
 			return "", err
 		}
-		r.state, end.Result, lists = Done, &result, known
+		end.row.state, end.Result, end.lists = Done, &result, known
 	}
-	code := secret()
-	if err := t.finish(ctx, r, end, code, lists, now); err != nil {
+	got := Evidence{Transcript: posted.Transcript, Result: end.Result}
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		got.Received = append(got.Received, Field{name, form.Get(name)})
+	}
+	for _, id := range slices.Sorted(maps.Keys(posted.Presentations)) {
+		got.Presentations = append(got.Presentations, Presented{id, posted.Presentations[id]})
+	}
+	return t.end(ctx, end, got, now)
+}
+
+// end stores how a transaction ends and says where the browser goes next. The
+// error says why an answer was not accepted.
+func (t *tenant) end(ctx context.Context, end ending, got Evidence, now time.Time) (redirect string, err error) {
+	if end.row.evidence, err = t.received(ctx, end.row, got); err != nil {
+		return "", err
+	}
+	if err := t.finish(ctx, end, now); err != nil {
 		return "", err
 	}
 	if end.Result != nil && end.Result.Verdict == core.Invalid {
 		// The wallet learns at once, and why; the page and the result have it too.
 		return "", &refusal{oid4vp.InvalidRequest, ascii(end.Result.Reason)}
 	}
-	return t.redirect(&req, code), nil
+	return t.redirect(end.asked, end.code), nil
 }
 
 // ascii is text as an error_description may have it. RFC 6749, 4.1.2.1.
@@ -359,21 +272,49 @@ func ascii(s string) string {
 	}, s)
 }
 
-// finish claims the transaction and stores how it ended.
-func (t *tenant) finish(ctx context.Context, r row, end finished, code string, lists []knownList, now time.Time) error {
+// ending is how a transaction ends.
+type ending struct {
+	row   row // with the state that it ends in
+	asked *request
+	finished
+	code  string // that the browser comes back with
+	lists []knownList
+}
+
+// sealResult encrypts the answer for whoever may read it: the session that asked
+// or, of what is kept, the relying party.
+func (t *tenant) sealResult(ctx context.Context, r row, f finished) ([]byte, error) {
+	if len(r.opener) > 0 {
+		return sealTo(r.opener, "result", t.config.ID, r.id, f)
+	}
 	sealing, err := t.sealer(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return sealing.seal("result", r.id, f)
+}
+
+// finish claims the transaction and stores how it ended.
+func (t *tenant) finish(ctx context.Context, end ending, now time.Time) error {
+	r, verdict := end.row, ""
+	detail := map[string]string{"state": string(r.state)}
+	if end.Result != nil {
+		verdict = string(end.Result.Verdict)
+		detail["verdict"] = verdict
+	}
+	var err error
+	if r.result, err = t.sealResult(ctx, r, end.finished); err != nil {
+		return err
+	}
+	r.code, r.forget = once.Hash(end.code), now.Add(t.v.config.ResultLifetime)
+	if r.retain > 0 {
+		r.forget = now.Add(r.retain)
+	}
+	past, err := t.pastOf(ctx, r, end.asked, end.Result, now)
 	if err != nil {
 		return err
 	}
-	if r.result, err = sealing.seal("result", r.id, end); err != nil {
-		return err
-	}
-	r.code, r.forget = once.Hash(code), now.Add(t.v.config.ResultLifetime)
-	detail := map[string]string{"state": string(r.state)}
-	if end.Result != nil {
-		detail["verdict"] = string(end.Result.Verdict)
-	}
-	return t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		won, err := finishRow(ctx, tx, t.config.ID, r, now)
 		if err != nil {
 			return err
@@ -381,11 +322,21 @@ func (t *tenant) finish(ctx context.Context, r row, end finished, code string, l
 		if !won {
 			return &refusal{oid4vp.InvalidRequest, "the request is finished; start again at the verifier"}
 		}
-		if err := rememberLists(ctx, tx, t.config.ID, lists, now); err != nil {
+		if err := rememberLists(ctx, tx, t.config.ID, end.lists, now); err != nil {
+			return err
+		}
+		if err := insertPast(ctx, tx, t.config.ID, past, later(r.forget, now.Add(t.v.config.HistoryLifetime))); err != nil {
+			return err
+		}
+		if err := t.v.tellEnd(ctx, tx, t.config.ID, r, verdict); err != nil {
 			return err
 		}
 		return t.v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation answered", Object: r.id, Detail: detail})
 	})
+	if err == nil {
+		t.v.hub.tell(watched{t.config.ID, r.id}, r.change())
+	}
+	return err
 }
 
 // verify judges the presentations.

@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/qrcode"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
@@ -106,7 +107,7 @@ type waiting struct {
 	Link       template.URL
 	Pages      string       // the same for a wallet that has pages; optional
 	QR         template.URL // data: of the picture; empty if only this device may answer
-	StateURL   string
+	Watch      string
 	Script     string
 	SameDevice bool
 }
@@ -133,11 +134,11 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 	if err != nil {
 		return err
 	}
-	link := linkOf(&req.OID4VP)
+	link := req.link()
 	page := waiting{
 		State: o.State, Title: req.Title, Purpose: req.Purpose, Expires: o.Expires, Wants: t.wants(asked),
-		Link:     template.URL(link), // ours: the scheme is not one that templates know
-		StateURL: t.base + "/t/" + o.ID + "/state", Script: t.base + "/wait.js", SameDevice: req.SameDevice,
+		Link:  template.URL(link), // ours: the scheme is not one that templates know
+		Watch: t.base + "/watch/" + once.Hash(o.ID), Script: t.base + "/wait.js", SameDevice: req.SameDevice,
 	}
 	if _, params, ok := strings.Cut(link, "?"); ok && t.v.config.WalletLink != "" {
 		page.Pages = t.v.config.WalletLink + "?" + params
@@ -146,18 +147,22 @@ func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) 
 		page.Choice = page.Choice || len(s.Options) > 1
 	}
 	if !req.SameDevice {
-		svg, err := qrSVG(link)
+		code, err := qrcode.Screen(link)
 		if err != nil {
 			return err
 		}
-		page.QR = dataURL("image/svg+xml", svg)
+		page.QR = template.URL(code.DataURL(qrcode.SVG))
 	}
 	return t.render(w, "Show a document from your wallet", "wait.html", page)
 }
 
-// dataURL is a picture as part of the page, so that it is stored nowhere.
-func dataURL(mediaType string, data []byte) template.URL {
-	return template.URL("data:" + mediaType + ";base64," + base64.StdEncoding.EncodeToString(data))
+// Picture is the portrait of a document as part of a page, so that it is stored
+// nowhere; empty if browsers cannot show it.
+func Picture(d core.Document) template.URL {
+	if d.PortraitType != "image/jpeg" {
+		return ""
+	}
+	return template.URL("data:" + d.PortraitType + ";base64," + base64.StdEncoding.EncodeToString(d.Portrait))
 }
 
 // shown is the page of a finished transaction.
@@ -202,9 +207,7 @@ func (t *tenant) renderResult(w http.ResponseWriter, o *Outcome) error {
 
 func show(d core.Document) shownDocument {
 	s := shownDocument{Document: d, Checks: d.Report.Checks}
-	if d.PortraitType == "image/jpeg" {
-		s.Picture = dataURL(d.PortraitType, d.Portrait)
-	}
+	s.Picture = Picture(d)
 	for _, e := range d.Elements {
 		if s.Picture == "" || e.ID != "portrait" {
 			s.Rows = append(s.Rows, shownElement{e, strings.Split(e.Text, "\n")})
@@ -225,18 +228,6 @@ func titleOf(v core.Verdict) string {
 	return "Not accepted"
 }
 
-// serveState tells the script on the page whether to load it again.
-func (t *tenant) serveState(w http.ResponseWriter, r *http.Request) error {
-	row, err := t.row(r.Context(), byID, once.Hash(r.PathValue("id")))
-	if err != nil {
-		return err
-	}
-	web.JSON(w, http.StatusOK, struct {
-		State State `json:"state"`
-	}{row.state})
-	return nil
-}
-
 // serveDone is where the holder's browser comes back to. The browser that
 // began sees the result; any other is told to go back to that one.
 //
@@ -253,4 +244,14 @@ func (t *tenant) serveDone(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	return t.render(w, "Answered", "done.html", nil)
+}
+
+// Presets are the questions with a name: the tenant's own and those built in.
+// Error: ErrUnknownTenant.
+func (v *Verifier) Presets(tenant string) ([]core.Preset, error) {
+	t, err := v.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.allPresets(), nil
 }

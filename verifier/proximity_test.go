@@ -404,7 +404,9 @@ func TestPages(t *testing.T) {
 	page, cookie := begun.Get("location"), strings.SplitN(begun.Get("set-cookie"), ";", 2)[0]
 	waits := get(page, "", 200, "openid4vp://?", "data:image/svg", "Driving privileges", "wait.js", `data-state="waiting"`)
 	get(base+"wait.js", "", 200, "location.reload")
-	get(page+"/state", "", 200, `"waiting"`)
+	watch := string(waits.Body)
+	watch = watch[strings.Index(watch, `data-watch="`)+12:]
+	get(watch[:strings.IndexByte(watch, 34)], "", 200, `"waiting"`)
 
 	link := string(waits.Body)
 	link = link[strings.Index(link, "openid4vp://"):]

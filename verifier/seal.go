@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto/aes"
 	"crypto/cipher"
+	"crypto/ecdh"
 	"crypto/hkdf"
+	"crypto/hpke"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
@@ -68,3 +70,45 @@ func (s sealer) open(what, id string, sealed []byte, v any) error {
 // secret is 32 random bytes in base32: an id that only those know who were
 // given it.
 func secret() string { return rand.Text() + rand.Text() }
+
+// An opener is derived from the secret id of a transaction, which is stored
+// nowhere: the database has its public half only, to which the answer is sealed
+// when it comes, and whoever holds the id can read it. RFC 9180, 5.1.1.
+func opener(id string) (hpke.PrivateKey, error) {
+	ikm, err := hkdf.Key(sha256.New, []byte(id), nil, "eidos verifier opener", 32)
+	if err != nil {
+		return nil, err
+	}
+	return hpke.DHKEM(ecdh.P256()).DeriveKeyPair(ikm)
+}
+
+// sealTo encrypts v as JSON to the public half of an opener. what, tenant and
+// row say what it is, as with seal.
+func sealTo(public []byte, what, tenant, row string, v any) ([]byte, error) {
+	pub, err := hpke.DHKEM(ecdh.P256()).NewPublicKey(public)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := json.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return hpke.Seal(pub, hpke.HKDFSHA256(), hpke.AES256GCM(), sealInfo(what, tenant, row), plain)
+}
+
+// openWith is the reverse of sealTo.
+func openWith(id, what, tenant, row string, sealed []byte, v any) error {
+	private, err := opener(id)
+	if err != nil {
+		return err
+	}
+	plain, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), sealInfo(what, tenant, row), sealed)
+	if err != nil {
+		return errSealed
+	}
+	return json.Unmarshal(plain, v)
+}
+
+func sealInfo(what, tenant, row string) []byte {
+	return []byte("eidos verifier " + what + " " + tenant + " " + row)
+}

@@ -5,12 +5,13 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
 )
 
-// All SQL of the verifier is in this file.
+// All SQL of the verifier is in this file and store_relying.go.
 
 // row is a transaction as it is stored.
 type row struct {
@@ -18,14 +19,29 @@ type row struct {
 	state                    State
 	created, expires, forget time.Time
 	request, result          []byte // sealed
+
+	opener   []byte        // public key that the result is sealed to; empty: under the tenant's key
+	retain   time.Duration // for which the result is kept, 0 if not
+	evidence []byte        // sealed under the tenant's key; of what is kept only
 }
+
+const rowColumns = `id, handle, state, created, expires, forget, code, request, result, opener, retain, evidence`
 
 func insertRow(ctx context.Context, tx *db.Tx, tenant string, r row) error {
 	_, err := tx.Exec(ctx, `
-		insert into presentation (tenant, id, handle, state, created, expires, forget, code, request, result)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-		tenant, r.id, r.handle, string(r.state), r.created.UnixMilli(), r.expires.UnixMilli(), r.forget.UnixMilli(), "", r.request, []byte{})
+		insert into presentation (tenant, `+rowColumns+`)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		tenant, r.id, r.handle, string(r.state), r.created.UnixMilli(), r.expires.UnixMilli(), r.forget.UnixMilli(), "", r.request, []byte{},
+		r.opener, r.retain.Milliseconds(), []byte{})
 	return err
+}
+
+// isName reports whether a text can be an id or handle of ours: base64url or
+// base32. Others are not looked for: what is no text is an error to PostgreSQL.
+func isName(s string) bool {
+	return len(s) <= 64 && !strings.ContainsFunc(s, func(r rune) bool {
+		return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_')
+	})
 }
 
 // Which row is meant.
@@ -37,16 +53,21 @@ const (
 
 // readRow returns a row that is not to be forgotten yet, or ErrUnknownTransaction.
 func readRow(ctx context.Context, tx *db.Tx, tenant, which, value string, now time.Time) (row, error) {
+	if !isName(value) {
+		return row{}, ErrUnknownTransaction
+	}
 	var r row
-	var created, expires, forget int64
+	var created, expires, forget, retain int64
 	err := tx.QueryRow(ctx, `
-		select id, handle, state, created, expires, forget, code, request, result from presentation
+		select `+rowColumns+` from presentation
 		where tenant = $1 and `+which+` and forget > $3`, tenant, value, now.UnixMilli()).
-		Scan(&r.id, &r.handle, (*string)(&r.state), &created, &expires, &forget, &r.code, &r.request, &r.result)
+		Scan(&r.id, &r.handle, (*string)(&r.state), &created, &expires, &forget, &r.code, &r.request, &r.result,
+			&r.opener, &retain, &r.evidence)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, ErrUnknownTransaction
 	}
 	r.created, r.expires, r.forget = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC(), time.UnixMilli(forget).UTC()
+	r.retain = time.Duration(retain) * time.Millisecond
 	if r.state.open() && !now.Before(r.expires) {
 		r.state = Expired
 	}
@@ -59,14 +80,21 @@ func markFetched(ctx context.Context, tx *db.Tx, tenant, id string) error {
 	return err
 }
 
+// keepEvidence stores, sealed, what a wallet was given, of an open transaction.
+func keepEvidence(ctx context.Context, tx *db.Tx, tenant, id string, evidence []byte) error {
+	_, err := tx.Exec(ctx, `
+		update presentation set evidence = $3 where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched')`, tenant, id, evidence)
+	return err
+}
+
 // finishRow ends a transaction that is still open, with its sealed result. It
 // reports whether it was: of several answers one wins. What was sealed to be
 // asked is deleted.
 func finishRow(ctx context.Context, tx *db.Tx, tenant string, r row, now time.Time) (bool, error) {
 	n, err := tx.Exec(ctx, `
-		update presentation set state = $3, code = $4, result = $5, forget = $6, request = $7
-		where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched') and expires > $8`,
-		tenant, r.id, string(r.state), r.code, r.result, r.forget.UnixMilli(), []byte{}, now.UnixMilli())
+		update presentation set state = $3, code = $4, result = $5, forget = $6, request = $7, evidence = $8
+		where tenant = $1 and id = $2 and (state = 'waiting' or state = 'fetched') and expires > $9`,
+		tenant, r.id, string(r.state), r.code, r.result, r.forget.UnixMilli(), []byte{}, r.evidence, now.UnixMilli())
 	return n == 1, err
 }
 
@@ -76,9 +104,22 @@ func deleteRow(ctx context.Context, tx *db.Tx, tenant, id string) error {
 	return err
 }
 
+// deletePast forgets what became of it.
+func deletePast(ctx context.Context, tx *db.Tx, tenant, id string) error {
+	_, err := tx.Exec(ctx, `delete from history where tenant = $1 and id = $2`, tenant, id)
+	return err
+}
+
 // deleteForgotten deletes what has outlived its time.
-func deleteForgotten(ctx context.Context, tx *db.Tx, now time.Time) (int64, error) {
-	return tx.Exec(ctx, `delete from presentation where forget <= $1`, now.UnixMilli())
+func deleteForgotten(ctx context.Context, tx *db.Tx, now time.Time) error {
+	for _, q := range []string{
+		`delete from presentation where forget <= $1`, `delete from history where forget <= $1`, `delete from deletion where forget <= $1`,
+	} {
+		if _, err := tx.Exec(ctx, q, now.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // The kinds of items in a pack.

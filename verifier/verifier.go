@@ -13,7 +13,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
@@ -21,6 +23,7 @@ import (
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/outbox"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/securearea"
@@ -42,6 +45,9 @@ type Deps struct {
 	// Anchors returns the trust anchors, in the place of those of
 	// Config.Trust. Optional.
 	Anchors func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	// Webhooks is the way to those who are told of events, with a timeout of
+	// some seconds. Optional: without it this process tells nobody.
+	Webhooks fetch.Func
 	// Guard holds back who asks too often. Optional.
 	Guard *web.Guard
 	Now   func() time.Time // optional, time.Now
@@ -53,6 +59,8 @@ var (
 	ErrUnknownTenant      = errors.New("verifier: no such tenant")
 	ErrUnknownTransaction = errors.New("verifier: no such transaction, or it was deleted")
 	ErrResponseCode       = errors.New("verifier: the result is for the browser that comes back with the response code")
+	ErrUnknownDeletion    = errors.New("verifier: no such request to delete")
+	ErrNothingKept        = errors.New("verifier: nothing is kept of the transaction, or it was not answered")
 	ErrInvalid            = errors.New("verifier: request not valid")
 )
 
@@ -70,6 +78,8 @@ type Verifier struct {
 	ring    *keyring.Ring
 	tenants map[string]*tenant
 	audit   *audit.Process
+	outbox  *outbox.Outbox
+	hub     *hub
 	pages   *web.Pages
 	health  *web.Health
 	handler http.Handler
@@ -94,6 +104,7 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 	if v.log == nil {
 		v.log = slog.New(slog.DiscardHandler)
 	}
+	v.outbox, v.hub = v.newOutbox(deps), newHub(v)
 	var err error
 	if v.types, err = v.config.types(); err != nil {
 		return nil, fmt.Errorf("verifier: %w", err)
@@ -114,8 +125,26 @@ func New(cfg Config, deps Deps) (*Verifier, error) {
 // Handler serves everything that is public.
 func (v *Verifier) Handler() http.Handler { return v.handler }
 
-// Drain makes /readyz say that this process is about to end.
-func (v *Verifier) Drain() { v.health.Drain() }
+// Drain makes /readyz say that this process is about to end, and sends those away
+// who wait for changes.
+func (v *Verifier) Drain() {
+	v.health.Drain()
+	v.hub.close()
+}
+
+// Books is the chain of the audit that this process writes.
+func (v *Verifier) Books() *audit.Process { return v.audit }
+
+// CheckTenant is ErrUnknownTenant if there is no such relying party.
+func (v *Verifier) CheckTenant(id string) error {
+	if v.tenants[id] == nil {
+		return ErrUnknownTenant
+	}
+	return nil
+}
+
+// Tenants are the ids of all relying parties, sorted.
+func (v *Verifier) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
 
 // Types are the document types that the verifier knows by name.
 func (v *Verifier) Types() *doctype.Catalogue { return v.types }

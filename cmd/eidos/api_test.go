@@ -10,8 +10,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// api asks the authority's API with the token in $TOKEN: "api METHOD PATH
-// [BODY]". Texts of the answer become environment variables: tx_code is
+// api asks the API of the role at $ADMIN with the token in $TOKEN: "api METHOD
+// PATH [BODY]". Texts of the answer become environment variables: tx_code is
 // $TX_CODE.
 func api(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {

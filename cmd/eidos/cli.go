@@ -22,3 +22,7 @@ type cli struct {
 // commandWord is the second word of the command that runs, such as "iaca" of
 // "pki iaca import": for commands that share a type.
 type commandWord string
+
+// commandNoun is its first word, which names a role, for commands that roles
+// share.
+type commandNoun string

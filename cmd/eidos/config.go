@@ -160,8 +160,10 @@ func (c Config) Check() error {
 	if c.Database != "" && c.Database != "sqlite" && !strings.HasPrefix(c.Database, "postgres://") && !strings.HasPrefix(c.Database, "postgresql://") {
 		add("database", errors.New("wanted sqlite or a postgres:// URL"))
 	}
-	if host, _, err := net.SplitHostPort(c.Issuer.Admin.Listen); err == nil && !web.IsLoopbackName(host) && c.TLS.Certificate == "" {
-		add("issuer.admin.listen", errors.New("on an address that others reach the API needs tls"))
+	for option, listen := range map[string]string{"issuer.admin.listen": c.Issuer.Admin.Listen, "verifier.api.listen": c.Verifier.API.Listen} {
+		if host, _, err := net.SplitHostPort(listen); err == nil && !web.IsLoopbackName(host) && c.TLS.Certificate == "" {
+			add(option, errors.New("on an address that others reach the API needs tls"))
+		}
 	}
 	add("limits", c.Limits.check())
 	if (c.TLS.Certificate == "") != (c.TLS.Key == "") {

@@ -57,6 +57,7 @@ type house struct {
 	now     func() time.Time
 
 	adminURL string            // where the issuer's API is, "" if it is off
+	apiURL   string            // where the verifier's API is, "" if it is off
 	invite   func(link string) // tells the holder how to get to the app's pages
 	closers  []func() error
 }
@@ -240,11 +241,19 @@ func (h *house) service(ctx context.Context, role string) (*service, error) {
 		}
 		return s, nil
 	case roleVerifier:
-		v, err := h.verifier(ctx, h.fetch)
+		v, d, err := h.openVerifier(ctx, h.fetch)
 		if err != nil {
 			return nil, err
 		}
-		return &service{name: role, handler: v.Handler(), drain: v.Drain, run: []func(context.Context) error{v.Run}}, nil
+		s := &service{name: role, handler: v.Handler(), drain: v.Drain, run: []func(context.Context) error{v.Run}}
+		if h.cfg.Verifier.API.Listen != "" {
+			run, err := h.api(ctx, v, d)
+			if err != nil {
+				return nil, err
+			}
+			s.run = append(s.run, run)
+		}
+		return s, nil
 	case roleProvider:
 		p, err := h.provider(ctx)
 		if err != nil {
@@ -336,20 +345,30 @@ func (h *house) demoRegister() error {
 
 // verifier opens the verifier; without do it has no network.
 func (h *house) verifier(ctx context.Context, do fetch.Func) (*verifier.Verifier, error) {
+	v, _, err := h.openVerifier(ctx, do)
+	return v, err
+}
+
+// openVerifier is verifier with its database, for its API.
+func (h *house) openVerifier(ctx context.Context, do fetch.Func) (*verifier.Verifier, *db.DB, error) {
 	d, area, err := h.open(ctx, roleVerifier, verifier.Schema)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	hooks, err := web.NewClient(web.Options{AllowLoopback: !h.cfg.public(), AllowPrivate: h.cfg.Verifier.API.PrivateWebhooks, Timeout: webhookTimeout})
+	if err != nil {
+		return nil, nil, err
 	}
 	guard, err := h.cfg.Limits.guard(h.now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Guard: guard, Now: h.now, Log: h.log})
+	r, err := verifier.New(h.cfg.Verifier, verifier.Deps{DB: d, Area: area, Fetch: do, Webhooks: hooks, Guard: guard, Now: h.now, Log: h.log})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	h.closes(r)
-	return r, nil
+	return r, d, nil
 }
 
 func (h *house) provider(ctx context.Context) (*provider.Provider, error) {

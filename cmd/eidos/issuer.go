@@ -7,8 +7,7 @@ import (
 	"os"
 	"time"
 
-	"rsc.io/qr"
-
+	"github.com/eidos-id/eidos/internal/qrcode"
 	"github.com/eidos-id/eidos/issuer"
 )
 
@@ -108,7 +107,7 @@ func (c *issuerOfferCmd) Run(m *machine) error {
 // writeQR writes text as a QR code in PNG, readable by its owner only: an
 // offer is worth a document.
 func writeQR(name, text string) error {
-	code, err := qr.Encode(text, qr.M)
+	code, err := qrcode.Paper(text)
 	if err != nil {
 		return err
 	}

@@ -52,6 +52,14 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "admin.yaml"), []byte(admin), 0o600); err != nil {
 				return err
 			}
+			if port, err = freePort(); err != nil {
+				return err
+			}
+			env.Setenv("RPAPI", "127.0.0.1:"+port)
+			relying := "verifier:\n  api:\n    listen: 127.0.0.1:" + port + "\n"
+			if err := os.WriteFile(filepath.Join(env.WorkDir, "relying.yaml"), []byte(relying), 0o600); err != nil {
+				return err
+			}
 			return writeVectors(env.WorkDir)
 		},
 	})

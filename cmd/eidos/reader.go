@@ -160,6 +160,7 @@ type verifierCmd struct {
 	Request verifierRequestCmd `cmd:"" help:"Ask a holder over the internet: a link for the same device, a QR code for another."`
 	Answer  verifierAnswerCmd  `cmd:"" help:"Take what a browser gave the page (--way browser)."`
 	Show    verifierShowCmd    `cmd:"" help:"Show what became of a request."`
+	Token   verifierTokenCmd   `cmd:"" help:"Access tokens of the verifier's API and console: create, list, revoke."`
 }
 
 type verifierRequestCmd struct {

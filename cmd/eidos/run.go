@@ -72,7 +72,7 @@ func run(ctx context.Context, args []string, in io.Reader, out, errw io.Writer, 
 		return exitUsage
 	}
 	if words := strings.Fields(kctx.Selected().Path()); len(words) > 1 {
-		kctx.Bind(commandWord(words[1]))
+		kctx.Bind(commandNoun(words[0]), commandWord(words[1]))
 	}
 	err = kctx.Run(m)
 	if printed.err != nil && (err == nil || errors.Is(err, printed.err) || errors.Is(err, errSilent)) {

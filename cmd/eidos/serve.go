@@ -49,7 +49,8 @@ func (c *serveCmd) Run(m *machine) error {
 		Ready bool              `json:"ready"`
 		Roles map[string]string `json:"roles"`
 		Admin string            `json:"admin,omitempty"` // the issuer's API
-	}{true, s.urls, s.house.adminURL}); err != nil {
+		API   string            `json:"api,omitempty"`   // the verifier's, and its console
+	}{true, s.urls, s.house.adminURL, s.house.apiURL}); err != nil {
 		return errors.Join(err, s.stop())
 	}
 	return s.wait()

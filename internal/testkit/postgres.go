@@ -184,3 +184,43 @@ func (s *pgServer) command(name string, args ...string) *exec.Cmd {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
 	return cmd
 }
+
+// PostgresStored returns what is on disk of a database that Postgres has made: a
+// dump of it, and all files of the server's data and log of writes.
+func PostgresStored(t testing.TB, dsn string) (dump, files []byte) {
+	t.Helper()
+	s, err := server()
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	u, err := url.Parse(dsn)
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	name := strings.TrimPrefix(u.Path, "/")
+	if out, err := s.command("psql", "-q", "-h", s.dir, "-U", "postgres", "-c", "checkpoint", name).CombinedOutput(); err != nil {
+		t.Fatalf("testkit: checkpoint: %v: %s", err, out)
+	}
+	if dump, err = s.command("pg_dump", "-h", s.dir, "-U", "postgres", name).Output(); err != nil {
+		t.Fatalf("testkit: pg_dump: %v", err)
+	}
+	var all bytes.Buffer
+	err = filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) || err == nil && !d.Type().IsRegular() {
+			return nil // the server makes and removes files as it likes
+		}
+		if err != nil {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		all.Write(data)
+		return err
+	})
+	if err != nil {
+		t.Fatalf("testkit: %v", err)
+	}
+	return dump, all.Bytes()
+}

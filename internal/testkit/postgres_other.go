@@ -13,3 +13,6 @@ func Postgres(t testing.TB) string {
 
 // PostgresCopy is never reached: Postgres has skipped the test.
 func PostgresCopy(testing.TB, string, ...string) string { return "" }
+
+// PostgresStored is never reached: Postgres has skipped the test.
+func PostgresStored(testing.TB, string) (dump, files []byte) { return nil, nil }

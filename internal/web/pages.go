@@ -50,7 +50,7 @@ var shared = MustPages("eidos", nil, assets, "assets/pages/*.html")
 // PageData. It panics if they do not parse: they are embedded.
 //
 // Beyond html/template's own functions there are date and datetime, which
-// write a time.Time in UTC.
+// write a time.Time in UTC; the template "checks" shows the checks of a report.
 func MustPages(site string, nav []Link, fsys fs.FS, patterns ...string) *Pages {
 	p := &Pages{site: site, nav: nav, pages: map[string]*template.Template{}}
 	for _, pattern := range patterns {

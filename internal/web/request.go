@@ -98,6 +98,11 @@ func Form(w http.ResponseWriter, r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, err
 	}
+	return ParseForm(r, body)
+}
+
+// ParseForm is Form for a body that was read.
+func ParseForm(r *http.Request, body []byte) (url.Values, error) {
 	form, err := fetch.Request{Header: map[string]string{"content-type": r.Header.Get("Content-Type")}, Body: body}.Form()
 	if err != nil {
 		return nil, &Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The form is malformed.", Err: err}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
 )
@@ -28,7 +29,7 @@ type documentPage struct {
 
 const defaultPage = 100
 
-func (s *Server) listDocuments(c call, in documentFilter) (documentPage, error) {
+func (s *Server) listDocuments(c rest.Call, in documentFilter) (documentPage, error) {
 	page := documentPage{Documents: []issuer.Document{}}
 	if in.Limit == 0 {
 		in.Limit = defaultPage
@@ -38,7 +39,7 @@ func (s *Server) listDocuments(c call, in documentFilter) (documentPage, error) 
 	if f.After, err = parseCursor(in.Cursor); err != nil {
 		return page, err
 	}
-	list, err := s.authority.List(c, c.tenant, f)
+	list, err := s.authority.List(c, c.Tenant, f)
 	if err != nil {
 		return page, err
 	}
@@ -63,13 +64,13 @@ func parseCursor(text string) (issuer.Position, error) {
 	at, id, ok := strings.Cut(string(raw), ".")
 	ms, err2 := strconv.ParseInt(at, 10, 64)
 	if err != nil || err2 != nil || !ok || id == "" || ms <= 0 {
-		return issuer.Position{}, refusal(http.StatusUnprocessableEntity, "invalid_cursor", "The cursor is not one of ours.")
+		return issuer.Position{}, rest.Refusal(http.StatusUnprocessableEntity, "invalid_cursor", "The cursor is not one of ours.")
 	}
 	return issuer.Position{Issued: time.UnixMilli(ms), ID: id}, nil
 }
 
-func (s *Server) getDocument(c call, _ none) (issuer.Document, error) {
-	list, err := s.authority.List(c, c.tenant, issuer.Filter{ID: c.id, Limit: 1})
+func (s *Server) getDocument(c rest.Call, _ rest.None) (issuer.Document, error) {
+	list, err := s.authority.List(c, c.Tenant, issuer.Filter{ID: c.ID, Limit: 1})
 	if err != nil {
 		return issuer.Document{}, err
 	}
@@ -95,20 +96,23 @@ type changed struct {
 }
 
 // event is something that happens to documents: Authority.Revoke and the like.
-type event func(a *issuer.Authority, ctx context.Context, tenant string, which issuer.Selection, reason string) ([]string, error)
+type event struct {
+	s  *Server
+	do func(a *issuer.Authority, ctx context.Context, tenant string, which issuer.Selection, reason string) ([]string, error)
+}
 
 // one has an event happen to a document.
-func (e event) one(s *Server, c call, in reason) (changed, error) {
-	return e.happen(s, c, issuer.Selection{Document: c.id}, in.Reason)
+func (e event) one(c rest.Call, in reason) (changed, error) {
+	return e.happen(c, issuer.Selection{Document: c.ID}, in.Reason)
 }
 
 // all has an event happen to documents of a person.
-func (e event) all(s *Server, c call, in selection) (changed, error) {
-	return e.happen(s, c, issuer.Selection{Subject: in.Subject, Offering: in.Offering}, in.Reason)
+func (e event) all(c rest.Call, in selection) (changed, error) {
+	return e.happen(c, issuer.Selection{Subject: in.Subject, Offering: in.Offering}, in.Reason)
 }
 
-func (e event) happen(s *Server, c call, which issuer.Selection, reason string) (changed, error) {
-	ids, err := e(s.authority, c, c.tenant, which, reason)
+func (e event) happen(c rest.Call, which issuer.Selection, reason string) (changed, error) {
+	ids, err := e.do(e.s.authority, c, c.Tenant, which, reason)
 	if len(ids) == 0 {
 		return changed{}, err
 	}

@@ -1,13 +1,11 @@
 package admin
 
 import (
-	"encoding/base64"
 	"fmt"
-	"strings"
 	"time"
 
-	"rsc.io/qr"
-
+	"github.com/eidos-id/eidos/internal/qrcode"
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/issuer"
 )
 
@@ -26,8 +24,8 @@ type offeringList struct {
 	Offerings []offeringInfo `json:"offerings"`
 }
 
-func (s *Server) listOfferings(c call, _ none) (offeringList, error) {
-	all, err := s.authority.Offerings(c.tenant)
+func (s *Server) listOfferings(c rest.Call, _ rest.None) (offeringList, error) {
+	all, err := s.authority.Offerings(c.Tenant)
 	list := offeringList{Offerings: make([]offeringInfo, len(all))}
 	for i, o := range all {
 		list.Offerings[i] = offeringInfo{o.ID, o.DocType, o.Format, o.Name, string(o.Level), o.Batch, o.PreAuthorized, o.Authorize}
@@ -54,10 +52,10 @@ type offerAnswer struct {
 	QR      string    `json:"qr,omitempty" doc:"data: URL (RFC 2397) of an image of the link"`
 }
 
-func (s *Server) createOffer(c call, in offerRequest) (offerAnswer, error) {
+func (s *Server) createOffer(c rest.Call, in offerRequest) (offerAnswer, error) {
 	p := issuer.OfferParams{Offerings: in.Offerings, Subject: in.Subject, Grant: issuer.Grant(in.Grant), Expires: in.Expires}
 	p.TxCode = !in.NoTxCode && p.Grant != issuer.AuthorizationCode
-	o, err := s.authority.Offer(c, c.tenant, p)
+	o, err := s.authority.Offer(c, c.Tenant, p)
 	if err != nil {
 		return offerAnswer{}, err
 	}
@@ -70,36 +68,9 @@ func (s *Server) createOffer(c call, in offerRequest) (offerAnswer, error) {
 
 // qrCode draws a text as a data URL: png or svg.
 func qrCode(text, kind string) (string, error) {
-	code, err := qr.Encode(text, qr.M)
+	code, err := qrcode.Paper(text)
 	if err != nil {
-		return "", fmt.Errorf("admin: QR code: %w", err)
+		return "", fmt.Errorf("admin: %w", err)
 	}
-	if kind == "svg" {
-		return "data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(svg(code)), nil
-	}
-	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(code.PNG()), nil
-}
-
-// quiet is the margin around a QR code, in modules. ISO/IEC 18004:2015, 6.3.8.
-const quiet = 4
-
-// svg draws a code with one path: a stroke for each run of dark modules.
-func svg(code *qr.Code) []byte {
-	var b strings.Builder
-	side := code.Size + 2*quiet
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %[1]d %[1]d" shape-rendering="crispEdges"><path fill="#fff" d="M0 0h%[1]dv%[1]dH0z"/><path d="`, side)
-	for y := range code.Size {
-		for x := 0; x < code.Size; x++ {
-			if !code.Black(x, y) {
-				continue
-			}
-			from := x
-			for code.Black(x+1, y) { // white beyond the edge
-				x++
-			}
-			fmt.Fprintf(&b, "M%d %dh%dv1H%dz", from+quiet, y+quiet, x-from+1, from+quiet)
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return []byte(b.String())
+	return code.DataURL(kind), nil
 }

@@ -4,6 +4,7 @@ import (
 	"path"
 	"time"
 
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/keyring"
 )
 
@@ -16,13 +17,13 @@ type statusListRef struct {
 	URI string `json:"uri" doc:"as documents refer to it"`
 }
 
-func (s *Server) listStatusLists(c call, _ none) (statusLists, error) {
+func (s *Server) listStatusLists(c rest.Call, _ rest.None) (statusLists, error) {
 	out := statusLists{StatusLists: []statusListRef{}}
-	board, err := s.authority.Board(c.tenant)
+	board, err := s.authority.Board(c.Tenant)
 	if err != nil {
 		return out, err
 	}
-	all, err := board.Lists(c, c.now)
+	all, err := board.Lists(c, c.Now)
 	for _, uri := range all.StatusLists {
 		out.StatusLists = append(out.StatusLists, statusListRef{ID: path.Base(uri), URI: uri})
 	}
@@ -38,16 +39,16 @@ type statusList struct {
 	Token   string    `json:"token" doc:"the signed list as published, JWT"`
 }
 
-func (s *Server) getStatusList(c call, _ none) (statusList, error) {
-	board, err := s.authority.Board(c.tenant)
+func (s *Server) getStatusList(c rest.Call, _ rest.None) (statusList, error) {
+	board, err := s.authority.Board(c.Tenant)
 	if err != nil {
 		return statusList{}, err
 	}
-	p, err := board.Current(c, c.id, c.now)
+	p, err := board.Current(c, c.ID, c.Now)
 	if err != nil {
 		return statusList{}, err
 	}
-	return statusList{c.id, board.ListURI(c.id), p.Issued.UTC(), p.Expires.UTC(), int(p.TTL / time.Second), string(p.JWT)}, nil
+	return statusList{c.ID, board.ListURI(c.ID), p.Issued.UTC(), p.Expires.UTC(), int(p.TTL / time.Second), string(p.JWT)}, nil
 }
 
 // certificate is a key of the authority; its private half is none of the API's
@@ -73,19 +74,19 @@ func purposes() []keyring.Purpose {
 	return []keyring.Purpose{keyring.IACA, keyring.DocSigner, keyring.Credential, keyring.Status, keyring.Metadata}
 }
 
-func (s *Server) listCertificates(c call, _ none) (certificateList, error) {
+func (s *Server) listCertificates(c rest.Call, _ rest.None) (certificateList, error) {
 	out := certificateList{Certificates: []certificate{}}
-	ca, err := s.authority.CA(c.tenant)
+	ca, err := s.authority.CA(c.Tenant)
 	if err != nil {
 		return out, err
 	}
 	for _, purpose := range purposes() {
-		keys, err := ca.Keys(c, purpose, c.now)
+		keys, err := ca.Keys(c, purpose, c.Now)
 		if err != nil {
 			return out, err
 		}
 		for _, k := range keys {
-			if k.State == keyring.Destroyed || k.State != keyring.Pending && !k.NotAfter.IsZero() && !c.now.Before(k.NotAfter) {
+			if k.State == keyring.Destroyed || k.State != keyring.Pending && !k.NotAfter.IsZero() && !c.Now.Before(k.NotAfter) {
 				continue
 			}
 			out.Certificates = append(out.Certificates, certificate{
@@ -104,14 +105,14 @@ type health struct {
 	GivenUp int64    `json:"events_given_up" doc:"in the last 30 days"`
 }
 
-func (s *Server) getHealth(c call, _ none) (health, error) {
+func (s *Server) getHealth(c rest.Call, _ rest.None) (health, error) {
 	h := health{Status: "ok", Failing: s.authority.Failing(c)}
 	if len(h.Failing) > 0 {
 		h.Status = "failing"
 	}
 	all, err := s.authority.Outbox().Depths(c)
 	for _, d := range all {
-		if d.Tenant == c.tenant {
+		if d.Tenant == c.Tenant {
 			h.Waiting, h.GivenUp = d.Waiting, d.GivenUp
 		}
 	}

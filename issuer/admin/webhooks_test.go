@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/rest"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/issuer"
 )
@@ -26,53 +27,53 @@ func TestWebhooks(t *testing.T) {
 			`{"url":"https://a.example/` + strings.Repeat("x", 3000) + `"}`: "422",
 			`{}`: "422",
 		} {
-			if a := h.ask(token, "POST", path, body); a.text("code") != "invalid" {
-				t.Errorf("%.60s: %s, want %s", body, a.body, want)
+			if a := h.Ask(token, "POST", path, body); a.Text("code") != "invalid" {
+				t.Errorf("%.60s: %s, want %s", body, a.Body, want)
 			}
 		}
-		a := h.want(h.ask(token, "POST", path, `{"url":"https://a.example/hook","events":["document.issued"]}`), 201, "")
-		id, secret := a.text("id"), a.text("secret")
+		a := h.Want(h.Ask(token, "POST", path, `{"url":"https://a.example/hook","events":["document.issued"]}`), 201, "")
+		id, secret := a.Text("id"), a.Text("secret")
 		if !strings.HasPrefix(secret, "whsec_") || len(secret) != 50 {
-			t.Errorf("secret: %s", a.body)
+			t.Errorf("secret: %s", a.Body)
 		}
-		a = h.want(h.ask(token, "POST", path+"/"+id+"/secret", ""), 200, "")
-		if a.text("secret") == secret {
+		a = h.Want(h.Ask(token, "POST", path+"/"+id+"/secret", ""), 200, "")
+		if a.Text("secret") == secret {
 			t.Error("the same secret again")
 		}
 		for _, where := range []string{path, path + "/" + id} {
-			if a := h.want(h.ask(token, "GET", where, ""), 200, ""); strings.Contains(string(a.body), "whsec_") {
-				t.Errorf("the secret is shown again: %s", a.body)
+			if a := h.Want(h.Ask(token, "GET", where, ""), 200, ""); strings.Contains(string(a.Body), "whsec_") {
+				t.Errorf("the secret is shown again: %s", a.Body)
 			}
 		}
-		a = h.want(h.ask(token, "PATCH", path+"/"+id, `{"events":[],"url":"https://b.example/"}`), 200, "")
-		if a.text("url") != "https://b.example/" || len(a.json["events"].([]any)) != 0 {
-			t.Errorf("changed: %s", a.body)
+		a = h.Want(h.Ask(token, "PATCH", path+"/"+id, `{"events":[],"url":"https://b.example/"}`), 200, "")
+		if a.Text("url") != "https://b.example/" || len(a.JSON["events"].([]any)) != 0 {
+			t.Errorf("changed: %s", a.Body)
 		}
-		h.want(h.ask(token, "PATCH", path+"/"+id, `{"active":null}`), 422, "invalid")
-		h.want(h.ask(token, "PATCH", path+"/none", `{"active":false}`), 404, "unknown_webhook")
+		h.Want(h.Ask(token, "PATCH", path+"/"+id, `{"active":null}`), 422, "invalid")
+		h.Want(h.Ask(token, "PATCH", path+"/none", `{"active":false}`), 404, "unknown_webhook")
 
 		h.fill("default", "ada", 1)
-		h.want(h.ask(h.token("default", Revoke), "POST", "/v1/default/revocations", `{"subject":"ada","reason":"lost"}`), 200, "")
-		a = h.want(h.ask(token, "GET", path+"/"+id+"/deliveries?limit=5", ""), 200, "")
-		list := a.json["deliveries"].([]any)
+		h.Want(h.Ask(h.token("default", Revoke), "POST", "/v1/default/revocations", `{"subject":"ada","reason":"lost"}`), 200, "")
+		a = h.Want(h.Ask(token, "GET", path+"/"+id+"/deliveries?limit=5", ""), 200, "")
+		list := a.JSON["deliveries"].([]any)
 		if len(list) != 1 || list[0].(map[string]any)["event"] != issuer.EventRevoked {
-			t.Fatalf("deliveries: %s", a.body)
+			t.Fatalf("deliveries: %s", a.Body)
 		}
 		message := list[0].(map[string]any)["id"].(string)
-		h.want(h.ask(token, "POST", path+"/"+id+"/deliveries/"+message+"/retry", ""), 204, "")
-		h.want(h.ask(token, "POST", path+"/"+id+"/deliveries/none/retry", ""), 404, "unknown_webhook")
-		a = h.want(h.ask(h.token("default", Read), "GET", "/v1/default/health", ""), 200, "")
-		if n := a.json["events_waiting"]; n != json.Number("1") {
-			t.Errorf("health: %s", a.body)
+		h.Want(h.Ask(token, "POST", path+"/"+id+"/deliveries/"+message+"/retry", ""), 204, "")
+		h.Want(h.Ask(token, "POST", path+"/"+id+"/deliveries/none/retry", ""), 404, "unknown_webhook")
+		a = h.Want(h.Ask(h.token("default", Read), "GET", "/v1/default/health", ""), 200, "")
+		if n := a.JSON["events_waiting"]; n != json.Number("1") {
+			t.Errorf("health: %s", a.Body)
 		}
 		metrics(t, h)
 
 		second := h.token("second", Admin)
-		h.want(h.ask(second, "GET", "/v1/second/webhooks/"+id, ""), 404, "unknown_webhook")
-		h.want(h.ask(second, "DELETE", "/v1/second/webhooks/"+id, ""), 404, "unknown_webhook")
-		h.want(h.ask(token, "DELETE", path+"/"+id, ""), 204, "")
-		h.want(h.ask(token, "GET", path+"/"+id, ""), 404, "unknown_webhook")
-		h.want(h.ask(token, "GET", path+"/"+id+"/deliveries", ""), 404, "unknown_webhook")
+		h.Want(h.Ask(second, "GET", "/v1/second/webhooks/"+id, ""), 404, "unknown_webhook")
+		h.Want(h.Ask(second, "DELETE", "/v1/second/webhooks/"+id, ""), 404, "unknown_webhook")
+		h.Want(h.Ask(token, "DELETE", path+"/"+id, ""), 204, "")
+		h.Want(h.Ask(token, "GET", path+"/"+id, ""), 404, "unknown_webhook")
+		h.Want(h.Ask(token, "GET", path+"/"+id+"/deliveries", ""), 404, "unknown_webhook")
 
 		var books []string
 		err := h.db.View(t.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
@@ -93,12 +94,12 @@ func TestWebhooks(t *testing.T) {
 // metrics are for tokens of all tenants, and say nothing about persons.
 func metrics(t *testing.T, h *house) {
 	t.Helper()
-	h.want(h.ask(h.token("default", Read), "GET", "/metrics", ""), 403, "other_tenant")
-	req, err := http.NewRequestWithContext(t.Context(), "GET", h.url+"/metrics", nil)
+	h.Want(h.Ask(h.token("default", Read), "GET", "/metrics", ""), 403, "other_tenant")
+	req, err := http.NewRequestWithContext(t.Context(), "GET", h.URL+"/metrics", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+h.token(AllTenants, Read))
+	req.Header.Set("Authorization", "Bearer "+h.token(rest.AllTenants, Read))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -120,24 +121,4 @@ func metrics(t *testing.T, h *house) {
 	if strings.Contains(string(body), "ada") {
 		t.Error("a person is in the metrics")
 	}
-}
-
-// The events that the API knows are those that the authority has.
-func TestEventNames(t *testing.T) {
-	for _, s := range []*schema{input("createWebhook"), input("changeWebhook")} {
-		if got := strings.Join(s.Properties["events"].Items.Enum, " "); got !=
-			strings.Join([]string{issuer.EventIssued, issuer.EventRevoked, issuer.EventSuspended, issuer.EventResumed, issuer.EventDeleted,
-				issuer.EventOutdated, issuer.EventRequested, issuer.EventOfferUsed, issuer.EventOfferExpired, issuer.EventCertificate}, " ") {
-			t.Errorf("events %s", got)
-		}
-	}
-}
-
-func input(id string) *schema {
-	for _, o := range operations() {
-		if o.id == id {
-			return o.input
-		}
-	}
-	return nil
 }

@@ -1,17 +1,13 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"embed"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/http"
 
-	"rsc.io/qr"
-
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/qrcode"
 	site "github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/session"
 	"github.com/eidos-id/eidos/wallet"
@@ -57,25 +53,11 @@ func serveAsset(w http.ResponseWriter, name, mediaType string) error {
 
 // qrPicture draws a QR code, with the margin that scanners need.
 func qrPicture(text string) (picture, error) {
-	code, err := qr.Encode(text, qr.L)
+	code, err := qrcode.Screen(text)
 	if err != nil {
-		return "", fmt.Errorf("QR code: %w", err)
+		return "", err
 	}
-	var b bytes.Buffer
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="-4 -4 %[1]d %[1]d" shape-rendering="crispEdges"><path d="`, code.Size+8)
-	for y := range code.Size {
-		for x := 0; x < code.Size; x++ {
-			from := x
-			for x < code.Size && code.Black(x, y) {
-				x++
-			}
-			if x > from {
-				fmt.Fprintf(&b, "M%d %dh%dv1h-%dz", from, y, x-from, x-from)
-			}
-		}
-	}
-	b.WriteString(`"/></svg>`)
-	return picture("data:image/svg+xml;base64," + base64.StdEncoding.EncodeToString(b.Bytes())), nil
+	return picture(code.DataURL(qrcode.SVG)), nil
 }
 
 // trouble is an error for people: what happened, what to do, and what the

@@ -1,4 +1,4 @@
-package admin
+package rest
 
 import (
 	"bytes"
@@ -9,39 +9,38 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/web"
 )
 
 // read returns the input of an operation as JSON: the body, or what the query of
 // GET and DELETE says; nil if the operation takes none.
-func read(w http.ResponseWriter, r *http.Request, o operation) ([]byte, error) {
-	if o.method == http.MethodGet || o.method == http.MethodDelete || o.input == nil {
+func (a *API) read(w http.ResponseWriter, r *http.Request, o Operation) ([]byte, error) {
+	if o.Method == http.MethodGet || o.Method == http.MethodDelete || o.Input == nil {
 		if r.ContentLength != 0 {
-			return nil, refusal(http.StatusBadRequest, "invalid_request", "This takes no body.")
+			return nil, Refusal(http.StatusBadRequest, "invalid_request", "This takes no body.")
 		}
-		return query(r, o.input)
+		return query(r, o.Input)
 	}
 	if r.URL.RawQuery != "" {
-		return nil, refusal(http.StatusBadRequest, "invalid_request", "This takes no query.")
+		return nil, Refusal(http.StatusBadRequest, "invalid_request", "This takes no query.")
 	}
 	mt, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || mt != "application/json" {
-		return nil, refusal(http.StatusUnsupportedMediaType, "unsupported_media_type", "The request is not application/json.")
+		return nil, Refusal(http.StatusUnsupportedMediaType, "unsupported_media_type", "The request is not application/json.")
 	}
-	return web.ReadBody(w, r, maxBody)
+	return web.ReadBody(w, r, a.config.MaxBody)
 }
 
 // query writes a query as the JSON that its schema describes.
-func query(r *http.Request, s *schema) ([]byte, error) {
+func query(r *http.Request, s *Schema) ([]byte, error) {
 	form, err := fetch.ParseForm(r.URL.RawQuery)
 	if err != nil {
 		return nil, &web.Error{Status: http.StatusBadRequest, Code: "invalid_request", Message: "The query is malformed, or says something twice.", Err: err}
 	}
 	if s == nil {
 		if len(form) > 0 {
-			return nil, refusal(http.StatusBadRequest, "invalid_request", "This takes no query.")
+			return nil, Refusal(http.StatusBadRequest, "invalid_request", "This takes no query.")
 		}
 		return nil, nil
 	}
@@ -51,7 +50,7 @@ func query(r *http.Request, s *schema) ([]byte, error) {
 		if p := s.Properties[name]; p != nil && p.Type == "integer" {
 			n := json.Number(form.Get(name))
 			if _, err := n.Int64(); err != nil {
-				return nil, refusal(http.StatusUnprocessableEntity, "invalid", "/%s: a whole number is wanted", name)
+				return nil, Refusal(http.StatusUnprocessableEntity, "invalid", "/%s: a whole number is wanted", name)
 			}
 			members[name] = n
 		}
@@ -59,21 +58,29 @@ func query(r *http.Request, s *schema) ([]byte, error) {
 	return json.Marshal(members)
 }
 
-// decode reads an input strictly: one JSON text without ambiguities, as the
-// schema describes it, names to the letter. Its errors are *web.Error.
-func decode(input []byte, s *schema, v any) error {
-	if s == nil {
+// checkJSON refuses a body that is not one JSON text without ambiguities.
+func (a *API) checkJSON(input []byte, o Operation) error {
+	if o.Input == nil {
 		return nil
 	}
-	if err := jose.CheckJSON(input, jose.Limits{Token: maxBody, Depth: 8, Members: 256}); err != nil {
+	if err := a.config.CheckJSON(input); err != nil {
 		return &web.Error{Status: http.StatusBadRequest, Code: "malformed_json", Message: "The request is not one plain JSON text: " + plain(err), Err: err}
+	}
+	return nil
+}
+
+// Decode reads a JSON text as the schema describes it, names to the letter. That
+// it is without ambiguities was seen to before. Its errors are *web.Error.
+func (s *Schema) Decode(input []byte, v any) error {
+	if s == nil {
+		return nil
 	}
 	var value any
 	d := json.NewDecoder(bytes.NewReader(input))
 	d.UseNumber()
 	err := d.Decode(&value)
 	if err == nil {
-		err = s.check(value, "")
+		err = s.Check(value, "")
 	}
 	if err == nil {
 		err = json.Unmarshal(input, v)

@@ -1,4 +1,4 @@
-package admin
+package rest
 
 import (
 	"encoding/json"
@@ -11,12 +11,12 @@ import (
 	"unicode/utf8"
 )
 
-// schema is the part of JSON Schema that the API needs. One description serves
+// Schema is the part of JSON Schema that the API needs. One description serves
 // the published document, what is taken in, and the tests of what goes out.
 //
 // JSON Schema 2020-12; OpenAPI 3.1.1, 4.8.24.
-type schema struct {
-	Type        string             `json:"type"`
+type Schema struct {
+	Type        string             `json:"type,omitempty"`
 	Format      string             `json:"format,omitempty"`
 	Description string             `json:"description,omitempty"`
 	Enum        []string           `json:"enum,omitempty"`
@@ -24,10 +24,10 @@ type schema struct {
 	MaxLength   int                `json:"maxLength,omitempty"`
 	Minimum     *int64             `json:"minimum,omitempty"`
 	Maximum     *int64             `json:"maximum,omitempty"`
-	Items       *schema            `json:"items,omitempty"`
+	Items       *Schema            `json:"items,omitempty"`
 	MinItems    int                `json:"minItems,omitempty"`
 	MaxItems    int                `json:"maxItems,omitempty"`
-	Properties  map[string]*schema `json:"properties,omitempty"`
+	Properties  map[string]*Schema `json:"properties,omitempty"`
 	Required    []string           `json:"required,omitempty"`
 	Additional  *bool              `json:"additionalProperties,omitempty"`
 }
@@ -35,35 +35,41 @@ type schema struct {
 // maxText is the longest text of a request that says nothing else, in characters.
 const maxText = 256
 
-// schemaOf describes a Go type as encoding/json writes it. Tags of a field:
+// SchemaOf describes a Go type as encoding/json writes it. Tags of a field:
 // doc is its description, enum its values with "|" between them, min and max
 // its length, count or value; of a list they are the list's, and each its
 // items' (enum is theirs too).
-func schemaOf(t reflect.Type) *schema {
+func SchemaOf(t reflect.Type) *Schema {
 	switch {
 	case t == reflect.TypeFor[time.Time]():
-		return &schema{Type: "string", Format: "date-time", MaxLength: 40}
+		return &Schema{Type: "string", Format: "date-time", MaxLength: 40}
+	case t == reflect.TypeFor[json.RawMessage]():
+		return &Schema{Type: "object"} // of somebody else's making
+	case t == reflect.TypeFor[[]byte]():
+		return &Schema{Type: "string", Format: "byte"} // base64
 	case t.Kind() == reflect.Pointer:
-		return schemaOf(t.Elem())
+		return SchemaOf(t.Elem())
 	}
 	switch t.Kind() {
 	case reflect.String:
-		return &schema{Type: "string"}
+		return &Schema{Type: "string"}
 	case reflect.Bool:
-		return &schema{Type: "boolean"}
+		return &Schema{Type: "boolean"}
 	case reflect.Int, reflect.Int64:
-		return &schema{Type: "integer"}
+		return &Schema{Type: "integer"}
+	case reflect.Interface:
+		return &Schema{} // any value
 	case reflect.Slice:
-		return &schema{Type: "array", Items: schemaOf(t.Elem())}
+		return &Schema{Type: "array", Items: SchemaOf(t.Elem())}
 	case reflect.Struct:
-		s := &schema{Type: "object", Properties: map[string]*schema{}, Additional: new(bool)}
+		s := &Schema{Type: "object", Properties: map[string]*Schema{}, Additional: new(bool)}
 		s.addFields(t)
 		return s
 	}
-	panic(fmt.Sprintf("admin: no schema for %v", t)) // a type of this package
+	panic(fmt.Sprintf("rest: no schema for %v", t)) // a type of an API
 }
 
-func (s *schema) addFields(t reflect.Type) {
+func (s *Schema) addFields(t reflect.Type) {
 	for f := range t.Fields() {
 		tag, ok := f.Tag.Lookup("json")
 		if f.Anonymous && !ok {
@@ -74,7 +80,7 @@ func (s *schema) addFields(t reflect.Type) {
 		if !ok || name == "-" {
 			continue
 		}
-		p := schemaOf(f.Type)
+		p := SchemaOf(f.Type)
 		p.limit(f.Tag)
 		s.Properties[name] = p
 		if !strings.Contains(options, "omit") {
@@ -84,7 +90,7 @@ func (s *schema) addFields(t reflect.Type) {
 }
 
 // limit takes over what the tags of a field say.
-func (s *schema) limit(tag reflect.StructTag) {
+func (s *Schema) limit(tag reflect.StructTag) {
 	s.Description = tag.Get("doc")
 	text := s
 	if s.Items != nil {
@@ -115,13 +121,13 @@ func number(s string) int64 {
 	}
 	n, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		panic(err) // a tag of this package
+		panic(err) // a tag of an API
 	}
 	return n
 }
 
-// bounded gives every text and list of a request a limit.
-func (s *schema) bounded() *schema {
+// Bounded gives every text and list of a request a limit.
+func (s *Schema) Bounded() *Schema {
 	switch s.Type {
 	case "string":
 		if s.MaxLength == 0 && s.Enum == nil {
@@ -131,18 +137,18 @@ func (s *schema) bounded() *schema {
 		if s.MaxItems == 0 {
 			s.MaxItems = maxText
 		}
-		s.Items.bounded()
+		s.Items.Bounded()
 	case "object":
 		for _, p := range s.Properties {
-			p.bounded()
+			p.Bounded()
 		}
 	}
 	return s
 }
 
-// check reports what of a decoded JSON value is not as described. at is a JSON
+// Check reports what of a decoded JSON value is not as described. at is a JSON
 // pointer (RFC 6901). The error quotes nothing of the value.
-func (s *schema) check(v any, at string) error {
+func (s *Schema) Check(v any, at string) error {
 	wrong := func(format string, args ...any) error {
 		if at == "" {
 			at = "the value"
@@ -155,6 +161,9 @@ func (s *schema) check(v any, at string) error {
 		if !ok {
 			return wrong("an object is wanted")
 		}
+		if s.Properties == nil {
+			return nil
+		}
 		return s.checkObject(o, at, wrong)
 	case "array":
 		list, ok := v.([]any)
@@ -165,7 +174,7 @@ func (s *schema) check(v any, at string) error {
 			return wrong("%d items, wanted %d to %d", len(list), s.MinItems, s.MaxItems)
 		}
 		for i, item := range list {
-			if err := s.Items.check(item, fmt.Sprintf("%s/%d", at, i)); err != nil {
+			if err := s.Items.Check(item, fmt.Sprintf("%s/%d", at, i)); err != nil {
 				return err
 			}
 		}
@@ -192,7 +201,7 @@ func (s *schema) check(v any, at string) error {
 	return nil
 }
 
-func (s *schema) checkObject(o map[string]any, at string, wrong func(string, ...any) error) error {
+func (s *Schema) checkObject(o map[string]any, at string, wrong func(string, ...any) error) error {
 	for _, name := range s.Required {
 		if _, ok := o[name]; !ok {
 			return wrong("member %q is missing", name)
@@ -203,14 +212,14 @@ func (s *schema) checkObject(o map[string]any, at string, wrong func(string, ...
 		if !ok {
 			return wrong("member %.40q is not known here", name)
 		}
-		if err := p.check(member, at+"/"+name); err != nil {
+		if err := p.Check(member, at+"/"+name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (s *schema) checkText(text string, wrong func(string, ...any) error) error {
+func (s *Schema) checkText(text string, wrong func(string, ...any) error) error {
 	n := utf8.RuneCountInString(text)
 	switch {
 	case n < s.MinLength || s.MaxLength > 0 && n > s.MaxLength:

@@ -1,4 +1,4 @@
-package admin
+package rest
 
 import (
 	"cmp"
@@ -17,22 +17,10 @@ import (
 	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/record"
-	"github.com/eidos-id/eidos/keyring"
 )
 
-// Scope is what a token is good for.
+// Scope is what a token is good for. None includes another.
 type Scope string
-
-// The scopes. None includes another.
-const (
-	Read   Scope = "read"   // look at everything
-	Issue  Scope = "issue"  // offer documents
-	Revoke Scope = "revoke" // end documents
-	Admin  Scope = "admin"  // webhooks
-)
-
-// Scopes are all scopes.
-func Scopes() []Scope { return []Scope{Read, Issue, Revoke, Admin} }
 
 // AllTenants as the tenant of a token opens all of them, and what belongs to
 // none, such as the metrics.
@@ -53,6 +41,9 @@ type Token struct {
 // Valid reports whether the token opens anything at a time.
 func (t Token) Valid(now time.Time) bool { return t.Revoked.IsZero() && now.Before(t.Expires) }
 
+// Opens reports whether the token is for a tenant.
+func (t Token) Opens(tenant string) bool { return t.Tenant == AllTenants || t.Tenant == tenant }
+
 // endAt ends a token that was made before the database was restored, at epoch:
 // what was revoked after the backup would open again.
 func (t *Token) endAt(epoch int64) {
@@ -63,13 +54,11 @@ func (t *Token) endAt(epoch int64) {
 
 // Errors of Tokens. Test with errors.Is.
 var (
-	ErrToken        = errors.New("admin: token not valid")
-	ErrUnknownToken = errors.New("admin: no such token")
+	ErrToken        = errors.New("rest: token not valid")
+	ErrUnknownToken = errors.New("rest: no such token")
 )
 
 const (
-	kindToken     = "issuer admin token"
-	tokenPrefix   = "eia"
 	everyTenant   = "~" // in the text of a token
 	secretBytes   = 32
 	maxTokens     = 200 // of a tenant, those that ended too
@@ -77,26 +66,38 @@ const (
 	maxLifetime   = 3 * 365 * 24 * time.Hour
 )
 
-// Tokens are the bearer tokens of an authority, RFC 6750. A token reads
-// "eia.TENANT.ID.SECRET", with "~" for all tenants; only the hash of the secret
-// is stored. It may be used concurrently; several processes may share a
+// TokenRules say what the tokens of an API are like.
+type TokenRules struct {
+	API    string  // name of the API; part of what is stored, so it never changes
+	Prefix string  // the text of each token begins with it
+	House  string  // tenant under which those for all tenants are stored
+	Scopes []Scope // all there are
+}
+
+// Tokens are the bearer tokens of an API, RFC 6750. A token reads
+// "PREFIX.TENANT.ID.SECRET", with "~" for all tenants; only the hash of the
+// secret is stored. It may be used concurrently; several processes may share a
 // database.
 type Tokens struct {
+	rules   TokenRules
 	records record.Store
 	books   *audit.Process
 	db      *db.DB
 }
 
-// NewTokens returns the tokens in the authority's database. books is told of
-// each that is made or revoked.
-func NewTokens(d *db.DB, books *audit.Process) *Tokens {
-	return &Tokens{records: d.Records(), books: books, db: d}
+// NewTokens returns the tokens in a role's database. books is told of each that
+// is made or revoked.
+func NewTokens(d *db.DB, books *audit.Process, rules TokenRules) *Tokens {
+	return &Tokens{rules: rules, records: d.Records(), books: books, db: d}
 }
 
+// kind is that of the records of tokens.
+func (s *Tokens) kind() string { return s.rules.API + " token" }
+
 // shelf is the tenant under which a token is stored.
-func shelf(tenant string) string {
+func (s *Tokens) shelf(tenant string) string {
 	if tenant == AllTenants {
-		return keyring.House
+		return s.rules.House
 	}
 	return tenant
 }
@@ -115,13 +116,13 @@ func (s *Tokens) Create(ctx context.Context, t Token, now time.Time) (Token, str
 // First makes a token for everything if there was never one for all tenants; it
 // returns "" if there was. It ends after 90 days.
 func (s *Tokens) First(ctx context.Context, now time.Time) (text string, err error) {
-	t, made, err := s.make(Token{Name: "first start", Scopes: Scopes(), Expires: now.Add(firstLifetime)}, now)
+	t, made, err := s.make(Token{Name: "first start", Scopes: s.rules.Scopes, Expires: now.Add(firstLifetime)}, now)
 	if err != nil {
 		return "", err
 	}
 	err = s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		text = ""
-		there, err := tx.Records(keyring.House).List(ctx, kindToken)
+		there, err := tx.Records(s.rules.House).List(ctx, s.kind())
 		if err != nil || len(there) > 0 {
 			return err
 		}
@@ -135,44 +136,44 @@ func (s *Tokens) First(ctx context.Context, now time.Time) (text string, err err
 func (s *Tokens) make(t Token, now time.Time) (Token, string, error) {
 	switch {
 	case t.Tenant != AllTenants && !conf.IsTenant(t.Tenant):
-		return t, "", fmt.Errorf("admin: tenant %.40q of a token", t.Tenant)
+		return t, "", fmt.Errorf("rest: tenant %.40q of a token", t.Tenant)
 	case t.Name == "" || len(t.Name) > 64:
-		return t, "", errors.New("admin: the name of a token has 1 to 64 bytes")
+		return t, "", errors.New("rest: the name of a token has 1 to 64 bytes")
 	case len(t.Scopes) == 0:
-		return t, "", errors.New("admin: a token without scopes opens nothing")
+		return t, "", errors.New("rest: a token without scopes opens nothing")
 	case !t.Expires.After(now) || t.Expires.After(now.Add(maxLifetime)):
-		return t, "", errors.New("admin: a token ends within 3 years")
+		return t, "", errors.New("rest: a token ends within 3 years")
 	}
 	for i, sc := range t.Scopes {
-		if !slices.Contains(Scopes(), sc) || slices.Contains(t.Scopes[:i], sc) {
-			return t, "", fmt.Errorf("admin: scope %.20q is unknown or given twice", sc)
+		if !slices.Contains(s.rules.Scopes, sc) || slices.Contains(t.Scopes[:i], sc) {
+			return t, "", fmt.Errorf("rest: scope %.20q is unknown or given twice", sc)
 		}
 	}
 	secret := make([]byte, secretBytes)
 	rand.Read(secret)
 	sum := sha256.Sum256(secret)
 	t.ID, t.Created, t.Revoked, t.Hash = rand.Text()[:12], now.UTC(), time.Time{}, sum[:]
-	return t, tokenText(t.Tenant, t.ID, secret), nil
+	return t, s.text(t.Tenant, t.ID, secret), nil
 }
 
-// tokenText is a token as its holder has it.
-func tokenText(tenant, id string, secret []byte) string {
+// text is a token as its holder has it.
+func (s *Tokens) text(tenant, id string, secret []byte) string {
 	if tenant == AllTenants {
 		tenant = everyTenant
 	}
-	return strings.Join([]string{tokenPrefix, tenant, id, base64.RawURLEncoding.EncodeToString(secret)}, ".")
+	return strings.Join([]string{s.rules.Prefix, tenant, id, base64.RawURLEncoding.EncodeToString(secret)}, ".")
 }
 
 func (s *Tokens) put(ctx context.Context, tx *db.Tx, t Token, now time.Time) error {
-	records := tx.Records(shelf(t.Tenant))
-	there, err := records.List(ctx, kindToken)
+	records := tx.Records(s.shelf(t.Tenant))
+	there, err := records.List(ctx, s.kind())
 	if err != nil {
 		return err
 	}
 	if len(there) >= maxTokens {
-		return fmt.Errorf("admin: there are %d tokens already; at most %d, those that ended too", len(there), maxTokens)
+		return fmt.Errorf("rest: there are %d tokens already; at most %d, those that ended too", len(there), maxTokens)
 	}
-	if err := record.Put(ctx, records, kindToken, t.ID, t); err != nil {
+	if err := record.Put(ctx, records, s.kind(), t.ID, t); err != nil {
 		return err
 	}
 	return s.books.Append(ctx, tx, now, audit.Event{Tenant: t.Tenant, What: "access token made", Object: t.ID,
@@ -182,8 +183,8 @@ func (s *Tokens) put(ctx context.Context, tx *db.Tx, t Token, now time.Time) err
 // List returns the tokens of a tenant, or those of AllTenants, the newest first,
 // without hashes.
 func (s *Tokens) List(ctx context.Context, tenant string) (list []Token, err error) {
-	err = s.records.View(ctx, shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
-		list, err = record.All[Token](ctx, tx, kindToken)
+	err = s.records.View(ctx, s.shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
+		list, err = record.All[Token](ctx, tx, s.kind())
 		for i := range list {
 			list[i].Hash = nil
 			list[i].endAt(tx.Epoch())
@@ -197,8 +198,8 @@ func (s *Tokens) List(ctx context.Context, tenant string) (list []Token, err err
 // Revoke ends a token; one that has ended is no error. Error: ErrUnknownToken.
 func (s *Tokens) Revoke(ctx context.Context, tenant, id string, now time.Time) error {
 	return s.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
-		records := tx.Records(shelf(tenant))
-		t, err := record.Get[Token](ctx, records, kindToken, id)
+		records := tx.Records(s.shelf(tenant))
+		t, err := record.Get[Token](ctx, records, s.kind(), id)
 		if errors.Is(err, record.ErrNotFound) {
 			return ErrUnknownToken
 		}
@@ -206,7 +207,7 @@ func (s *Tokens) Revoke(ctx context.Context, tenant, id string, now time.Time) e
 			return err
 		}
 		t.Revoked = now.UTC()
-		if err := record.Put(ctx, records, kindToken, id, t); err != nil {
+		if err := record.Put(ctx, records, s.kind(), id, t); err != nil {
 			return err
 		}
 		return s.books.Append(ctx, tx, now, audit.Event{Tenant: t.Tenant, What: "access token revoked", Object: id})
@@ -216,19 +217,11 @@ func (s *Tokens) Revoke(ctx context.Context, tenant, id string, now time.Time) e
 // Find returns the token of a text, if it is one of ours and has not ended.
 // Error: ErrToken, which does not say more.
 func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, error) {
-	tenant, id, secret, ok := parseToken(text)
+	tenant, id, secret, ok := s.parse(text)
 	if !ok {
 		return Token{}, ErrToken
 	}
-	var t Token
-	err := s.records.View(ctx, shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
-		t, err = record.Get[Token](ctx, tx, kindToken, id)
-		t.endAt(tx.Epoch())
-		return err
-	})
-	if errors.Is(err, record.ErrNotFound) {
-		err = nil // the comparison below fails against nothing
-	}
+	t, err := s.byID(ctx, tenant, id)
 	if err != nil {
 		return Token{}, err
 	}
@@ -239,13 +232,37 @@ func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, e
 	return t, nil
 }
 
-// parseToken takes the text of a token apart.
-func parseToken(text string) (tenant, id string, secret []byte, ok bool) {
+// byID reads a token; one that is not there has no hash, and is not valid.
+func (s *Tokens) byID(ctx context.Context, tenant, id string) (Token, error) {
+	var t Token
+	err := s.records.View(ctx, s.shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
+		t, err = record.Get[Token](ctx, tx, s.kind(), id)
+		t.endAt(tx.Epoch())
+		return err
+	})
+	if errors.Is(err, record.ErrNotFound) {
+		return Token{}, nil
+	}
+	return t, err
+}
+
+// Still returns a token that was presented before, if it has not ended since.
+// Error: ErrToken.
+func (s *Tokens) Still(ctx context.Context, tenant, id string, now time.Time) (Token, error) {
+	t, err := s.byID(ctx, tenant, id)
+	if err == nil && !t.Valid(now) {
+		err = ErrToken
+	}
+	return t, err
+}
+
+// parse takes the text of a token apart.
+func (s *Tokens) parse(text string) (tenant, id string, secret []byte, ok bool) {
 	if len(text) > 128 {
 		return "", "", nil, false
 	}
 	parts := strings.Split(text, ".")
-	if len(parts) != 4 || parts[0] != tokenPrefix || len(parts[2]) != 12 {
+	if len(parts) != 4 || parts[0] != s.rules.Prefix || len(parts[2]) != 12 {
 		return "", "", nil, false
 	}
 	tenant = parts[1]
@@ -256,5 +273,5 @@ func parseToken(text string) (tenant, id string, secret []byte, ok bool) {
 	}
 	secret, err := base64.RawURLEncoding.Strict().DecodeString(parts[3])
 	// The decoder passes over line breaks: what is not written so is no token.
-	return tenant, parts[2], secret, err == nil && len(secret) == secretBytes && tokenText(tenant, parts[2], secret) == text
+	return tenant, parts[2], secret, err == nil && len(secret) == secretBytes && s.text(tenant, parts[2], secret) == text
 }

@@ -1,0 +1,192 @@
+package verifier
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/audit"
+	"github.com/eidos-id/eidos/internal/conf"
+	"github.com/eidos-id/eidos/internal/db"
+	"github.com/eidos-id/eidos/internal/once"
+	"github.com/eidos-id/eidos/internal/qrcode"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/verifier/core"
+)
+
+// Scheme is the link scheme of requests.
+const Scheme = "openid4vp"
+
+// AskParams say what to ask over the internet.
+type AskParams struct {
+	Ask     string          // a preset or a question as core.ParseAsk reads it
+	DCQL    json.RawMessage // the question as DCQL, in the place of Ask. OpenID4VP 1.0, 6
+	Purpose string          // for the holder; that of the preset if empty
+	// RedirectURI is where the holder's browser comes back to on the same
+	// device, with response_code in the query: one of the tenant's
+	// RedirectURIs. Optional, our own page.
+	RedirectURI string
+	// SameDevice hands the result out only together with the response code,
+	// so that a link passed on to somebody else gets its sender nothing.
+	// OpenID4VP 1.0, 13.3.
+	SameDevice bool
+	// Wallet is the endpoint of a certain wallet, in the place of the link scheme
+	// that any takes: https, or http to a loopback name. OpenID4VP 1.0, 5.
+	Wallet string
+	// Retain is how long the answer is kept, with what came on the wire, for the
+	// relying party: at most what the tenant's configuration allows. The holder is
+	// told. Optional: nothing is kept, and only who has the id reads the answer.
+	Retain time.Duration
+}
+
+// Transaction is a question on its way, for whoever asked it.
+type Transaction struct {
+	ID         string    `json:"id"`     // secret: whoever has it gets the result
+	Number     string    `json:"number"` // the same for logs, events and those who wait: no secret
+	Link       string    `json:"link"`
+	RequestURI string    `json:"request_uri"`
+	Page       string    `json:"page"`  // our page that waits for the answer
+	Watch      string    `json:"watch"` // where the state is, for whoever waits
+	Expires    time.Time `json:"expires"`
+}
+
+// Button is what a web page needs to let a holder answer: eidos-verify.js takes
+// it. It holds nothing by which the answer could be read.
+type Button struct {
+	Link    string    `json:"link" doc:"opens the wallet on this device"`
+	Watch   string    `json:"watch" doc:"where the state is: JSON, and server-sent events below /events"`
+	DC      string    `json:"dc" doc:"requests for the Digital Credentials API"`
+	QRSize  int       `json:"qr_size" doc:"side of the QR code of the link, in modules"`
+	QRPath  string    `json:"qr_path" doc:"its dark modules: d of an SVG path"`
+	Expires time.Time `json:"expires"`
+}
+
+// Button is the transaction for a web page.
+func (t Transaction) Button() (Button, error) {
+	code, err := qrcode.Screen(t.Link)
+	if err != nil {
+		return Button{}, fmt.Errorf("verifier: %w", err)
+	}
+	return Button{Link: t.Link, Watch: t.Watch, DC: t.Watch + "/dc", QRSize: code.Size(), QRPath: code.Path(), Expires: t.Expires}, nil
+}
+
+// question is what the parameters ask.
+func (t *tenant) question(p AskParams) (core.Ask, error) {
+	var ask core.Ask
+	var err error
+	if len(p.DCQL) > 0 {
+		if p.Ask != "" {
+			return ask, fmt.Errorf("%w: the question comes twice, as text and as DCQL", ErrInvalid)
+		}
+		if ask.Query, err = query.ParseDCQL(p.DCQL); err == nil && p.Purpose != "" {
+			ask, err = ask.WithPurpose(p.Purpose)
+		}
+		if err != nil {
+			return ask, fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+	} else if ask, err = t.ask(p.Ask, p.Purpose); err != nil {
+		return ask, err
+	}
+	switch {
+	case p.RedirectURI != "" && !slices.Contains(t.config.RedirectURIs, p.RedirectURI):
+		return ask, fmt.Errorf("%w: the redirect URI is not among those of the configuration", ErrInvalid)
+	case p.Wallet != "" && (conf.Address(p.Wallet) != nil || strings.Contains(p.Wallet, "#") || len(p.Wallet) > 1024):
+		return ask, fmt.Errorf("%w: the wallet's endpoint is https, or http to a loopback name, without a fragment", ErrInvalid)
+	case p.Retain < 0 || p.Retain > t.config.Retain:
+		return ask, fmt.Errorf("%w: answers are kept for %v at most, says the configuration", ErrInvalid, t.config.Retain)
+	case p.Retain > 0:
+		ask = ask.WithRetain(true) // what is kept, the holder is told of
+	}
+	return ask, nil
+}
+
+// Begin makes a transaction. Errors: ErrUnknownTenant, ErrInvalid.
+//
+// OpenID4VP 1.0, 5.
+func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Transaction, error) {
+	t, err := v.tenant(tenant)
+	if err != nil {
+		return Transaction{}, err
+	}
+	ask, err := t.question(p)
+	if err != nil {
+		return Transaction{}, err
+	}
+	engine, err := t.engine(ctx)
+	if err != nil {
+		return Transaction{}, err
+	}
+	sealing, err := t.sealer(ctx)
+	if err != nil {
+		return Transaction{}, err
+	}
+	now := v.now()
+	// The handle only has to be hard to guess for as long as the request
+	// lives; short, it makes a QR code that is easy to scan.
+	id, handle := secret(), rand.Text()
+	inner, err := engine.Begin(oid4vp.Params{
+		Query: ask.Query, RequestURI: t.base + "/request/" + handle, ResponseURI: t.base + "/response/" + handle,
+		Lifetime: v.config.RequestLifetime,
+	}, now)
+	if err != nil {
+		return Transaction{}, fmt.Errorf("verifier: %w", err)
+	}
+	r := row{id: once.Hash(id), handle: handle, state: Waiting, created: now, expires: inner.Expires, forget: inner.Expires.Add(v.config.ResultLifetime),
+		retain: p.Retain, opener: []byte{}}
+	if p.Retain == 0 {
+		private, err := opener(id)
+		if err != nil {
+			return Transaction{}, err
+		}
+		r.opener = private.PublicKey().Bytes()
+	}
+	req := request{
+		OID4VP: *inner, Title: ask.Title, Purpose: ask.Purpose, RedirectURI: p.RedirectURI, SameDevice: p.SameDevice, Wallet: p.Wallet,
+	}
+	r.request, err = sealing.seal("request", r.id, req)
+	if err != nil {
+		return Transaction{}, err
+	}
+	err = v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		if err := insertRow(ctx, tx, t.config.ID, r); err != nil {
+			return err
+		}
+		return v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation asked for", Object: r.id, Detail: map[string]string{"asked": elementNames(ask.Query)}})
+	})
+	if err != nil {
+		return Transaction{}, fmt.Errorf("verifier: begin: %w", err)
+	}
+	return Transaction{
+		ID: id, Number: r.id, Link: req.link(), RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Watch: t.base + "/watch/" + r.id, Expires: inner.Expires,
+	}, nil
+}
+
+// link leads to the wallet that was named, or to any. It invites the wallet to
+// post a nonce of its own; one that cannot, gets. OpenID4VP 1.0, 5.10.
+func (r *request) link() string {
+	link := r.OID4VP.Link(Scheme) + "&request_uri_method=post"
+	if r.Wallet == "" {
+		return link
+	}
+	_, params, _ := strings.Cut(link, "?")
+	if strings.Contains(r.Wallet, "?") {
+		return strings.TrimSuffix(r.Wallet, "&") + "&" + params
+	}
+	return r.Wallet + "?" + params
+}
+
+// elementNames is what is asked, without a word about the person.
+func elementNames(q query.Query) string {
+	var names []string
+	for _, c := range q.Credentials {
+		for _, cl := range c.Claims {
+			names = append(names, strings.Join(c.Types, "|")+":"+cl.Path.String())
+		}
+	}
+	return strings.Join(names, " ")
+}

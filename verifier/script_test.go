@@ -1,0 +1,128 @@
+package verifier_test
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/verifier"
+)
+
+// shopPage is a page of a relying party under a strict content security policy.
+// Its script has the holder answer, and reports what the element says.
+const shopPage = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title>
+<script src="VERIFIER/default/eidos-verify.js" defer></script><script src="/shop.js" defer></script></head>
+<body><eidos-verify verifier="VERIFIER/default" ask="driving"></eidos-verify></body></html>`
+
+const shopScript = `"use strict";
+const say = (what, more) => fetch("/" + what, { method: "POST", body: JSON.stringify(more) });
+document.addEventListener("securitypolicyviolation", (e) => say("failed", "CSP " + e.violatedDirective + " " + e.blockedURI));
+addEventListener("error", (e) => say("failed", e.message));
+document.addEventListener("eidos-error", (e) => say("failed", e.detail));
+document.addEventListener("eidos-done", async (e) => {
+	const result = await (await fetch(e.detail.result)).json();
+	await say("done", { state: e.detail.state, verdict: result.result.verdict, status: document.querySelector(".eidos-status").textContent });
+});
+new MutationObserver((_, observer) => {
+	const link = document.querySelector(".eidos-link");
+	if (!link) return;
+	observer.disconnect();
+	const qr = document.querySelector("svg.eidos-qr[role=img]");
+	say("shown", { link: link.href, qr: qr ? qr.getAttribute("aria-label") : "" });
+}).observe(document.body, { childList: true, subtree: true });
+document.querySelector(".eidos-button").click();`
+
+// A browser shows the button on a page of another origin, under a policy that
+// allows nothing inline, and learns when the holder has answered.
+func TestScriptInABrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium here to run the script in (Debian package chromium)")
+	}
+	type event struct {
+		what string
+		body map[string]string
+		text string
+	}
+	events := make(chan event, 16)
+	listen := func(h http.Handler) (port string) {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+		go s.Serve(ln)
+		t.Cleanup(func() { s.Close() })
+		_, port, err = net.SplitHostPort(ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return port
+	}
+	var w *world
+	origin := "http://verifier.localhost:" + listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.v.Handler().ServeHTTP(rw, r) }))
+	shop := "http://shop.localhost:" + listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self' "+origin+"; connect-src 'self' "+origin)
+		switch {
+		case r.Method == http.MethodPost:
+			body, _ := io.ReadAll(r.Body)
+			e := event{what: strings.TrimPrefix(r.URL.Path, "/"), text: string(body)}
+			json.Unmarshal(body, &e.body) // a text is no object
+			events <- e
+		case r.URL.Path == "/shop.js":
+			rw.Header().Set("Content-Type", "text/javascript")
+			io.WriteString(rw, shopScript)
+		case r.URL.Path == "/":
+			rw.Header().Set("Content-Type", "text/html")
+			io.WriteString(rw, strings.ReplaceAll(shopPage, "VERIFIER", origin))
+		default:
+			rw.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	w = newWorld(t, testkit.SQLite(t), verifier.Config{URL: origin, Trust: trustURL, Tenants: []verifier.Tenant{{ID: "default", Name: "Shop", Page: true, Origins: []string{shop}}}})
+	h := w.issue(5)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	browser := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), shop+"/")
+	if err := browser.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		browser.Process.Kill()
+		browser.Wait()
+	}()
+	next := func(want string) event {
+		t.Helper()
+		select {
+		case e := <-events:
+			if e.what != want {
+				t.Fatalf("the page says %s: %s, want %s", e.what, e.text, want)
+			}
+			return e
+		case <-ctx.Done():
+			t.Fatalf("the page never says %s", want)
+		}
+		panic("not reached")
+	}
+	shown := next("shown")
+	if shown.body["qr"] == "" {
+		t.Errorf("no QR code: %s", shown.text)
+	}
+	req, err := w.opened(verifier.Transaction{Link: shown.body["link"]})
+	w.check(err)
+	_, err = w.post(h.answer(req, "family_name", "given_name", "portrait", "expiry_date"))
+	w.check(err)
+	done := next("done")
+	if done.body["state"] != "done" || done.body["verdict"] == "" || !strings.Contains(done.body["status"], "arrived") {
+		t.Errorf("%s", done.text)
+	}
+}
