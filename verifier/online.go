@@ -226,20 +226,27 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 	if err != nil {
 		return "", asRefusal(err)
 	}
-	end := ending{row: r, asked: &req, finished: finished{SameDevice: req.SameDevice}, code: secret()}
+	var received []Field
+	for _, name := range slices.Sorted(maps.Keys(form)) {
+		received = append(received, Field{name, form.Get(name)})
+	}
+	return t.answered(ctx, r, &req, posted, received, now)
+}
+
+// answered verifies an answer that was opened, whichever way it came, and ends
+// the transaction. received is what came on the wire.
+func (t *tenant) answered(ctx context.Context, r row, req *request, posted *oid4vp.Answer, received []Field, now time.Time) (redirect string, err error) {
+	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice}, code: secret()}
 	if posted.Error != "" {
 		end.row.state, end.Error = Refused, refusedText(posted)
 	} else {
-		result, known, err := t.verify(ctx, &req, posted, now)
+		result, known, err := t.verify(ctx, req, posted, now)
 		if err != nil {
 			return "", err
 		}
 		end.row.state, end.Result, end.lists = Done, &result, known
 	}
-	got := Evidence{Transcript: posted.Transcript, Result: end.Result}
-	for _, name := range slices.Sorted(maps.Keys(form)) {
-		got.Received = append(got.Received, Field{name, form.Get(name)})
-	}
+	got := Evidence{Received: received, Transcript: posted.Transcript, Result: end.Result}
 	for _, id := range slices.Sorted(maps.Keys(posted.Presentations)) {
 		got.Presentations = append(got.Presentations, Presented{id, posted.Presentations[id]})
 	}

@@ -6,6 +6,7 @@ alter table presentation add column opener bytea not null default '';
 alter table presentation add column retain bigint not null default 0;
 -- What came and went on the wire, sealed under the tenant's key; only of what is kept.
 alter table presentation add column evidence bytea not null default '';
+create index presentation_open on presentation (expires) where state = 'waiting' or state = 'fetched';
 create index presentation_id on presentation (id); -- for those that wait for many
 
 -- What became of transactions, for the relying party's operator: no attributes.
