@@ -25,6 +25,10 @@ type Anchor struct {
 	// a test set-up) and nothing that it issued.
 	Exact bool
 
+	// Pinned says that nobody but a person who accepted it once vouches for it:
+	// an anchor of [Pin.Anchor].
+	Pinned bool
+
 	// Link says that it is a link certificate: trusted for nothing by itself, it
 	// leads from another anchor of the set to the root that follows it.
 	// ISO/IEC 18013-5 second edition (draft v4), B.1.3.

@@ -9,6 +9,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/statuslist"
 )
@@ -41,6 +42,13 @@ type DocumentParams struct {
 	// could be found out. Otherwise that is a warning: on-site, both sides may
 	// be offline. A document that names none is as valid as its dates say.
 	RequireStatus bool
+
+	// Policy is what the relying party wants beyond that.
+	Policy Policy
+
+	// KeyBinding is what the key binding JWT of an SD-JWT VC has to say; nil
+	// leaves it "not checked". MaxAge is five minutes if zero.
+	KeyBinding *sdjwt.KeyBindingParams
 }
 
 // Document is a verified document.
@@ -54,8 +62,8 @@ type Document struct {
 }
 
 // VerifyDocument verifies one returned document to one report: chain and
-// anchor, signature, digests, document type, dates, device authentication and
-// status. A document whose status is not valid hands out no elements.
+// anchor, signature, digests, document type, dates, device authentication,
+// status and policy. A document that fails any of it hands out no elements.
 //
 // ISO/IEC 18013-5:2021, 9.3; second edition (draft v4), 12.8 and 12.3.6.
 func VerifyDocument(ctx context.Context, d *mdoc.Document, p DocumentParams) (Document, check.Report) {
@@ -63,6 +71,12 @@ func VerifyDocument(ctx context.Context, d *mdoc.Document, p DocumentParams) (Do
 	result, report := mdoc.Verify(ctx, d, p.mdoc(&doc.Signer))
 	doc.Result = result
 	p.status(ctx, &doc, &report)
+	if report.OK() {
+		p.Policy.check(seen{p.Now, doc.Validity.Signed, doc.Issuer.Country, doc.Signer.Anchor, doc.Revocation}, &report)
+	}
+	if !report.OK() {
+		doc.NameSpaces, doc.DeviceSigned = nil, nil
+	}
 	return doc, report
 }
 
@@ -117,7 +131,7 @@ func (p *DocumentParams) status(ctx context.Context, doc *Document, report *chec
 	q := statuslist.Question{Claim: *doc.Status, MSO: true, Issuer: doc.Signer.Path.Chain}
 	doc.Revocation = p.askStatus(ctx, true, q, report)
 	if !report.OK() {
-		doc.NameSpaces, doc.DeviceSigned = nil, nil
+		doc.NameSpaces = nil
 	}
 }
 

@@ -3,8 +3,6 @@ package assure
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/once"
@@ -21,7 +20,7 @@ import (
 const (
 	PathVICAL   = "/vical"   // issuing authorities, [trustlist.MediaTypeVICAL]
 	PathAnchors = "/anchors" // all others, [trustlist.MediaTypeAnchors]
-	PathCA      = "/ca.cer"  // the CA of the signer of both, DER
+	PathCA      = "/ca.cer"  // the CA of the signers of both, DER
 	PathRoots   = "/ca.pem"  // the same with its predecessors, and the links between them, PEM
 )
 
@@ -44,7 +43,9 @@ type FollowerConfig struct {
 	Tx func(ctx context.Context, f func(once.Store) error) error
 
 	// Fingerprint is the SHA-256 of the trust service's CA certificate in hex.
-	// Empty accepts the certificate found at first use, and that one only.
+	// Empty accepts the certificate found at first use. Either way the CA that
+	// follows it is accepted over a link certificate that it has signed, and no
+	// other.
 	Fingerprint string
 
 	// Own are anchors that do not come from lists.
@@ -97,7 +98,7 @@ func NewFollower(c FollowerConfig) *Follower {
 
 // lists are both lists as published, and what they hang on.
 type lists struct {
-	CA      []byte    `json:"ca"` // DER
+	CA      []byte    `json:"ca"` // its roots and the links between them, DER or PEM
 	VICAL   []byte    `json:"vical"`
 	Anchors []byte    `json:"anchors"`
 	Fetched time.Time `json:"fetched"`
@@ -174,7 +175,7 @@ func (f *Follower) refresh(ctx context.Context, now time.Time) error {
 // fetchLists fetches, verifies, uses and stores all lists.
 func (f *Follower) fetchLists(ctx context.Context, now time.Time) error {
 	l := lists{Fetched: now}
-	for path, to := range map[string]*[]byte{PathCA: &l.CA, PathVICAL: &l.VICAL, PathAnchors: &l.Anchors} {
+	for path, to := range map[string]*[]byte{PathRoots: &l.CA, PathVICAL: &l.VICAL, PathAnchors: &l.Anchors} {
 		resp, err := f.c.Fetch(ctx, fetch.Request{Method: "GET", URL: strings.TrimSuffix(f.c.URL, "/") + path, MaxBytes: 4 << 20})
 		if err != nil {
 			return fmt.Errorf("fetch %s: %w", path, err)
@@ -184,10 +185,7 @@ func (f *Follower) fetchLists(ctx context.Context, now time.Time) error {
 		}
 		*to = resp.Body
 	}
-	if err := f.pin(ctx, l.CA, now); err != nil {
-		return err
-	}
-	if err := f.use(l, now); err != nil {
+	if err := f.use(ctx, l, now); err != nil {
 		return err
 	}
 	return f.c.Tx(ctx, func(st once.Store) error {
@@ -209,36 +207,38 @@ func (f *Follower) load(ctx context.Context, now time.Time) {
 		}
 		return json.Unmarshal(data, &l)
 	})
-	if err != nil || f.pin(ctx, l.CA, now) != nil {
-		return
+	if err == nil {
+		_ = f.use(ctx, l, now) // lists that do not hold any more are fetched again
 	}
-	_ = f.use(l, now) // lists that do not hold any more are fetched again
 }
 
-// use verifies lists under their CA, which is pinned by now, and puts them to use.
-func (f *Follower) use(l lists, now time.Time) error {
-	ca, err := x509.ParseCertificate(l.CA)
+// use verifies lists under a root of the trust service that is accepted, and
+// puts them to use.
+func (f *Follower) use(ctx context.Context, l lists, now time.Time) error {
+	shown, err := readRoots(l.CA)
 	if err != nil {
 		return fmt.Errorf("certificate of the trust service: %w", err)
-	}
-	root, err := NewAnchors(FromCertificates(trustlist.TrustList, "trust service", ca)...)
-	if err != nil {
-		return err
 	}
 	v, err := trustlist.ParseVICAL(l.VICAL)
 	if err != nil {
 		return err
 	}
-	o := trustlist.VerifyOptions{Now: now, Anchors: root.Pool(trustlist.TrustList)}
-	if rep := v.Verify(o); !rep.OK() {
-		return fmt.Errorf("VICAL: %w", rep.Err())
-	}
 	a, err := trustlist.ParseList(string(l.Anchors))
 	if err != nil {
 		return err
 	}
-	if rep := a.Verify(o); !rep.OK() {
-		return fmt.Errorf("list of anchors: %w", rep.Err())
+	verify := func(pool *pki.Pool) error {
+		o := trustlist.VerifyOptions{Now: now, Anchors: pool}
+		if rep := v.Verify(o); !rep.OK() {
+			return fmt.Errorf("VICAL: %w", rep.Err())
+		}
+		if rep := a.Verify(o); !rep.OK() {
+			return fmt.Errorf("list of anchors: %w", rep.Err())
+		}
+		return nil
+	}
+	if err := f.accept(ctx, shown, verify, now); err != nil {
+		return err
 	}
 	all := append(append(append([]Anchor(nil), f.c.Own...), FromVICAL(v)...), FromList(a)...)
 	set, err := NewAnchors(all...)
@@ -255,26 +255,6 @@ func (f *Follower) use(l lists, now time.Time) error {
 	defer f.mu.Unlock()
 	f.now = next
 	return nil
-}
-
-// pin compares the CA with the configured fingerprint or with the pin, which
-// it sets at first use.
-func (f *Follower) pin(ctx context.Context, der []byte, now time.Time) error {
-	if f.c.Fingerprint != "" {
-		sum := sha256.Sum256(der)
-		if !strings.EqualFold(hex.EncodeToString(sum[:]), strings.ReplaceAll(f.c.Fingerprint, ":", "")) {
-			return fmt.Errorf("certificate of the trust service: %w: fingerprint is not the configured one", ErrChanged)
-		}
-		return nil
-	}
-	ca, err := x509.ParseCertificate(der)
-	if err != nil {
-		return fmt.Errorf("certificate of the trust service: %w", err)
-	}
-	return f.c.Tx(ctx, func(st once.Store) error {
-		_, err := (TOFU{Store: oncePins{st}}).Accept(ctx, trustlist.TrustList, f.c.URL, ca.PublicKey, ca, "first use", now)
-		return err
-	})
 }
 
 // storeLists is the kind of the lists that a follower stores.

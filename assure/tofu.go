@@ -153,7 +153,7 @@ func (p Pin) Anchor() (Anchor, bool) {
 		return Anchor{}, false
 	}
 	return Anchor{
-		Purpose: p.Purpose, Certificate: cert, Exact: true, Name: firstOf(cert.Subject.CommonName, p.Counterpart), LoA: Low,
+		Purpose: p.Purpose, Certificate: cert, Exact: true, Pinned: true, Name: firstOf(cert.Subject.CommonName, p.Counterpart), LoA: Low,
 		Origin: fmt.Sprintf("pinned %s by %s", p.At.UTC().Format(time.DateOnly), p.By),
 	}, true
 }

@@ -24,9 +24,10 @@ type Certified struct {
 	// made; at most two thirds of its life. A root without has none before it
 	// has ended.
 	Reserve time.Duration
-	// Linked says of a signer that it shows its chain with the links (CA.Chain),
-	// so that who knows an older root alone follows it: it goes over to a new
-	// root as soon as there is a link, before those that need lists to have it.
+	// Linked says of a signer that who knows an older root alone follows it,
+	// because it shows its chain with the links (CA.Chain) or they are looked for
+	// beside what it signs: it goes over to a new root as soon as there is a
+	// link, before those that need lists to have it.
 	Linked bool
 }
 

@@ -27,6 +27,7 @@ const (
 	Attestation Purpose = "attestation" // provider: wallet instance and key attestations
 	ReaderCA    Purpose = "reader-ca"   // verifier, trust: root of reader certificates
 	Reader      Purpose = "reader"      // verifier: reader authentication, signed requests
+	TrustCA     Purpose = "trust-ca"    // trust: root of the signers of both lists
 	VICAL       Purpose = "vical"       // trust: issuer list
 	TrustList   Purpose = "trustlist"   // trust: list of all other anchors
 )

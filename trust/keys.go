@@ -9,18 +9,17 @@ import (
 	"github.com/eidos-id/eidos/keyring"
 )
 
-// keyCA is the root of the signers of both lists.
-const keyCA keyring.Purpose = "trust-ca"
-
 const (
 	day            = 24 * time.Hour
 	caLifetime     = 10 * 365 * day
+	caReserve      = 5 * 365 * day // a new root comes this long before the old one ends, time to meet the link
 	signerLifetime = 397 * day
 	signerReserve  = 60 * day // a new signer comes this long before the old one ends
 )
 
-// newCA is the tenant's root with its signers. It has no successor before it
-// ends: those who follow the lists have pinned it and accept no other.
+// newCA is the tenant's root with its signers. Those who follow the lists have
+// pinned the root: they accept its successor over the link certificate, so the
+// signers come under it as soon as there is one.
 func (t *tenant) newCA() *keyring.CA {
 	s := t.service
 	template := func(role string) pki.Template {
@@ -33,15 +32,25 @@ func (t *tenant) newCA() *keyring.CA {
 	root.CRLURL = ""
 	return keyring.NewCA(s.ring, s.db.Records(), keyring.CAConfig{
 		Tenant: t.config.ID,
-		Root:   keyring.Certified{Purpose: keyCA, Profile: pki.ServiceCA, Template: root, Lifetime: caLifetime},
+		Root:   keyring.Certified{Purpose: keyring.TrustCA, Profile: pki.ServiceCA, Template: root, Lifetime: caLifetime, Reserve: caReserve},
 		Signers: []keyring.Certified{
-			{Purpose: keyring.VICAL, Profile: pki.VICALSigner, Template: template("VICAL"), Lifetime: signerLifetime, Reserve: signerReserve},
-			{Purpose: keyring.TrustList, Profile: pki.TrustListSigner, Template: template("anchors"), Lifetime: signerLifetime, Reserve: signerReserve},
+			{Purpose: keyring.VICAL, Profile: pki.VICALSigner, Template: template("VICAL"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
+			{Purpose: keyring.TrustList, Profile: pki.TrustListSigner, Template: template("anchors"), Lifetime: signerLifetime, Reserve: signerReserve, Linked: true},
 		},
 		Changed: func(ctx context.Context, c keyring.Change) error {
 			return s.audit.Write(ctx, c.At, audit.Event{Tenant: c.Tenant, What: c.What, Object: c.Key, Detail: c.Detail})
 		},
 	})
+}
+
+// CA returns the tenant's root with its signers, for its operator. Error:
+// ErrUnknownTenant.
+func (s *Service) CA(tenant string) (*keyring.CA, error) {
+	t, err := s.tenant(tenant)
+	if err != nil {
+		return nil, err
+	}
+	return t.ca, nil
 }
 
 // Close writes the last checkpoint of the audit. Nothing may be asked of the

@@ -51,14 +51,18 @@ func (t *tenant) publish(ctx context.Context, kind string) error {
 		if last.sequence == 0 && len(content) == 0 && len(t.config.Sources) > 0 {
 			return nil
 		}
-		content, digest := part(content, kind)
+		signer, err := t.ca.Key(ctx, purposeOf(kind), now)
+		if err != nil {
+			return fmt.Errorf("trust: publish %s: %w", kind, err)
+		}
+		content, digest := part(content, kind, signer.Record.ID)
 		if last.sequence != 0 && bytes.Equal(last.digest, digest) && now.Before(last.issued.Add(last.expires.Sub(last.issued)/2)) {
 			return nil
 		}
 		// After a restore numbers may have been used that the backup does not know.
 		number := max(last.sequence+1, s.db.Restored().Unix())
 		next := publication{sequence: number, digest: digest, issued: now.UTC().Truncate(time.Second)}
-		if next.body, next.expires, err = t.sign(ctx, kind, content, next.sequence, next.issued); err != nil {
+		if next.body, next.expires, err = t.sign(ctx, kind, signer, content, next.sequence, next.issued); err != nil {
 			return fmt.Errorf("trust: publish %s: %w", kind, err)
 		}
 		var done bool
@@ -95,14 +99,27 @@ func (t *tenant) content(ctx context.Context, tx *db.Tx, now time.Time) ([]liste
 	return all, nil
 }
 
-// part is the part of the content that belongs into a list, and its digest.
-func part(all []listed, kind string) (chosen []listed, digest []byte) {
+// purposeOf is what the signer of a list is for.
+func purposeOf(kind string) keyring.Purpose {
+	if kind == kindVICAL {
+		return keyring.VICAL
+	}
+	return keyring.TrustList
+}
+
+// part is the part of the content that belongs into a list, and a digest of it
+// and of its signer: a list of a new signer is new, too, so that those who know
+// the newest root alone can verify it.
+func part(all []listed, kind, signer string) (chosen []listed, digest []byte) {
 	for _, l := range all {
 		if (l.Source.Purpose == trustlist.Issuer) == (kind == kindVICAL) {
 			chosen = append(chosen, l)
 		}
 	}
-	data, err := json.Marshal(chosen)
+	data, err := json.Marshal(struct {
+		Signer string
+		Listed []listed
+	}{signer, chosen})
 	if err != nil {
 		panic(err) // texts and bytes
 	}
@@ -111,12 +128,7 @@ func part(all []listed, kind string) (chosen []listed, digest []byte) {
 }
 
 // sign makes a list.
-func (t *tenant) sign(ctx context.Context, kind string, content []listed, sequence int64, issued time.Time) (body []byte, expires time.Time, err error) {
-	purpose := map[string]keyring.Purpose{kindVICAL: keyring.VICAL, kindAnchors: keyring.TrustList}[kind]
-	signer, err := t.ca.Key(ctx, purpose, issued)
-	if err != nil {
-		return nil, time.Time{}, err
-	}
+func (t *tenant) sign(ctx context.Context, kind string, signer keyring.Key, content []listed, sequence int64, issued time.Time) (body []byte, expires time.Time, err error) {
 	chain, err := pki.ParseChain(signer.Record.Chain)
 	if err != nil {
 		return nil, time.Time{}, err

@@ -47,23 +47,8 @@ func readAnchors(data []byte, purpose trustlist.Purpose, now time.Time) (s shown
 
 // follow returns the roots shown that are among the known ones or follow one of
 // them, each over a link that its predecessor signed.
-//
-// ISO/IEC 18013-5 second edition (draft v4), B.1.3.
-func (s shown) follow(known []*x509.Certificate, purpose trustlist.Purpose, now time.Time) (list []*x509.Certificate) {
-	o := pki.VerifyOptions{Now: now, Profile: rootProfile(purpose).Link()}
-	for _, root := range s.roots {
-		pool := pki.NewPool(known...).WithLinks(s.links...)
-		if slices.ContainsFunc(known, root.Equal) || slices.ContainsFunc(s.links, func(l *x509.Certificate) bool {
-			if !pki.LinksTo(l, root) {
-				return false
-			}
-			_, report := pki.VerifyChain([]*x509.Certificate{l}, pool, o)
-			return report.OK()
-		}) {
-			list = append(list, root)
-		}
-	}
-	return list
+func (s shown) follow(known []*x509.Certificate, purpose trustlist.Purpose, now time.Time) []*x509.Certificate {
+	return pki.Following(known, s.roots, s.links, rootProfile(purpose), now)
 }
 
 // before returns a root shown with those that it follows.

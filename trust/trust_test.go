@@ -400,7 +400,7 @@ func TestOffline(t *testing.T) {
 			return resp, err
 		}
 	}
-	for _, path := range []string{"/vical", "/anchors", "/ca.cer"} {
+	for _, path := range []string{"/vical", "/anchors", "/ca.pem"} {
 		if _, err := follow(tampered(path), once.NewMemory(), "").Anchors(ctx, w.now()); err == nil {
 			t.Errorf("tampered %s accepted", path)
 		}
@@ -430,7 +430,7 @@ func TestOffline(t *testing.T) {
 	}
 	// The right CA, but the lists of another one.
 	mixed := func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		if strings.HasSuffix(r.URL, "/ca.cer") {
+		if strings.HasSuffix(r.URL, "/ca.pem") {
 			return ask(ctx, r)
 		}
 		return through(impostor.Handler())(ctx, r)

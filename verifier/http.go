@@ -88,15 +88,17 @@ func public(err error) error {
 
 // serveRequest answers GET and POST to a request_uri. OpenID4VP 1.0, 5.10.
 func (t *tenant) serveRequest(w http.ResponseWriter, r *http.Request) error {
-	nonce := ""
+	var post oid4vp.WalletPost
 	if r.Method == http.MethodPost {
 		form, err := web.Form(w, r)
 		if err != nil {
 			return err
 		}
-		nonce = form.Get("wallet_nonce")
+		if post, err = oid4vp.ParseWalletPost(form); err != nil {
+			return refuse(w, asRefusal(err))
+		}
 	}
-	object, err := t.requestObject(r.Context(), r.PathValue("handle"), nonce)
+	object, err := t.requestObject(r.Context(), r.PathValue("handle"), post)
 	if err != nil {
 		return refuse(w, err)
 	}

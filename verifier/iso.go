@@ -60,7 +60,9 @@ func (r *request) isoQuery(extended bool) (query.Query, error) {
 	if err != nil {
 		return q, err
 	}
-	q = core.OnSite(q, extended)
+	if q, err = core.OnSite(q, extended); err != nil {
+		return q, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	for i := range q.Credentials {
 		q.Credentials[i].Partial, q.Credentials[i].NearestAge = true, true
 	}
@@ -175,7 +177,8 @@ func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Quer
 	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice, Error: a.refused}, code: secret()}
 	got := Evidence{Transcript: a.transcript}
 	if a.refused == "" {
-		result, known, err := t.judge(ctx, core.VerifyParams{Asked: q, Transcript: a.transcript, EReaderKey: a.mac}, now, func(p core.VerifyParams) (core.Result, error) {
+		result, known, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
+			p.Asked, p.Transcript, p.EReaderKey = q, a.transcript, a.mac
 			return core.Verify(ctx, a.response, p)
 		})
 		if err != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
@@ -159,7 +160,7 @@ func (t *tenant) openRequest(ctx context.Context, handle string) (row, request, 
 }
 
 // requestObject serves the request until the transaction ends.
-func (t *tenant) requestObject(ctx context.Context, handle, walletNonce string) (string, error) {
+func (t *tenant) requestObject(ctx context.Context, handle string, post oid4vp.WalletPost) (string, error) {
 	r, req, err := t.openRequest(ctx, handle)
 	if err != nil {
 		return "", err
@@ -172,7 +173,7 @@ func (t *tenant) requestObject(ctx context.Context, handle, walletNonce string) 
 	if engine.ClientID != req.OID4VP.ClientID {
 		return "", &refusal{oid4vp.InvalidRequest, "the verifier's certificate has changed; start again at the verifier"}
 	}
-	object, err := engine.RequestObject(ctx, &req.OID4VP, walletNonce, t.v.now())
+	object, err := engine.RequestObject(ctx, &req.OID4VP, post, t.v.now())
 	if err != nil {
 		return "", asRefusal(err)
 	}
@@ -351,37 +352,37 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	responses := map[string][][]byte{}
-	for id := range posted.Presentations {
-		if responses[id], err = posted.Presentations.Mdoc(id); err != nil {
-			return core.Result{}, nil, asRefusal(err)
+	return t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
+		p.Asked, p.Transcript, p.Audience, p.Nonce = asked, posted.Transcript, posted.Audience, posted.Nonce
+		if len(posted.Transactions) > 0 {
+			p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
+				return oid4vp.CheckTransactions(posted.Transactions, found)
+			}
 		}
-	}
-	return t.judge(ctx, core.VerifyParams{Asked: asked, Transcript: posted.Transcript}, now, func(p core.VerifyParams) (core.Result, error) {
-		return core.VerifyPresentations(ctx, responses, p)
+		return core.VerifyPresentations(ctx, posted.Presentations, p)
 	})
 }
 
 // judge verifies with what the tenant knows, and once more with newer trust
-// lists where an issuer is unknown. Of p it takes what is particular to the
+// lists where an issuer is unknown. verify puts in what is particular to the
 // answer.
-func (t *tenant) judge(ctx context.Context, p core.VerifyParams, now time.Time, verify func(core.VerifyParams) (core.Result, error)) (core.Result, []knownList, error) {
-	all, err := t.params(ctx, now)
+func (t *tenant) judge(ctx context.Context, now time.Time, verify func(core.VerifyParams) (core.Result, error)) (core.Result, []knownList, error) {
+	p, err := t.params(ctx, now)
 	if err != nil {
 		return core.Result{}, nil, err
 	}
 	seen := &witness{ask: t.status}
-	all.Asked, all.Transcript, all.EReaderKey, all.Status = p.Asked, p.Transcript, p.EReaderKey, seen
-	if all.CRLs, err = t.revocationLists(ctx); err != nil {
+	p.Status = seen
+	if p.CRLs, err = t.revocationLists(ctx); err != nil {
 		return core.Result{}, nil, err
 	}
-	result, err := verify(all)
+	result, err := verify(p)
 	if err != nil {
 		return result, nil, &refusal{oid4vp.InvalidRequest, err.Error()}
 	}
 	if unknownIssuer(&result) && t.follower != nil && t.follower.Refresh(ctx, now) == nil {
-		if all.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
-			result, err = verify(all)
+		if p.Anchors, err = t.anchors(ctx, now); err == nil { // perhaps the issuer is new
+			result, err = verify(p)
 		}
 		if err != nil {
 			return result, nil, err

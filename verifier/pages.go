@@ -6,10 +6,12 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/qrcode"
 	"github.com/eidos-id/eidos/internal/web"
@@ -76,21 +78,20 @@ func (t *tenant) wants(q query.Query) []wanted {
 	var list []wanted
 	for _, c := range q.Credentials {
 		docType := strings.Join(c.Types, " or ")
-		name := docType
-		if d, ok := t.v.types.ByDocType(docType); ok {
-			name = d.Names.In("en")
-		}
 		var labels []string
 		for _, cl := range c.Claims {
-			label := cl.Path.String()
-			if len(cl.Path) == 2 && c.Format == query.FormatMdoc {
-				ns, _ := cl.Path[0].(string)
-				id, _ := cl.Path[1].(string)
-				label = t.v.types.Label("en", docType, ns, id)
+			if c.Format == query.FormatSDJWT {
+				labels = append(labels, t.v.types.ClaimLabel("en", docType, sdjwt.Path(cl.Path)))
+				continue
 			}
-			labels = append(labels, label)
+			ns, _ := cl.Path[0].(string)
+			id, _ := cl.Path[1].(string)
+			labels = append(labels, t.v.types.Label("en", docType, ns, id))
 		}
-		list = append(list, wanted{name, strings.Join(labels, ", ")})
+		w := wanted{t.v.types.TypeName("en", docType), strings.Join(labels, ", ")}
+		if !slices.Contains(list, w) { // in another format it is the same to people
+			list = append(list, w)
+		}
 	}
 	return list
 }

@@ -152,7 +152,10 @@ func (r *Reader) ReadConn(ctx context.Context, conn transport.Conn, e *engagemen
 	if err != nil {
 		return core.Result{}, err
 	}
-	q := core.OnSite(asked.Query, e.Capabilities != nil && e.Capabilities.ExtendedRequest)
+	q, err := core.OnSite(asked.Query, e.Capabilities != nil && e.Capabilities.ExtendedRequest)
+	if err != nil {
+		return core.Result{}, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	s, err := session.NewReader(e, nil)
 	if err != nil {
 		return core.Result{}, fmt.Errorf("verifier: %w", err)

@@ -53,6 +53,8 @@ type world struct {
 	trustCA, vicalSigner   *x509.Certificate
 	anchorSigner           *x509.Certificate
 	trustCAKey, trustKey   *testkit.Key
+	before                 *formerRoot // nil until the authority changes its root
+	listed                 []*x509.Certificate
 	revoked                map[uint64]bool
 	unplugged              bool
 	fetched                []string
@@ -88,6 +90,7 @@ func newWorld(t testing.TB, dsn string, cfg verifier.Config) *world {
 	w.iacaKey, w.dsKey, w.lstKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
 	w.trustKey, w.trustCAKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
 	w.iaca = w.certificate(pki.IACARoot, "Utopia IACA", w.iacaKey, nil, w.iacaKey)
+	w.listed = []*x509.Certificate{w.iaca}
 	w.ds = w.certificate(pki.DocumentSigner, "Utopia DS", w.dsKey, w.iaca, w.iacaKey)
 	w.listSigner = w.certificate(pki.StatusSigner, "Utopia status", w.lstKey, w.iaca, w.iacaKey)
 	w.trustCA = w.certificate(pki.ServiceCA, "Trust CA", w.trustCAKey, nil, w.trustCAKey)
@@ -121,6 +124,9 @@ func (w *world) certificate(p pki.Profile, cn string, k *testkit.Key, issuer *x5
 		Subject: pki.Name{Country: "UT", Organization: "Utopia", CommonName: cn}, PublicKey: k.Public(), Issuer: issuer,
 		NotBefore: notBefore, NotAfter: notAfter, Contact: issuerURL, CRLURL: issuerURL + "/iaca.crl",
 	}
+	if w.before != nil {
+		t.CRLURL = nextCRL
+	}
 	der, err := pki.Issue(context.Background(), p, t, by)
 	w.check(err)
 	c, err := pki.ParseCertificate(der)
@@ -149,15 +155,20 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		return ok([]byte(`{"status_lists":["`+issuerURL+`/status/1"]}`), nil)
 	case r.URL == issuerURL+"/status/1":
 		return ok(w.statusList(issuerURL + "/status/1"))
-	case r.URL == issuerURL+"/iaca.crl":
-		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: w.iaca, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day)}, w.iacaKey))
-	case r.URL == trustURL+"/ca.cer":
+	case r.URL == issuerURL+"/iaca.crl", r.URL == nextCRL:
+		root, key := w.iaca, w.iacaKey
+		if w.before != nil && r.URL != nextCRL {
+			root, key = w.before.root, w.before.key
+		}
+		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: root, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day)}, key))
+	case r.URL == trustURL+"/ca.pem":
 		return ok(w.trustCA.Raw, nil)
 	case r.URL == trustURL+"/vical":
-		return ok(trustlist.BuildVICAL(ctx, trustlist.VICAL{
-			Provider: "Utopia Trust", Date: w.now(), IssueID: 1, NextUpdate: w.now().Add(30 * day), NotAfter: w.now().Add(30 * day),
-			Entries: []trustlist.CertificateInfo{{Certificate: w.iaca, DocTypes: []string{mdoc.DocTypeMDL}}},
-		}, []*x509.Certificate{w.vicalSigner}, w.trustKey))
+		v := trustlist.VICAL{Provider: "Utopia Trust", Date: w.now(), IssueID: 1, NextUpdate: w.now().Add(30 * day), NotAfter: w.now().Add(30 * day)}
+		for _, root := range w.listed {
+			v.Entries = append(v.Entries, trustlist.CertificateInfo{Certificate: root, DocTypes: []string{mdoc.DocTypeMDL}})
+		}
+		return ok(trustlist.BuildVICAL(ctx, v, []*x509.Certificate{w.vicalSigner}, w.trustKey))
 	case r.URL == trustURL+"/anchors":
 		token, err := trustlist.BuildList(ctx, trustlist.List{
 			Issuer: trustURL, IssuedAt: jose.NewDate(w.now()), Expires: jose.NewDate(w.now().Add(30 * day)), Sequence: 1, Entries: []trustlist.Entry{},
@@ -196,7 +207,11 @@ func (w *world) statusList(uri string) ([]byte, error) {
 	if err := errors.Join(err, err2); err != nil {
 		return nil, err
 	}
-	return status.SignCWT(context.Background(), w.lstKey, status.Headers{X5Chain: [][]byte{w.listSigner.Raw}},
+	chain := [][]byte{w.listSigner.Raw}
+	if w.before != nil {
+		chain = append(chain, w.before.link.Raw)
+	}
+	return status.SignCWT(context.Background(), w.lstKey, status.Headers{X5Chain: chain},
 		status.Claims{URI: uri, Issued: w.now(), Expires: w.now().Add(day), TTL: time.Hour}, c)
 }
 
@@ -273,7 +288,7 @@ func (w *world) opened(tr verifier.Transaction) (*oid4vp.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, rep, err := oid4vp.Open(object, l, nonce, w.now())
+	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, oid4vp.Environment{}, w.now())
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, rep)
 	}

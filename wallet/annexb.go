@@ -18,11 +18,13 @@ func (w *Wallet) answerAnnexB(ctx context.Context, l oid4vp.Link, object string)
 	if err != nil {
 		return LogEntry{}, "", fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err)
 	}
-	m, err := w.consider(ctx, req.Query, Remote, w.verifier(ctx, &oid4vp.Request{ClientID: req.ClientID, Chain: req.Chain, ResponseURI: req.ResponseURI}))
+	client := oid4vp.Client{ClientID: req.ClientID, Proof: oid4vp.ProofCertificate, Chain: req.Chain}
+	m, err := w.consider(ctx, req.Query, Remote, w.verifier(ctx, &oid4vp.Request{Client: client, ResponseURI: req.ResponseURI}))
 	if err != nil {
 		_, told := w.refuseAnnexB(ctx, req, err)
 		return LogEntry{}, "", errors.Join(err, told)
 	}
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	response, err := m.presentAnnexB(ctx, req)
 	if err != nil {
 		redirect, told := w.refuseAnnexB(ctx, req, err)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/protocol/dcapi"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -20,8 +21,11 @@ type pageProtocol func(w *Wallet, ctx context.Context, r dcapi.Request, origin s
 // pageProtocols are those that this app speaks, by name.
 func pageProtocols() map[string]pageProtocol {
 	return map[string]pageProtocol{
-		dcapi.ProtocolMdoc:      (*Wallet).answerPageMdoc,
-		dcapi.ProtocolMdocDraft: (*Wallet).answerPageMdoc,
+		dcapi.ProtocolMdoc:         (*Wallet).answerPageMdoc,
+		dcapi.ProtocolMdocDraft:    (*Wallet).answerPageMdoc,
+		oid4vp.ProtocolUnsigned:    (*Wallet).answerPageOID4VP,
+		oid4vp.ProtocolSigned:      (*Wallet).answerPageOID4VP,
+		oid4vp.ProtocolMultisigned: (*Wallet).answerPageOID4VP,
 	}
 }
 

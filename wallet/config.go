@@ -38,6 +38,15 @@ type Config struct {
 	// if the authority gives fewer. Optional, 10.
 	Copies int `yaml:"copies"`
 
+	// Verifiers that are known beforehand, by client identifiers without a
+	// prefix. Optional: others name themselves by a certificate, and need not
+	// be known.
+	Verifiers []KnownVerifier `yaml:"verifiers"`
+
+	// Attesters are trusted to vouch for verifiers with verifier attestations.
+	// Optional, none.
+	Attesters []Attester `yaml:"attesters"`
+
 	// RefuseUnknown refuses every verifier that no list of readers and
 	// verifiers vouches for, without asking the holder. Optional: without it
 	// the holder is told and decides, and its key is remembered.
@@ -48,6 +57,30 @@ type Config struct {
 	// EUDI TS8, RPT_DPA_01, wants that of the region of the app's provider.
 	// Optional, the list of the European Data Protection Board.
 	Authority string `yaml:"authority"`
+}
+
+// KnownVerifier is a verifier that is known beforehand. OpenID4VP 1.0, 5.9.2.
+type KnownVerifier struct {
+	// ClientID is what it calls itself.
+	ClientID string `yaml:"clientID"`
+	// Name is shown to the holder.
+	Name string `yaml:"name"`
+	// ResponseURIs are the addresses that answers may go to, to the letter.
+	ResponseURIs []string `yaml:"responseURIs"`
+	// Keys that sign its requests, a JWK Set as JSON. Optional: its requests
+	// are not signed then.
+	Keys string `yaml:"keys"`
+	// Metadata is its client metadata, as JSON. Optional: it comes with each
+	// request then, and must not otherwise.
+	Metadata string `yaml:"metadata"`
+}
+
+// Attester issues verifier attestations. OpenID4VP 1.0, 12.
+type Attester struct {
+	// Issuer is "iss" of its attestations.
+	Issuer string `yaml:"issuer"`
+	// Keys that sign them, a JWK Set as JSON.
+	Keys string `yaml:"keys"`
 }
 
 // maxCopies bounds Config.Copies: as many keys as one attestation holds.
@@ -64,6 +97,12 @@ func (c Config) Check() error {
 	}
 	if u, err := url.Parse(c.RedirectURI); c.RedirectURI != "" && (err != nil || !u.IsAbs() || u.Fragment != "") {
 		errs = append(errs, errors.New("redirectURI is not an absolute URI without fragment"))
+	}
+	for _, v := range c.Verifiers {
+		errs = append(errs, v.check())
+	}
+	for _, a := range c.Attesters {
+		errs = append(errs, a.check())
 	}
 	if _, err := addressOf(c.Authority); c.Authority != "" && err != nil {
 		errs = append(errs, fmt.Errorf("authority: %w", err))

@@ -47,6 +47,9 @@ type Question struct {
 	Choices [][]Choice
 	// Purposes are the reasons that the party gave.
 	Purposes []string
+	// Authorises says what the holder authorises by sharing, such as a payment,
+	// a line each. OpenID4VP 1.0, 8.4.
+	Authorises []string
 	// Warnings say what is unusual: a party that nobody vouches for, more
 	// asked for than the purpose needs, elements to be kept, copies shown
 	// before.

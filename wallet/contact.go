@@ -1,6 +1,7 @@
 package wallet
 
 import (
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"net/mail"
@@ -88,6 +89,13 @@ func (c *Contact) add(s string) {
 	}
 }
 
+// addAuthority takes up the address of a data protection authority.
+func (c *Contact) addAuthority(s string) {
+	if a, err := addressOf(s); err == nil && len(c.Authorities) < maxContacts {
+		c.Authorities = append(c.Authorities, a.text)
+	}
+}
+
 // contactIn is how to reach the holder of a certificate, by the names in it;
 // nil if it does not say. ETSI TS 119 411-8 has the support URIs of a relying
 // party there.
@@ -108,7 +116,12 @@ func contactIn(cert *x509.Certificate) *Contact {
 // show adds to a party what its certificate proves and says.
 func (p *Party) show(cert *x509.Certificate) {
 	p.Fingerprint, p.Name, p.Certificate, p.Contact = fingerprint(cert), nameIn(cert), cert.Raw, contactIn(cert)
-	if der, err := key.Marshal(cert.PublicKey); err == nil { // else it is of a kind that nothing here verifies
+	p.prove(cert.PublicKey)
+}
+
+// prove notes the key that a party proved to have.
+func (p *Party) prove(pub crypto.PublicKey) {
+	if der, err := key.Marshal(pub); err == nil { // else it is of a kind that nothing here verifies
 		p.Key = der
 	}
 }

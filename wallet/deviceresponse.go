@@ -8,6 +8,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/protocol/rights"
 )
 
 // errTooLarge: the reader said how much it takes, and the answer is more.
@@ -26,7 +27,7 @@ func (m *matter) deviceResponse(ctx context.Context, s query.Selection, transcri
 	}
 	var shown []*mdoc.Presentation
 	for _, t := range copies {
-		p, err := m.prove(ctx, t, transcript)
+		p, err := m.proveMdoc(ctx, t, transcript)
 		if err != nil {
 			return nil, err
 		}
@@ -40,6 +41,9 @@ func (m *matter) deviceResponse(ctx context.Context, s query.Selection, transcri
 		if limit := m.plan.Query.Credentials[c.Credential].MaxResponse; limit > 0 && uint64(len(response)) > limit {
 			return nil, fmt.Errorf("%w: it takes at most %d bytes, the answer has %d (ISO/IEC 18013-5 second edition (draft v4), 10.2.4)", errTooLarge, limit, len(response))
 		}
+	}
+	if len(shown) > 0 {
+		m.entry.Receipts = []string{rights.Receipt(response)}
 	}
 	return response, nil
 }

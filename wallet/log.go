@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/protocol/query"
 )
 
 // Event is what an entry of the log is about.
@@ -86,6 +89,17 @@ type LogEntry struct {
 	Party     Party            `json:"party"`
 	Purposes  []string         `json:"purposes,omitempty"`
 	Documents []LoggedDocument `json:"documents,omitempty"`
+	// Requested is what was asked for, where something was shared.
+	Requested []LoggedDocument `json:"requested,omitempty"`
+	// ResponseURI is where the answer went, and Receipts are the hashes of what
+	// was shown (rights.Receipt): the verifier knows the transaction by them.
+	ResponseURI string   `json:"response_uri,omitempty"`
+	Receipts    []string `json:"receipts,omitempty"`
+	// Deletion is set when the verifier was asked to delete, Reports when it
+	// was reported to an authority.
+	Deletion *Deletion  `json:"deletion,omitempty"`
+	Reports  []Reported `json:"reports,omitempty"`
+	Imported bool       `json:"imported,omitempty"` // from the log of another app
 }
 
 // LoggedDocument is a document that an entry is about.
@@ -101,11 +115,72 @@ type LoggedDocument struct {
 	Copies int  `json:"copies,omitempty"` // that were issued
 }
 
-// LoggedElement is an element of it.
+// LoggedElement is an element of it: of an mdoc by name space and identifier, of
+// an SD-JWT VC by the path of the claim.
 type LoggedElement struct {
-	NameSpace string `json:"namespace"`
-	ID        string `json:"id"`
-	Retain    bool   `json:"retain,omitempty"` // the verifier means to keep it
+	NameSpace string     `json:"namespace,omitempty"`
+	ID        string     `json:"id,omitempty"`
+	Path      sdjwt.Path `json:"path,omitempty"`
+	Retain    bool       `json:"retain,omitempty"` // the verifier means to keep it
+}
+
+// Name is the identifier, or the path with dots.
+func (e LoggedElement) Name() string {
+	if e.Path != nil {
+		return query.Path(e.Path).String()
+	}
+	return e.ID
+}
+
+// Label is what people call the element in documents of the type.
+func (e LoggedElement) Label(types *doctype.Catalogue, lang, docType string) string {
+	if e.Path != nil {
+		return types.ClaimLabel(lang, docType, e.Path)
+	}
+	return types.Label(lang, docType, e.NameSpace, e.ID)
+}
+
+// loggedElement names the claim at a path; false if the format has no such path.
+func loggedElement(format string, p query.Path, retain bool) (LoggedElement, bool) {
+	if format == query.FormatSDJWT {
+		return LoggedElement{Path: sdjwt.Path(p), Retain: retain}, true
+	}
+	ref, ok := elementOf(p)
+	return LoggedElement{NameSpace: ref.NameSpace, ID: ref.ID, Retain: retain}, ok
+}
+
+// logged are the names of what leaves.
+func logged(format string, claims []query.Disclosure) []LoggedElement {
+	var out []LoggedElement
+	for _, d := range claims {
+		if e, ok := loggedElement(format, d.Path, d.Retain); ok {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// maxAsked bounds the elements of a question in the log.
+const maxAsked = 256
+
+// askedOf are the names of what is asked for, bounded: they are the party's.
+func askedOf(c query.Credential) LoggedDocument {
+	var d LoggedDocument
+	if len(c.Types) > 0 {
+		d.DocType = oneLine(c.Types[0], 128)
+	}
+	for _, cl := range c.Claims {
+		path := slices.Clone(cl.Path)
+		for i, step := range path {
+			if name, ok := step.(string); ok {
+				path[i] = oneLine(name, 128)
+			}
+		}
+		if e, ok := loggedElement(c.Format, path, cl.Retain); ok && len(d.Elements) < maxAsked {
+			d.Elements = append(d.Elements, e)
+		}
+	}
+	return d
 }
 
 // Log lists what happened, the newest first.

@@ -9,6 +9,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -17,7 +18,7 @@ const manyElements = 16
 
 // question is the plan for people.
 func (m *matter) question() Question {
-	q := Question{Topic: TopicShare, Party: m.entry.Party, Channel: m.entry.Channel, Plan: m.plan, Purposes: m.entry.Purposes}
+	q := Question{Topic: TopicShare, Party: m.entry.Party, Channel: m.entry.Channel, Plan: m.plan, Purposes: m.entry.Purposes, Authorises: m.authorises}
 	q.Choices = make([][]Choice, len(m.plan.Credentials))
 	for i, list := range m.plan.Credentials {
 		for _, c := range list {
@@ -31,36 +32,67 @@ func (m *matter) question() Question {
 // choice shows one candidate.
 func (m *matter) choice(c query.Candidate) Choice {
 	h := &m.held[c.Held]
-	docType := h.document.DocType
 	out := Choice{Candidate: c, Document: h.document, Reused: h.next.seen}
-	t, known := m.w.deps.Types.ByDocType(docType)
-	label := func(ref mdoc.ElementRef) string {
-		return oneLine(m.w.deps.Types.Label(m.w.cfg.Language, docType, ref.NameSpace, ref.ID), 120)
-	}
 	for _, d := range c.Claims {
-		ref, ok := elementOf(d.Path)
-		item := h.signed.Item(ref)
-		if !ok || item == nil {
+		s, ok := h.signed.show(m.w, d.Path)
+		if !ok {
 			continue // the plan holds only what the document does
 		}
-		s := Shown{Path: d.Path, Retain: d.Retain, Label: label(ref)}
-		_, s.Text = m.w.deps.Types.Display(m.w.cfg.Language, docType, ref.NameSpace, ref.ID, item.Value)
-		s.Text = printable(s.Text)
-		if known {
-			el, ok := t.Element(ref.NameSpace, ref.ID)
-			s.Sensitive = ok && el.Sensitive
-		}
-		if asked, ok := elementOf(d.Asked); ok && !d.Path.Equal(d.Asked) {
-			s.InsteadOf = label(asked)
+		s.Path, s.Retain = d.Path, d.Retain
+		s.Label, s.Text = oneLine(s.Label, 120), printable(s.Text)
+		if !d.Path.Equal(d.Asked) {
+			s.InsteadOf = m.w.label(h.document.Format, h.document.DocType, d.Asked)
 		}
 		out.Elements = append(out.Elements, s)
 	}
 	for _, p := range c.Absent {
-		if ref, ok := elementOf(p); ok {
-			out.Absent = append(out.Absent, label(ref))
-		}
+		out.Absent = append(out.Absent, m.w.label(h.document.Format, h.document.DocType, p))
 	}
 	return out
+}
+
+func (r *receivedMdoc) show(w *Wallet, p query.Path) (Shown, bool) {
+	ref, ok := elementOf(p)
+	item := (*mdoc.IssuerSigned)(r).Item(ref)
+	if !ok || item == nil {
+		return Shown{}, false
+	}
+	var s Shown
+	docType := r.Auth.MSO.DocType
+	s.Label, s.Text = w.deps.Types.Display(w.cfg.Language, docType, ref.NameSpace, ref.ID, item.Value)
+	if t, known := w.deps.Types.ByDocType(docType); known {
+		el, ok := t.Element(ref.NameSpace, ref.ID)
+		s.Sensitive = ok && el.Sensitive
+	}
+	return s, true
+}
+
+func (r *receivedSDJWT) show(w *Wallet, p query.Path) (Shown, bool) {
+	payload, err := r.sdjwt().Unverified()
+	if err != nil {
+		return Shown{}, false
+	}
+	found, err := payload.Select(sdjwt.Path(p))
+	if err != nil || len(found) == 0 {
+		return Shown{}, false
+	}
+	vct := r.sdjwt().VCT()
+	s := Shown{Label: w.deps.Types.ClaimLabel(w.cfg.Language, vct, sdjwt.Path(p))}
+	texts := make([]string, len(found))
+	for i, c := range found {
+		_, texts[i] = w.deps.Types.DisplayClaim(w.cfg.Language, vct, c.Path, c.Value)
+	}
+	s.Text = strings.Join(texts, "\n")
+	if t, known := w.deps.Types.ByVCT(vct); known {
+		s.Sensitive = slices.ContainsFunc(t.ClaimElements(sdjwt.Path(p)), func(e doctype.Element) bool { return e.Sensitive })
+	}
+	return s, true
+}
+
+// label is what people call an element or a claim of documents of a type.
+func (w *Wallet) label(format, docType string, p query.Path) string {
+	e, _ := loggedElement(format, p, false)
+	return oneLine(e.Label(w.deps.Types, w.cfg.Language, docType), 120)
 }
 
 // warnings say what is unusual about a question.
@@ -114,20 +146,16 @@ func (m *matter) overAsking() []string {
 	var beyondAge []string
 	for i, c := range m.plan.Query.Credentials {
 		for _, cl := range c.Claims {
-			ref, ok := elementOf(cl.Path)
-			if !ok {
+			ids := m.touched(i, cl.Path)
+			if len(ids) == 0 {
 				continue
 			}
 			count++
-			_, over := doctype.AgeOver(ref.ID)
+			over := slices.ContainsFunc(ids, func(id string) bool { _, over := doctype.AgeOver(id); return over })
 			age = age || over
-			switch {
-			case over || ref.ID == "portrait":
-			case ref.ID == "birth_date" || ref.ID == "birthdate":
-				birth = true
-				fallthrough
-			default:
-				beyondAge = append(beyondAge, m.label(i, ref))
+			birth = birth || slices.Contains(ids, "birth_date") || slices.Contains(ids, "birthdate")
+			if !over && !slices.Contains(ids, "portrait") {
+				beyondAge = append(beyondAge, m.label(i, cl.Path))
 			}
 		}
 	}
@@ -143,13 +171,40 @@ func (m *matter) overAsking() []string {
 	return out
 }
 
-// label is the name of an element asked for.
-func (m *matter) label(credential int, ref mdoc.ElementRef) string {
-	docType := ""
+// typeAsked is the type of a credential asked for, the first of several.
+func (m *matter) typeAsked(credential int) string {
 	if types := m.plan.Query.Credentials[credential].Types; len(types) > 0 {
-		docType = types[0]
+		return types[0]
 	}
-	return oneLine(m.w.deps.Types.Label(m.w.cfg.Language, docType, ref.NameSpace, ref.ID), 120)
+	return ""
+}
+
+// label is the name of what is asked for.
+func (m *matter) label(credential int, p query.Path) string {
+	return m.w.label(m.plan.Query.Credentials[credential].Format, m.typeAsked(credential), p)
+}
+
+// touched are the identifiers of the elements that a path asked for is about.
+func (m *matter) touched(credential int, p query.Path) []string {
+	if m.plan.Query.Credentials[credential].Format == query.FormatMdoc {
+		ref, ok := elementOf(p)
+		if !ok {
+			return nil
+		}
+		return []string{ref.ID}
+	}
+	var out []string
+	if t, ok := m.w.deps.Types.ByVCT(m.typeAsked(credential)); ok {
+		for _, e := range t.ClaimElements(sdjwt.Path(p)) {
+			out = append(out, e.ID)
+		}
+	}
+	for _, step := range p {
+		if name, ok := step.(string); ok && out == nil {
+			out = []string{name}
+		}
+	}
+	return out
 }
 
 // The purpose codes of mdoc.PurposeController.

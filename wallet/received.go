@@ -3,9 +3,9 @@ package wallet
 import (
 	"context"
 	"crypto"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
@@ -34,6 +35,13 @@ type received interface {
 	// contents are the names of what is in the copy, sorted: two copies of one
 	// document have the same.
 	contents() ([]string, error)
+	// claims are what a question can ask for.
+	claims() (query.Claims, error)
+	// show is what a path selects, for people; false if it selects nothing.
+	show(w *Wallet, p query.Path) (Shown, bool)
+	// prove makes a presentation of what was agreed to. Of an mdoc it is the
+	// base64url of a DeviceResponse, of an SD-JWT VC the compact form.
+	prove(ctx context.Context, claims []query.Disclosure, b binding, holder key.Signer) (string, error)
 }
 
 // holds reports whether the app can hold documents of a format.
@@ -160,8 +168,8 @@ func (w *Wallet) claimElements(s *sdjwt.SDJWT) ([]Element, error) {
 	if err := json.Unmarshal(p.JSON(), &members); err != nil {
 		return nil, err
 	}
-	l := leaves{lang: w.cfg.Language, labels: w.claimLabels(s.VCT())}
-	for _, name := range sorted(members) {
+	l := leaves{w: w, vct: s.VCT()}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if !slices.Contains(registered(), name) {
 			l.add(sdjwt.Path{name}, members[name])
 		}
@@ -169,99 +177,29 @@ func (w *Wallet) claimElements(s *sdjwt.SDJWT) ([]Element, error) {
 	return l.out, nil
 }
 
-// claimLabels are what the definition of a type calls its claims, by path.
-func (w *Wallet) claimLabels(vct string) map[string]string {
-	labels := map[string]string{}
-	for _, t := range w.deps.Types.All() {
-		if t.VCT != vct || !t.HasSDJWT() {
-			continue
-		}
-		m, err := t.TypeMetadata("")
-		if err != nil {
-			continue // it was checked when it was loaded
-		}
-		for _, c := range m.Claims {
-			for i, d := range c.Display {
-				base, _, _ := strings.Cut(d.Locale, "-")
-				if i == 0 || d.Locale == w.cfg.Language || base == w.cfg.Language {
-					labels[c.Path.String()] = d.Label
-				}
-			}
-		}
-	}
-	return labels
-}
-
 // leaves collects the leaves of a claim tree.
 type leaves struct {
-	lang   string
-	labels map[string]string
-	out    []Element
+	w   *Wallet
+	vct string
+	out []Element
 }
 
 func (l *leaves) add(path sdjwt.Path, value json.RawMessage) {
 	var members map[string]json.RawMessage
 	if json.Unmarshal(value, &members) == nil && members != nil {
-		for _, name := range sorted(members) {
+		for _, name := range slices.Sorted(maps.Keys(members)) {
 			l.add(append(slices.Clone(path), name), members[name])
 		}
 		return
 	}
-	e := Element{ID: path.String(), Label: l.label(path)}
+	e := Element{ID: path.String()}
+	e.Label, e.Text = l.w.deps.Types.DisplayClaim(l.w.cfg.Language, l.vct, path, value)
+	e.Label, e.Text = printable(e.Label), printable(e.Text)
 	var text string
-	var list []json.RawMessage
-	switch {
-	case json.Unmarshal(value, &list) == nil && list != nil:
-		var parts []string
-		for _, v := range list {
-			parts = append(parts, plain(v))
+	if json.Unmarshal(value, &text) == nil {
+		if picture, mediaType, ok := doctype.ParseDataURL(text); ok && strings.HasPrefix(mediaType, "image/") {
+			e.Image = picture
 		}
-		text = strings.Join(parts, ", ")
-	default:
-		text = plain(value)
 	}
-	if picture, ok := dataImage(text); ok {
-		e.Image, text = picture, doctype.ImageSize(l.lang, len(picture))
-	}
-	e.Text = printable(text)
 	l.out = append(l.out, e)
-}
-
-// label is what the type calls the claim, or else its name.
-func (l *leaves) label(path sdjwt.Path) string {
-	if label, ok := l.labels[path.String()]; ok {
-		return label
-	}
-	name, _ := path[len(path)-1].(string)
-	return printable(strings.ReplaceAll(name, "_", " "))
-}
-
-// plain is a JSON value as text: a string without quotes.
-func plain(value json.RawMessage) string {
-	var s string
-	if json.Unmarshal(value, &s) == nil {
-		return s
-	}
-	return string(value)
-}
-
-func sorted(members map[string]json.RawMessage) []string {
-	names := make([]string, 0, len(members))
-	for name := range members {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
-}
-
-// dataImage is the picture in a data URL: JPEG, JPEG 2000 or PNG in base64.
-// RFC 2397.
-func dataImage(text string) ([]byte, bool) {
-	for _, mediaType := range []string{"image/jpeg", "image/jp2", "image/png"} {
-		if encoded, ok := strings.CutPrefix(text, "data:"+mediaType+";base64,"); ok {
-			picture, err := base64.StdEncoding.DecodeString(encoded)
-			return picture, err == nil && len(picture) > 0
-		}
-	}
-	return nil, false
 }

@@ -2,21 +2,22 @@ package wallet
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
-	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/mdoc"
-	"github.com/eidos-id/eidos/format/pki"
-	"github.com/eidos-id/eidos/format/trustlist"
-	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/protocol/query"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
 // the log and where to send the browser next, empty if nowhere. That the
 // holder refused (ErrRefused) or has no such document (ErrNothing) is told to
-// the verifier, in the same words, and returned as an error.
+// the verifier, in the same words, and returned as an error; so is what is
+// wrong with a request of which it is sure whose it is.
 //
 // OpenID4VP 1.0, 5 to 8; ISO/IEC TS 18013-7, Annex B.
 func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redirect string, err error) {
@@ -31,15 +32,12 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	if oid4vp.IsAnnexB(object) {
 		return w.answerAnnexB(ctx, l, object)
 	}
-	req, _, err := oid4vp.Open(object, l, nonce, w.now())
+	req, _, err := oid4vp.Open(ctx, object, l, nonce, w.environment(), w.now())
 	if err != nil {
-		return LogEntry{}, "", fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err)
+		redirect, told := w.complain(ctx, err)
+		return LogEntry{}, redirect, errors.Join(fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err), told)
 	}
-	m, err := w.consider(ctx, req.Query, Remote, w.verifier(ctx, req))
-	if err != nil {
-		return LogEntry{}, "", errors.Join(err, w.turnDown(ctx, req, err))
-	}
-	presentations, err := m.present(ctx, req)
+	m, presentations, err := w.respond(ctx, req)
 	if err != nil {
 		redirect, told := w.tell(ctx, req, err)
 		return m.entry, redirect, errors.Join(err, told, m.end(ctx, err))
@@ -52,8 +50,45 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	return m.entry, redirect, err
 }
 
+// answerPageOID4VP answers an OpenID4VP request of a page. Where the error alone
+// would tell what the holder has not got, there is no data beside it.
+//
+// OpenID4VP 1.0, A and 15.9.2.
+func (w *Wallet) answerPageOID4VP(ctx context.Context, r dcapi.Request, origin string) (data json.RawMessage, entry LogEntry, err error) {
+	req, _, err := oid4vp.OpenDC(ctx, r.Protocol, r.Data, origin, w.environment(), w.now())
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	m, presentations, err := w.respond(ctx, req)
+	if err == nil {
+		data, err = req.AnswerDC(presentations)
+	}
+	if errors.Is(err, ErrRefused) {
+		data = oid4vp.DCError(oid4vp.AccessDenied)
+	}
+	err = errors.Join(err, m.end(ctx, err))
+	return data, m.entry, err
+}
+
+// respond asks the holder and makes the presentations. There is a matter to
+// end, whatever the error.
+func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid4vp.Presentations, error) {
+	m, err := w.consider(ctx, req.Query, Remote, w.verifier(ctx, req))
+	if err != nil {
+		return &matter{w: w, entry: w.newEntry(EventSharing)}, nil, err
+	}
+	for _, t := range req.Transactions {
+		for _, line := range t.Lines {
+			m.authorises = append(m.authorises, oneLine(line, 300))
+		}
+	}
+	presentations, err := m.present(ctx, req)
+	return m, presentations, err
+}
+
 // present asks the holder and makes one response per document.
 func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Presentations, error) {
+	m.entry.ResponseURI = oneLine(req.ResponseURI, 500)
 	selection, err := m.ask(ctx)
 	if err != nil {
 		return nil, err
@@ -62,24 +97,55 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
+	hashes, err := m.transactions(req, selection)
+	if err != nil {
+		return nil, err
+	}
 	copies, err := m.take(ctx, selection)
 	if err != nil {
 		return nil, err
 	}
+	b := binding{transcript: transcript, keyBinding: sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: m.w.now()}}
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
-		p, err := m.prove(ctx, t, transcript)
+		id, bound := req.Query.Credentials[t.credential].ID, b
+		if out[id] == nil { // one document authorises, though several be shown
+			bound.keyBinding.Transactions, bound.device = hashes[id], req.DeviceSigned(hashes[id])
+		}
+		p, err := m.prove(ctx, t, bound)
 		if err != nil {
 			return nil, err
 		}
-		response, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-		if err != nil {
-			return nil, err
-		}
-		id := req.Query.Credentials[t.credential].ID
-		out[id] = append(out[id], oid4vp.EncodeMdoc(response))
+		out[id] = append(out[id], p)
 	}
+	m.entry.Receipts = receipts(out)
 	return out, nil
+}
+
+// transactions says which of the chosen documents authorises what. An mdoc has
+// to be one whose issuer lets the device sign that.
+//
+// OpenID4VP 1.0, 8.4 and B.2.1.
+func (m *matter) transactions(req *oid4vp.Request, s query.Selection) (map[string]sdjwt.TransactionHashes, error) {
+	var shown []string
+	for _, c := range s {
+		shown = append(shown, req.Query.Credentials[c.Credential].ID)
+	}
+	hashes, err := oid4vp.BindTransactions(req.Transactions, shown)
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range s {
+		signed, ok := m.held[c.Held].signed.(*receivedMdoc)
+		for _, ns := range req.DeviceSigned(hashes[shown[i]]) {
+			for _, e := range ns.Elements {
+				if ok && !signed.Auth.MSO.KeyAuthorizations.Authorizes(mdoc.ElementRef{NameSpace: ns.Name, ID: e.ID}) {
+					return nil, &oid4vp.Error{Code: oid4vp.InvalidTransactionData, Err: errors.New("the document's issuer does not let it authorise this (OpenID4VP 1.0, B.2.1)")}
+				}
+			}
+		}
+	}
+	return hashes, nil
 }
 
 // post sends the presentations.
@@ -88,77 +154,40 @@ func (w *Wallet) post(ctx context.Context, p oid4vp.Presentations, req *oid4vp.R
 	if err != nil {
 		return "", err
 	}
-	return w.send(ctx, message)
-}
-
-func (w *Wallet) send(ctx context.Context, message fetch.Request) (string, error) {
-	resp, err := w.deps.Fetch(ctx, message)
-	if err != nil {
-		return "", err
-	}
-	return oid4vp.ParseResult(resp)
+	return req.Send(ctx, w.deps.Fetch, message)
 }
 
 // tell tells the verifier that nothing comes, and returns where to go next.
 func (w *Wallet) tell(ctx context.Context, req *oid4vp.Request, cause error) (string, error) {
 	code := oid4vp.WalletUnavailable
+	var e *oid4vp.Error
 	switch {
 	case errors.Is(cause, ErrRefused), errors.Is(cause, ErrNothing):
 		code = oid4vp.AccessDenied
+	case errors.As(cause, &e):
+		code = e.Code
 	}
-	message, err := req.Refuse(code, "")
+	return w.refuse(ctx, req, code, "")
+}
+
+// complain tells the verifier what is wrong with its request, if it is known to
+// be its own.
+func (w *Wallet) complain(ctx context.Context, cause error) (string, error) {
+	var e *oid4vp.Error
+	if !errors.As(cause, &e) || e.Tell == nil {
+		return "", nil
+	}
+	return w.refuse(ctx, e.Tell, e.Code, e.Err.Error())
+}
+
+func (w *Wallet) refuse(ctx context.Context, req *oid4vp.Request, code, description string) (string, error) {
+	message, err := req.Refuse(code, description)
 	if err != nil {
 		return "", err
 	}
-	redirect, err := w.send(context.WithoutCancel(ctx), message)
+	redirect, err := req.Send(context.WithoutCancel(ctx), w.deps.Fetch, message)
 	if err != nil {
 		return "", fmt.Errorf("tell the verifier: %w", err)
 	}
 	return redirect, nil
-}
-
-// turnDown is tell where nobody waits for the way on.
-func (w *Wallet) turnDown(ctx context.Context, req *oid4vp.Request, cause error) error {
-	_, err := w.tell(ctx, req, cause)
-	return err
-}
-
-// verifier finds out who asks: whether a CA that is trusted for verifiers, or
-// for readers, vouches for the certificate of the request.
-func (w *Wallet) verifier(ctx context.Context, req *oid4vp.Request) Party {
-	p := Party{Standing: assure.ReaderUnknown, ID: oneLine(req.ClientID, 200)}
-	leaf, err := leafOf(req.Chain)
-	if err != nil { // oid4vp.Open took its key out of it
-		p.Standing, p.Name = assure.ReaderAnonymous, hostOf(req.ResponseURI)
-		return p
-	}
-	p.show(leaf)
-	if p.Name == "" {
-		p.Name = hostOf(req.ResponseURI)
-	}
-	for try := 1; ; try++ {
-		anchors := w.anchors(ctx)
-		for _, way := range vouching() {
-			signer, rep := anchors.VerifyChain(req.Chain, way.purpose, w.now(), assure.ChainOptions{Profile: way.profile})
-			if rep.OK() {
-				p.Standing, p.VouchedBy, p.Identity = assure.ReaderTrusted, oneLine(signer.Organisation(), 120), identity(leaf)
-				return p
-			}
-		}
-		if try > 1 || w.deps.Refresh == nil || w.deps.Refresh(ctx, w.now()) != nil {
-			return p
-		}
-	}
-}
-
-// way is a kind of CA and of certificate under it.
-type way struct {
-	purpose trustlist.Purpose
-	profile pki.Profile
-}
-
-// vouching lists how a verifier may be vouched for. Many have one certificate
-// for reading on-site and for asking remotely.
-func vouching() []way {
-	return []way{{trustlist.Verifier, pki.Verifier}, {trustlist.Verifier, pki.ReaderAuth}, {trustlist.Reader, pki.ReaderAuth}}
 }

@@ -29,6 +29,10 @@ type relyingParty struct {
 	object func(string) string // changes the request object
 	got    *oid4vp.Answer
 	posted int
+
+	unsigned  bool
+	authorise []oid4vp.TransactionData
+	elements  []mdoc.ElementRef // in which an mdoc authorises
 }
 
 func (w *world) relyingParty(s signer) *relyingParty {
@@ -39,11 +43,13 @@ func (w *world) relyingParty(s signer) *relyingParty {
 }
 
 func (v *relyingParty) request(r fetch.Request) (fetch.Response, error) {
-	nonce := ""
+	var post oid4vp.WalletPost
 	if form, err := r.Form(); r.Method == "POST" && err == nil {
-		nonce = form.Get("wallet_nonce")
+		if post, err = oid4vp.ParseWalletPost(form); err != nil {
+			return fetch.Response{}, err
+		}
 	}
-	object, err := v.engine.RequestObject(context.Background(), v.tx, nonce, v.w.clock.Now())
+	object, err := v.engine.RequestObject(context.Background(), v.tx, post, v.w.clock.Now())
 	if v.object != nil {
 		object = v.object(object)
 	}
@@ -69,7 +75,8 @@ func (v *relyingParty) link(dcql string) string {
 	if err != nil {
 		v.w.t.Fatal(err)
 	}
-	if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1"}, v.w.clock.Now()); err != nil {
+	if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1",
+		Unsigned: v.unsigned, Transactions: v.authorise}, v.w.clock.Now()); err != nil {
 		v.w.t.Fatal(err)
 	}
 	v.got, v.posted = nil, 0

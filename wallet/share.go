@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -17,7 +16,8 @@ type holding struct {
 	document Document
 	next     chosen
 	raw      []byte
-	signed   *mdoc.IssuerSigned
+	signed   received
+	claims   query.Claims
 }
 
 // matter is one question of somebody, from asking to logging, whatever the
@@ -27,6 +27,8 @@ type matter struct {
 	held  []holding
 	plan  query.Plan
 	entry LogEntry
+	// authorises says what the holder authorises by sharing, a line each.
+	authorises []string
 }
 
 // consider matches a question with what is held. The entry of the matter
@@ -43,9 +45,10 @@ func (w *Wallet) consider(ctx context.Context, q query.Query, channel Channel, p
 	}
 	list := make([]query.Held, len(m.held))
 	for i, h := range m.held {
-		list[i] = query.Held{ID: h.document.ID, Format: h.document.Format, Type: h.document.DocType, Bound: true, Claims: query.MdocClaims{Document: h.signed}}
+		// Bound: nothing else was taken in.
+		list[i] = query.Held{ID: h.document.ID, Format: h.document.Format, Type: h.document.DocType, Bound: true, Claims: h.claims}
 		if slices.ContainsFunc(q.Credentials, func(c query.Credential) bool { return len(c.Authorities) > 0 }) {
-			list[i].Authorities = authorities(h.signed.Auth.Sign1.X5Chain)
+			list[i].Authorities = authorities(h.signed.chain())
 		}
 	}
 	m.plan = query.Make(q, list)
@@ -99,21 +102,21 @@ func (m *matter) load(ctx context.Context, q query.Query) (old []string, err err
 		return nil, err
 	}
 	for i := range m.held {
-		if m.held[i].signed, err = mdoc.ParseIssuerSigned(m.held[i].raw); err != nil {
+		h := &m.held[i]
+		if h.signed, err = read(h.document.Format, h.raw); err == nil {
+			h.claims, err = h.signed.claims()
+		}
+		if err != nil {
 			return nil, fmt.Errorf("stored document is damaged: %w", err)
 		}
 	}
 	return old, nil
 }
 
-// asksFor reports whether a document may answer. Those of other formats than
-// mdoc are shown by a later dialect.
+// asksFor reports whether a document may answer.
 func asksFor(q query.Query, d Document) bool {
-	if d.Format != query.FormatMdoc {
-		return false
-	}
 	return slices.ContainsFunc(q.Credentials, func(c query.Credential) bool {
-		return c.Format == query.FormatMdoc && (len(c.Types) == 0 || slices.Contains(c.Types, d.DocType))
+		return c.Format == d.Format && (len(c.Types) == 0 || slices.Contains(c.Types, d.DocType))
 	})
 }
 
@@ -241,9 +244,9 @@ func (m *matter) complete(chosen []int) bool {
 // taken is a copy that is about to be shown, and what of it.
 type taken struct {
 	credential int // index into the query's
-	signed     *mdoc.IssuerSigned
+	signed     received
 	key        string
-	elements   []mdoc.ElementRef
+	claims     []query.Disclosure
 }
 
 // take picks a copy for each document of the selection and marks it as used,
@@ -254,7 +257,7 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 	entry := m.entry
 	err := m.w.deps.Storage.Tx(ctx, func(t Txn) error {
 		picked, entry = nil, m.entry
-		entry.Outcome, entry.Documents = OutcomeOpen, nil
+		entry.Outcome, entry.Requested, entry.Documents = OutcomeOpen, m.entry.Documents, nil
 		for _, c := range s {
 			h := m.held[c.Held]
 			rows, err := copies(ctx, t, h.document.ID)
@@ -270,7 +273,7 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 			}
 			picked = append(picked, next)
 			entry.Documents = append(entry.Documents, LoggedDocument{
-				ID: h.document.ID, DocType: h.document.DocType, Elements: logged(c.Claims), Reused: next.seen,
+				ID: h.document.ID, DocType: h.document.DocType, Elements: logged(h.document.Format, c.Claims), Reused: next.seen,
 			})
 			if err := m.use(ctx, t, h.document, next); err != nil {
 				return err
@@ -288,13 +291,13 @@ func (m *matter) take(ctx context.Context, s query.Selection) ([]taken, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, taken{credential: c.Credential, signed: signed, key: picked[i].Key, elements: refs(c.Claims)})
+		out = append(out, taken{credential: c.Credential, signed: signed, key: picked[i].Key, claims: c.Claims})
 	}
 	return out, nil
 }
 
 // bytesOf is the copy that was picked: usually the one planned with.
-func (m *matter) bytesOf(ctx context.Context, h *holding, id string) (*mdoc.IssuerSigned, error) {
+func (m *matter) bytesOf(ctx context.Context, h *holding, id string) (received, error) {
 	if h.next.id == id {
 		return h.signed, nil
 	}
@@ -307,20 +310,7 @@ func (m *matter) bytesOf(ctx context.Context, h *holding, id string) (*mdoc.Issu
 	if err != nil {
 		return nil, fmt.Errorf("read the copy to show: %w", err)
 	}
-	return mdoc.ParseIssuerSigned(raw)
-}
-
-// prove selects what was agreed to and has the device key sign it.
-func (m *matter) prove(ctx context.Context, t taken, transcript []byte) (*mdoc.Presentation, error) {
-	p, err := t.signed.Select(t.elements)
-	if err != nil {
-		return nil, err
-	}
-	signer, err := m.w.signer(ctx, t.key)
-	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
-	}
-	return p, p.Sign(ctx, transcript, signer)
+	return read(h.document.Format, raw)
 }
 
 // end records what became of the matter.
@@ -339,49 +329,4 @@ func (m *matter) end(ctx context.Context, cause error) error {
 		m.entry.Reason = oneLine(cause.Error(), 300)
 	}
 	return m.w.record(ctx, m.entry)
-}
-
-// elementOf is a path as an element of an mdoc.
-func elementOf(p query.Path) (mdoc.ElementRef, bool) {
-	if len(p) != 2 {
-		return mdoc.ElementRef{}, false
-	}
-	ns, ok1 := p[0].(string)
-	id, ok2 := p[1].(string)
-	return mdoc.ElementRef{NameSpace: ns, ID: id}, ok1 && ok2
-}
-
-func refs(claims []query.Disclosure) []mdoc.ElementRef {
-	var out []mdoc.ElementRef
-	for _, d := range claims {
-		if ref, ok := elementOf(d.Path); ok {
-			out = append(out, ref)
-		}
-	}
-	return out
-}
-
-// logged are the names of what leaves.
-func logged(claims []query.Disclosure) []LoggedElement {
-	var out []LoggedElement
-	for _, d := range claims {
-		if ref, ok := elementOf(d.Path); ok {
-			out = append(out, LoggedElement{NameSpace: ref.NameSpace, ID: ref.ID, Retain: d.Retain})
-		}
-	}
-	return out
-}
-
-// askedOf are the names of what is asked for, bounded: they are the party's.
-func askedOf(c query.Credential) LoggedDocument {
-	var d LoggedDocument
-	if len(c.Types) > 0 {
-		d.DocType = oneLine(c.Types[0], 128)
-	}
-	for _, cl := range c.Claims {
-		if ref, ok := elementOf(cl.Path); ok && len(d.Elements) < 256 {
-			d.Elements = append(d.Elements, LoggedElement{NameSpace: oneLine(ref.NameSpace, 128), ID: oneLine(ref.ID, 128), Retain: cl.Retain})
-		}
-	}
-	return d
 }

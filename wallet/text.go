@@ -108,6 +108,9 @@ func (q Question) Text() string {
 	for _, p := range q.Purposes {
 		fmt.Fprintf(&b, "  purpose: %s\n", p)
 	}
+	for _, a := range q.Authorises {
+		fmt.Fprintf(&b, "  by sharing you authorise: %s\n", a)
+	}
 	either := q.writeSets(&b)
 	for _, s := range q.Warnings {
 		fmt.Fprintf(&b, "  ! %s\n", s)
@@ -197,4 +200,20 @@ func (c Choice) write(b *strings.Builder) {
 	if len(c.Absent) > 0 {
 		fmt.Fprintf(b, "    not in the document: %s\n", strings.Join(c.Absent, ", "))
 	}
+}
+
+// standingSays is how well a verifier is known, for somebody else.
+func standingSays(p Party) string {
+	switch p.Standing {
+	case assure.ReaderTrusted:
+		return "vouched for by " + p.VouchedBy
+	case assure.ReaderAnonymous:
+		return "it proved nothing about itself"
+	case assure.ReaderForged:
+		return "its signature was wrong"
+	}
+	if len(p.Key) == 0 {
+		return "nobody that the app trusts vouches for the name"
+	}
+	return "it proved to have a key of its own, and nobody that the app trusts vouches for the name"
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/securearea"
 )
 
@@ -64,6 +65,10 @@ type Deps struct {
 	Consent Consent
 	Log     *slog.Logger       // optional; gets no personal data
 	Types   *doctype.Catalogue // optional, the built-in types
+
+	// Transactions are the types of transaction data that holders may authorise.
+	// Optional: requests with any are refused without.
+	Transactions []oid4vp.TransactionType
 }
 
 // Wallet is an mdoc app. It is safe for concurrent use, and several processes

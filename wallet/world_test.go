@@ -102,8 +102,8 @@ type world struct {
 	t       testing.TB
 	clock   *clock
 
-	iaca, ds, statusSigner, attester, readerCA signer
-	anchors                                    *assure.Anchors
+	iaca, ds, sdSigner, statusSigner, attester, readerCA signer
+	anchors                                              *assure.Anchors
 
 	mu       sync.Mutex
 	store    *once.Memory
@@ -142,6 +142,7 @@ func newWorld(t testing.TB) *world {
 		more: map[string]func(fetch.Request) (fetch.Response, error){}, notified: map[string]string{}}
 	w.iaca = certify(t, pki.IACARoot, now, "Utopia IACA", nil)
 	w.ds = certify(t, pki.DocumentSigner, now, "Utopia Registry", &w.iaca)
+	w.sdSigner = certify(t, pki.CredentialSigner, now, "Utopia Registry", &w.iaca)
 	w.statusSigner = certify(t, pki.StatusSigner, now, "Utopia Status", &w.iaca)
 	w.attester = certify(t, pki.ServiceCA, now, "Provider", nil)
 	w.readerCA = certify(t, pki.ReaderCA, now, "Reader CA", nil)
@@ -181,7 +182,7 @@ func (w *world) serve(refresh time.Duration) {
 	w.oauth, err = oauth.NewServer(oauth.ServerConfig{
 		RefreshLifetime: refresh,
 		Issuer:          issuerURL, Clients: oauth.Fixed(oauth.Registration{ID: clientID, Name: "Wallet", RedirectURIs: []string{redirectURI}}),
-		Configurations: []oauth.Configuration{{ID: "mdl", Scope: "mdl"}, {ID: "pid"}},
+		Configurations: []oauth.Configuration{{ID: "mdl", Scope: "mdl"}, {ID: "pid"}, {ID: "sd"}},
 		Attesters:      w.believe,
 		DPoPNonces:     nonce.New([32]byte{1}, "dpop", 10*time.Minute),
 		Challenges:     nonce.New([32]byte{1}, "challenge", 10*time.Minute),
@@ -215,7 +216,7 @@ func (w *world) metadata() oid4vci.Metadata {
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
 				CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: w.reuse, Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
 			"pid": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
-			"sd":  {Format: "dc+sd-jwt", VCT: "x"},
+			"sd":  {Format: "dc+sd-jwt", VCT: pidVCT, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
 		},
 	}
 }
@@ -376,6 +377,9 @@ func (w *world) deferred(ctx context.Context, r fetch.Request) (fetch.Response, 
 
 // issue signs a copy for each key of a request.
 func (w *world) issue(ctx context.Context, req *oid4vci.CredentialRequest) (oid4vci.Answer, error) {
+	if req.Configuration == "sd" {
+		return w.issueSD(ctx, req)
+	}
 	var out [][]byte
 	for n, pub := range req.Keys {
 		p := w.params(pub)
@@ -534,7 +538,7 @@ func names(e wallet.LogEntry) []string {
 	var out []string
 	for _, d := range e.Documents {
 		for _, el := range d.Elements {
-			out = append(out, el.ID)
+			out = append(out, el.Name())
 		}
 	}
 	return out

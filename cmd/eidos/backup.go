@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/monitor"
@@ -27,8 +28,9 @@ func rolesWithRows() map[string]fs.FS {
 type dbBackupCmd struct {
 	Data   string `default:"${data}" type:"path" help:"Folder of databases and keys."`
 	Config string `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
-	Keys   bool   `help:"Copy the secure areas with their device secrets, too: whoever has such a backup has the keys."`
-	Out    string `short:"o" required:"" type:"path" placeholder:"DIR" help:"Write the copies here, laid out as the data folder is."`
+	resultFlag
+	Keys bool   `help:"Copy the secure areas with their device secrets, too: whoever has such a backup has the keys."`
+	Out  string `short:"o" required:"" type:"path" placeholder:"DIR" help:"Write the copies here, laid out as the data folder is."`
 }
 
 // Run copies each role's database, then its secure area, so that no key that a
@@ -42,14 +44,13 @@ func (c *dbBackupCmd) Run(m *machine) error {
 	if h.postgres() {
 		return hint(db.ErrNotHere, "pg_dump --exclude-table-data='*.%s' …; docs/operate.md, Backup, has the rest", db.TableWithoutData)
 	}
-	n := 0
+	var wrote, lines []string
 	for _, role := range allRoles() {
 		schema, ok := rolesWithRows()[role]
 		from := filepath.Join(c.Data, role)
 		if _, err := os.Stat(filepath.Join(from, role+".db")); !ok || err != nil {
 			continue // has no rows for others, or never ran here
 		}
-		n++
 		to := filepath.Join(c.Out, role)
 		if err := os.MkdirAll(to, 0o700); err != nil {
 			return err
@@ -64,22 +65,25 @@ func (c *dbBackupCmd) Run(m *machine) error {
 		} else if err != nil {
 			return err
 		}
-		fmt.Fprintf(m.out, "wrote %s\n", name)
+		wrote, lines = append(wrote, name), append(lines, "wrote "+name)
 		if !c.Keys {
 			continue
 		}
 		if err := copyKeys(from, to); err != nil {
 			return err
 		}
-		fmt.Fprintf(m.out, "wrote %s and device.secret beside it: keep them as safe as the keys\n", filepath.Join(to, "keys"))
+		lines = append(lines, fmt.Sprintf("wrote %s and device.secret beside it: keep them as safe as the keys", filepath.Join(to, "keys")))
 	}
-	if n == 0 {
+	if len(wrote) == 0 {
 		return usage("no role has run from %s", c.Data)
 	}
 	if !c.Keys {
-		fmt.Fprintf(m.out, "the keys stay where they are: without device.secret and keys of each folder in %s these copies are of no use\n", c.Data)
+		lines = append(lines, fmt.Sprintf("the keys stay where they are: without device.secret and keys of each folder in %s these copies are of no use", c.Data))
 	}
-	return nil
+	return c.say(m, struct {
+		Files []string `json:"files"`
+		Keys  bool     `json:"keys"` // were copied, too
+	}{wrote, c.Keys}, "%s", strings.Join(lines, "\n"))
 }
 
 // copyKeys copies a secure area. Keys that come or go meanwhile do no harm: the
@@ -123,7 +127,8 @@ func copyKeys(from, to string) error {
 type dbRestoredCmd struct {
 	Data   string `default:"${data}" type:"path" help:"Folder of databases and keys."`
 	Config string `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
-	Role   string `required:"" enum:"all,issuer,provider,verifier,trust,monitor" help:"Whose database: all, or one of issuer, provider, verifier, trust, monitor."`
+	resultFlag
+	Role string `required:"" enum:"all,issuer,provider,verifier,trust,monitor" help:"Whose database: all, or one of issuer, provider, verifier, trust, monitor."`
 }
 
 // Run marks databases as restored. Nothing may be serving from them.
@@ -133,13 +138,12 @@ func (c *dbRestoredCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	n := 0
+	var restored, lines []string
 	for _, role := range allRoles() {
 		schema, ok := rolesWithRows()[role]
 		if _, err := os.Stat(filepath.Join(c.Data, role)); !ok || err != nil || c.Role != "all" && c.Role != role {
 			continue
 		}
-		n++
 		d, area, err := h.open(m.ctx, role, schema)
 		if err != nil {
 			return err
@@ -152,10 +156,11 @@ func (c *dbRestoredCmd) Run(m *machine) error {
 				return err
 			}
 		}
-		fmt.Fprintf(m.out, "%s: restored; what was open at the backup is void, numbers and places in lists go on past it\n", role)
+		restored = append(restored, role)
+		lines = append(lines, role+": restored; what was open at the backup is void, numbers and places in lists go on past it")
 	}
-	if n == 0 {
+	if len(restored) == 0 {
 		return usage("no such role has run from %s", c.Data)
 	}
-	return nil
+	return c.say(m, map[string][]string{"restored": restored}, "%s", strings.Join(lines, "\n"))
 }

@@ -53,18 +53,18 @@ func checkHammered(t *testing.T, r hammerResult) {
 	if r.Database.Transactions < 3 || r.Database.Statements <= r.Database.Transactions {
 		t.Errorf("database: %+v", r.Database)
 	}
-	if r.Crypto.Percent < 0 || r.Crypto.Percent > 100 || len(r.Crypto.Parts) != len(unavoidable()) {
+	if r.Crypto.Percent < 0 || r.Crypto.Percent > 100 || len(r.Crypto.Parts) != len(cryptography()) {
 		t.Errorf("cryptography: %+v", r.Crypto)
 	}
-	if r.Authority.ResidentStart > r.Authority.ResidentMost || r.Authority.ResidentEnd > r.Authority.ResidentMost {
-		t.Errorf("memory: %+v", r.Authority)
+	if r.Process.ResidentStart > r.Process.ResidentMost || r.Process.ResidentEnd > r.Process.ResidentMost {
+		t.Errorf("memory: %+v", r.Process)
 	}
 }
 
 func TestHammerIssue(t *testing.T) {
 	r := hammerRunOf(t, "--for", "1s", "--clients", "2")
 	checkHammered(t, r)
-	if l := r.Load; l.Database != "sqlite" || !l.Encryption || l.Proofs != "attestation" || l.Clients != 2 || l.Procs != 1 || l.Batch != 10 {
+	if l := r.Load; l.Database != "sqlite" || !l.Issue.Encryption || l.Issue.Proofs != "attestation" || l.Clients != 2 || l.Procs != 1 || l.Batch != 10 {
 		t.Errorf("%+v", l)
 	}
 }
@@ -72,7 +72,7 @@ func TestHammerIssue(t *testing.T) {
 func TestHammerIssueOtherwise(t *testing.T) {
 	r := hammerRunOf(t, "--documents", "40", "--clients", "2", "--offering", "pid-sd-jwt", "--proofs", "jwt", "--plain", "--db", testkit.Postgres(t))
 	checkHammered(t, r)
-	if l := r.Load; r.Documents != 40 || l.Database != "postgres" || !strings.HasPrefix(l.Schema, "hammer") || l.Encryption || l.Proofs != "jwt" {
+	if l := r.Load; r.Documents != 40 || l.Database != "postgres" || !strings.HasPrefix(l.Schema, "hammer") || l.Issue.Encryption || l.Issue.Proofs != "jwt" {
 		t.Errorf("%d documents, %+v", r.Documents, l)
 	}
 }

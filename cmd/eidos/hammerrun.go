@@ -5,49 +5,51 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/hammer"
 	"github.com/eidos-id/eidos/internal/web"
-	"github.com/eidos-id/eidos/issuer"
-	"github.com/eidos-id/eidos/protocol/oauth"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
-// unavoidable are the parts of a profile that issuing cannot do without: the
-// signatures and digests of the documents and the checks that HAIP asks for.
-// The first that has a function gets it.
-func unavoidable() []hammer.Class {
-	return []hammer.Class{
-		{Name: "ECDSA sign", Prefixes: []string{"crypto/ecdsa.Sign", "crypto/ecdsa.sign", "crypto/ecdsa.(*PrivateKey).Sign", "crypto/internal/fips140/ecdsa.Sign", "crypto/internal/fips140/ecdsa.sign"}},
-		{Name: "ECDSA verify", Prefixes: []string{"crypto/ecdsa.Verify", "crypto/ecdsa.verify", "crypto/internal/fips140/ecdsa.Verify", "crypto/internal/fips140/ecdsa.verify"}},
-		{Name: "points on the curve", Prefixes: []string{"crypto/ecdh.(*nistCurve).NewPublicKey", "crypto/internal/fips140/ecdh.NewPublicKey"}},
-		{Name: "ECDH", Prefixes: []string{"crypto/ecdh.", "crypto/internal/fips140/ecdh."}},
-		{Name: "SHA-2", Prefixes: []string{"crypto/sha256.", "crypto/sha512.", "crypto/internal/fips140/sha256.", "crypto/internal/fips140/sha512.", "crypto/hmac.", "crypto/internal/fips140/hmac."}},
-		{Name: "AES", Prefixes: []string{"crypto/aes.", "crypto/cipher.", "crypto/internal/fips140/aes"}},
-	}
+// hammerLoad is what is loaded, and with what. Its String says so for people.
+type hammerLoad interface {
+	fmt.Stringer
+	// prepare makes the clients, and all that lasts for the whole run.
+	prepare(ctx context.Context, r *hammerRun) error
+	// work prepares n flows.
+	work(ctx context.Context, n int) ([]hammerFlow, error)
+	// batch is how many documents a flow is about.
+	batch() int
+	about() hammerAbout
+	// unavoidable are the parts of a profile that no implementation can do
+	// without. The first that has a function gets it.
+	unavoidable() []hammer.Class
+	// kinds are the kinds of requests in the order of a flow, and kind is that
+	// of an address.
+	kinds() []string
+	kind(address string) string
 }
+
+// hammerFlow is one flow by the client with that number. It returns how many
+// documents it got or showed.
+type hammerFlow func(ctx context.Context, client int) (documents int, err error)
 
 // hammerRun is one run.
 type hammerRun struct {
-	cmd    *hammerIssueCmd
+	flags  *hammerFlags
+	limit  int // of documents; 0 for none
+	load   hammerLoad
 	m      *machine
 	now    func() time.Time
 	origin string
 	roots  []*x509.Certificate
 
 	control   *hammerControl
-	provider  *hammerProvider
-	metadata  *oid4vci.Metadata
-	clients   []*hammerClient
 	latencies atomic.Pointer[hammer.Latencies]
 
 	flows, documents, failed atomic.Int64
@@ -56,25 +58,19 @@ type hammerRun struct {
 	resident                 []residence    // guarded by mu
 }
 
-// residence is the memory of the authority after so many documents.
+// residence is the memory of the process after so many documents.
 type residence struct {
 	documents int64
 	bytes     int64
 }
 
-// hammerWork is what is prepared for a flow.
-type hammerWork struct {
-	offer issuer.Offer
-	keys  []key.Signer
-}
-
-// issue makes the whole run: preparations, a warm-up, raw signing, rounds of
+// whole makes the whole run: preparations, a warm-up, raw signing, rounds of
 // load, raw signing again.
-func (r *hammerRun) issue(ctx context.Context) (*hammerResult, error) {
+func (r *hammerRun) whole(ctx context.Context) (*hammerResult, error) {
 	if err := r.prepare(ctx); err != nil {
 		return nil, err
 	}
-	warm, err := r.round(ctx, 10*len(r.clients), time.Minute)
+	warm, err := r.round(ctx, 10*r.flags.Clients, time.Minute)
 	if err != nil {
 		return nil, err
 	}
@@ -90,13 +86,13 @@ func (r *hammerRun) issue(ctx context.Context) (*hammerResult, error) {
 	r.documents.Store(0)
 	r.latencies.Store(&hammer.Latencies{})
 	r.resident = nil
-	all, rounds := hammerRound{byClass: make([]int64, len(unavoidable()))}, 0
+	all, rounds := hammerRound{byClass: make([]int64, len(r.load.unavoidable()))}, 0
 	for left := r.left(all.wall); left > 0; left = r.left(all.wall) {
 		length := min(left, 10*time.Second)
-		n := int(rate*length.Seconds()*1.2) + len(r.clients)
-		if r.cmd.Documents > 0 {
-			missing := r.cmd.Documents - int(r.documents.Load())
-			n = min(n, (missing+r.metadata.BatchSize()-1)/r.metadata.BatchSize())
+		n := int(rate*length.Seconds()*1.2) + r.flags.Clients
+		if r.limit > 0 {
+			missing, batch := r.limit-int(r.documents.Load()), r.load.batch()
+			n = min(n, (missing+batch-1)/batch)
 		}
 		before := r.flows.Load()
 		one, err := r.round(ctx, n, length)
@@ -114,8 +110,8 @@ func (r *hammerRun) issue(ctx context.Context) (*hammerResult, error) {
 		return nil, err
 	}
 	r.progress("\n")
-	if r.cmd.Profile != "" {
-		if err := os.WriteFile(r.cmd.Profile, all.used.Profile, 0o600); err != nil {
+	if r.flags.Profile != "" {
+		if err := os.WriteFile(r.flags.Profile, all.used.Profile, 0o600); err != nil {
 			return nil, err
 		}
 	}
@@ -124,16 +120,16 @@ func (r *hammerRun) issue(ctx context.Context) (*hammerResult, error) {
 
 // left is how long the run still goes on after that much time.
 func (r *hammerRun) left(wall time.Duration) time.Duration {
-	if r.cmd.Documents > 0 && int(r.documents.Load()) >= r.cmd.Documents {
+	if r.limit > 0 && int(r.documents.Load()) >= r.limit {
 		return 0
 	}
-	if r.cmd.For > 0 {
-		return r.cmd.For - wall
+	if r.flags.For > 0 {
+		return r.flags.For - wall
 	}
 	return time.Hour
 }
 
-// prepare has the authority trust our provider and makes the clients.
+// prepare makes what all loads need, and has the load prepare itself.
 func (r *hammerRun) prepare(ctx context.Context) error {
 	do, err := web.NewClient(web.Options{AllowLoopback: true, RootCAs: r.roots, Timeout: time.Minute})
 	if err != nil {
@@ -142,60 +138,23 @@ func (r *hammerRun) prepare(ctx context.Context) error {
 	r.control = &hammerControl{fetch: do, origin: r.origin}
 	r.latencies.Store(&hammer.Latencies{})
 	r.errors = map[string]int{}
-	if r.provider, err = newHammerProvider(ctx, r.now()); err != nil {
-		return err
-	}
-	if err := r.control.order(ctx, "provider", r.provider.root.Raw, nil); err != nil {
-		return err
-	}
-	base := r.origin + "/default"
-	if r.metadata, err = oid4vci.Discover(ctx, do, base); err != nil {
-		return err
-	}
-	configuration, ok := r.metadata.Configurations[r.cmd.Offering]
-	if !ok {
-		return usage("--offering %s: the authority has %v", r.cmd.Offering, slices.Sorted(maps.Keys(r.metadata.Configurations)))
-	}
-	if r.cmd.Plain {
-		r.metadata.RequestEncryption, r.metadata.ResponseEncryption = nil, nil
-	}
-	// The client takes the attestation as the proof wherever it may.
-	if r.cmd.Proofs == oid4vci.ProofJWT {
-		configuration.ProofTypes = map[string]oid4vci.ProofType{oid4vci.ProofJWT: configuration.ProofTypes[oid4vci.ProofJWT]}
-		r.metadata.Configurations[r.cmd.Offering] = configuration
-	}
-	server, err := oauth.Discover(ctx, fetch.Func(do), base)
-	if err != nil {
-		return err
-	}
-	for i := range r.cmd.Clients {
-		c, err := r.newClient(ctx, server, uint64(i))
-		if err != nil {
-			return err
-		}
-		r.clients = append(r.clients, c)
-	}
-	return nil
+	return r.load.prepare(ctx, r)
 }
 
-// work prepares n flows: offers, and keys to bind documents to.
-func (r *hammerRun) work(ctx context.Context, n int) (<-chan hammerWork, error) {
-	offers, err := r.control.offers(ctx, r.cmd.Offering, n)
+// connection is a connection of its own, on which each request is timed.
+func (r *hammerRun) connection() (fetch.Func, error) {
+	do, err := web.NewClient(web.Options{AllowLoopback: true, RootCAs: r.roots, Timeout: time.Minute, Connections: 1})
 	if err != nil {
 		return nil, err
 	}
-	all := make(chan hammerWork, n)
-	for _, o := range offers {
-		w := hammerWork{offer: o, keys: make([]key.Signer, r.metadata.BatchSize())}
-		for i := range w.keys {
-			if w.keys[i], err = newHammerKey(); err != nil {
-				return nil, err
-			}
+	return func(ctx context.Context, req fetch.Request) (fetch.Response, error) {
+		start := time.Now()
+		resp, err := do(ctx, req)
+		if err == nil {
+			r.latencies.Load().Add(r.load.kind(req.URL), time.Since(start), resp.Status/100 != 2)
 		}
-		all <- w
-	}
-	close(all)
-	return all, nil
+		return resp, err
+	}, nil
 }
 
 // hammerRound is what a round, or all of them, have used.
@@ -227,10 +186,15 @@ func (h *hammerRound) add(o hammerRound) {
 // round prepares n flows and has the clients do them, for no longer than d.
 func (r *hammerRun) round(ctx context.Context, n int, d time.Duration) (h hammerRound, err error) {
 	r.progress("preparing %d flows", n)
-	work, err := r.work(ctx, n)
+	list, err := r.load.work(ctx, n)
 	if err != nil {
 		return h, err
 	}
+	work := make(chan hammerFlow, len(list))
+	for _, f := range list {
+		work <- f
+	}
+	close(work)
 	var before, after hammerUsage
 	if err := r.control.order(ctx, "start", nil, &before); err != nil {
 		return h, err
@@ -239,14 +203,14 @@ func (r *hammerRun) round(ctx context.Context, n int, d time.Duration) (h hammer
 	watched, stopWatching := context.WithCancel(ctx)
 	var watch, clients sync.WaitGroup
 	watch.Go(func() { r.watch(watched, before.Resident) })
-	for _, c := range r.clients {
+	for client := range r.flags.Clients {
 		clients.Go(func() {
 			for time.Since(start) < d && ctx.Err() == nil {
-				w, ok := <-work
+				flow, ok := <-work
 				if !ok {
 					return
 				}
-				r.note(c.flow(ctx, w))
+				r.note(flow(ctx, client))
 			}
 		})
 	}
@@ -264,7 +228,7 @@ func (r *hammerRun) round(ctx context.Context, n int, d time.Duration) (h hammer
 	h.used.Database.Commits -= before.Database.Commits
 	h.used.Database.Statements -= before.Database.Statements
 	h.used.Database.Retries -= before.Database.Retries
-	h.samples, h.byClass, err = hammer.Shares(after.Profile, unavoidable())
+	h.samples, h.byClass, err = hammer.Shares(after.Profile, r.load.unavoidable())
 	return h, errors.Join(err, ctx.Err())
 }
 
@@ -294,7 +258,7 @@ func (r *hammerRun) firstError() string {
 	return ""
 }
 
-// watch looks at the memory of the authority each second.
+// watch looks at the memory of the process each second.
 func (r *hammerRun) watch(ctx context.Context, first int64) {
 	r.noteResident(first)
 	for {
@@ -327,20 +291,18 @@ func (r *hammerRun) progress(format string, args ...any) {
 func (r *hammerRun) result(all hammerRound, rounds int, raws []hammer.Raw) *hammerResult {
 	flows, documents := int(r.flows.Load()), int(r.documents.Load())
 	out := &hammerResult{Seconds: all.wall.Seconds(), Rounds: rounds, Flows: flows, Documents: documents, Failed: int(r.failed.Load()), Errors: r.errors}
-	out.Load.Offering, out.Load.Proofs, out.Load.Encryption = r.cmd.Offering, r.cmd.Proofs, r.metadata.RequestEncryption != nil
-	out.Load.Batch, out.Load.Clients, out.Load.CPUs, out.Load.Go = r.metadata.BatchSize(), r.cmd.Clients, runtime.NumCPU(), hammerGo()
-	out.Load.Prepared = "offers, device keys, client attestations, TLS handshakes, a warm-up"
+	out.Load.hammerAbout, out.Load.Clients, out.Load.CPUs, out.Load.Go = r.load.about(), r.flags.Clients, runtime.NumCPU(), hammerGo()
 	out.Load.Procs, out.Load.Database, out.Load.Schema = all.used.Procs, all.used.Engine, all.used.Schema
 	out.PerSecond = hammerRates{Flows: float64(flows) / all.wall.Seconds(), Documents: float64(documents) / all.wall.Seconds()}
 	out.Requests = r.latencies.Load().Summary()
 	each := float64(max(flows, 1))
 	cpu := all.used.CPU.Seconds()
-	out.Authority = hammerProcess{CPUSeconds: cpu, CPUPerFlow: 1000 * cpu / each, CPUShare: cpu / all.wall.Seconds()}
-	out.Authority.memory(r.resident)
+	out.Process = hammerProcessFigures{CPUSeconds: cpu, CPUPerFlow: 1000 * cpu / each, CPUShare: cpu / all.wall.Seconds()}
+	out.Process.memory(r.resident)
 	used := all.used.Database
 	out.Database = hammerDatabase{Transactions: float64(used.Transactions) / each, Commits: float64(used.Commits) / each, Statements: float64(used.Statements) / each, Retries: float64(used.Retries) / each}
 	out.Crypto.Samples = all.samples
-	for i, c := range unavoidable() {
+	for i, c := range r.load.unavoidable() {
 		share := 100 * float64(all.byClass[i]) / float64(max(all.samples, 1))
 		out.Crypto.Percent += share
 		out.Crypto.Parts = append(out.Crypto.Parts, hammerPart{c.Name, share, c.Prefixes})
@@ -355,27 +317,4 @@ func (r *hammerRun) result(all hammerRound, rounds int, raws []hammer.Raw) *hamm
 		out.Raw.PerDocument = cpu * out.Raw.PerCPUSecond / float64(max(documents, 1))
 	}
 	return out
-}
-
-// memory picks the start, the middle by number of documents, and the end.
-func (p *hammerProcess) memory(list []residence) {
-	if len(list) == 0 {
-		return
-	}
-	mib := func(r residence) float64 { return float64(r.bytes) / (1 << 20) }
-	last := list[len(list)-1]
-	p.ResidentStart, p.ResidentEnd = mib(list[0]), mib(last)
-	half := slices.IndexFunc(list, func(r residence) bool { return 2*r.documents >= last.documents })
-	p.ResidentHalf = mib(list[half])
-	for _, r := range list {
-		p.ResidentMost = max(p.ResidentMost, mib(r))
-	}
-}
-
-// hammerKinds are the kinds of requests in the order of a flow.
-func hammerKinds(requests map[string]hammer.Summary) []string {
-	order := []string{"offer", "challenge", "token", "nonce", "credential"}
-	all := slices.Sorted(maps.Keys(requests))
-	slices.SortStableFunc(all, func(a, b string) int { return slices.Index(order, a) - slices.Index(order, b) })
-	return all
 }

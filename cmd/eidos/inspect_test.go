@@ -13,7 +13,7 @@ import (
 func FuzzInspect(f *testing.F) {
 	for _, name := range []string{
 		"d4_1_2_device_response", "d4_1_1_device_request", "d3_1_device_engagement_qr", "d5_1_session_establishment",
-		"d5_1_session_transcript", "d5_2_iaca_certificate", "thirdparty_vical_aamva_2025_11_18", "p7_b6_9_session_transcript",
+		"d5_1_session_transcript", "thirdparty_annexc_deterministic-001", "d5_2_iaca_certificate", "thirdparty_vical_aamva_2025_11_18", "p7_b6_9_session_transcript",
 	} {
 		var v struct {
 			Hex string `json:"hex"`
@@ -30,6 +30,8 @@ func FuzzInspect(f *testing.F) {
 	f.Add([]byte(v.Text))
 	f.Add([]byte("openid4vp://?client_id=a&request_uri=https%3A%2F%2Fb"))
 	f.Add([]byte(`{"a":[1,{"exp":1}]}`))
+	f.Add([]byte(`{"encryptionInfo":"gmVkY2FwaaFlbm9uY2VQAAECAwQFBgcICQoLDA0ODw"}`))
+	f.Add([]byte("mdoc://oQBjMS4w"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		n, err := inspect(data)
 		if err != nil {

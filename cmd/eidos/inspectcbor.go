@@ -35,12 +35,19 @@ type field struct {
 }
 
 // inspectCBOR decodes an item as what it looks like.
-func inspectCBOR(data []byte) (node, error) {
+func inspectCBOR(data []byte) (node, error) { return inspectShape(data, nil) }
+
+// inspectShape decodes an item as what it is known to be, or looks like if s is
+// nil.
+func inspectShape(data []byte, s *shape) (node, error) {
 	if err := cbor.Check(data, cbor.Limits{Size: maxInput}); err != nil {
 		return node{}, err
 	}
+	if s == nil {
+		s = recognise(data)
+	}
 	r := cbor.NewReader(data)
-	n := walk(r, recognise(data), "")
+	n := walk(r, s, "")
 	return n, r.Done()
 }
 
@@ -81,6 +88,8 @@ func recognise(data []byte) *shape {
 			return sign1Shape(nil)
 		case n == 3:
 			return transcriptShape()
+		case n == 2:
+			return dcapiShape(data)
 		}
 	}
 	return nil

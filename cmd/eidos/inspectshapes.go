@@ -21,6 +21,7 @@ func shapes() []known {
 		{[]string{"digestAlgorithm", "valueDigests"}, msoShape()},
 		{[]string{"eReaderKey", "data"}, &shape{name: "SessionEstablishment", clause: "ISO/IEC 18013-5:2021, 9.1.1.4",
 			fields: map[string]field{"eReaderKey": {"", &shape{inner: coseKeyShape()}}}}},
+		{[]string{"deviceEngagementBytes"}, engagementMessageShape()},
 		{[]string{"vicalProvider"}, vicalShape()},
 		{[]string{"digestID", "random"}, itemShape()},
 		{[]string{"0", "1"}, engagementShape()},

@@ -21,9 +21,13 @@ import (
 // inspectURI decodes the links of the system.
 func inspectURI(s string) (node, error) {
 	if rest, ok := strings.CutPrefix(s, "mdoc:"); ok {
-		raw, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(rest, "//"))
+		rest, website := strings.CutPrefix(rest, "//")
+		raw, err := base64.RawURLEncoding.DecodeString(rest)
 		if err != nil {
 			return node{}, fmt.Errorf("mdoc: is not followed by base64url (ISO/IEC 18013-5:2021, 8.2.2.3)")
+		}
+		if website {
+			return inspectShape(raw, readerEngagementShape())
 		}
 		return inspectCBOR(raw)
 	}
@@ -133,6 +137,11 @@ func jsonNode(d *json.Decoder, name string, depth int) (node, error) {
 	n := node{Name: name}
 	delim, ok := t.(json.Delim)
 	if !ok {
+		if text, ok := t.(string); ok {
+			if in, ok := embeddedCBOR(name, text); ok {
+				return in, nil
+			}
+		}
 		n.Value, n.Note = jsonScalar(name, t)
 		return n, nil
 	}

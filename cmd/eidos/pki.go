@@ -27,6 +27,7 @@ type pkiCmd struct {
 	Metadata pkiSignerCmd   `cmd:"" name:"metadata" help:"Signers of an authority's metadata (OpenID4VCI 1.0, 12.2.3)."`
 	ReaderCA pkiReaderCACmd `cmd:"" name:"reader-ca" help:"Roots for reader certificates."`
 	Reader   pkiReaderCmd   `cmd:"" name:"reader" help:"Reader certificates (B.1.5)."`
+	TrustCA  pkiTrustCACmd  `cmd:"" name:"trust-ca" help:"Roots of a trust service's lists."`
 	Revoke   pkiRevokeCmd   `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
 	CRL      pkiCRLCmd      `cmd:"" name:"crl" help:"Revocation lists (B.2)."`
 	VICAL    pkiVICALCmd    `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
@@ -48,6 +49,11 @@ type pkiReaderCACmd struct {
 	Roll pkiRollCmd `cmd:"" help:"Make the next root now, and the link certificate to it."`
 }
 
+type pkiTrustCACmd struct {
+	List pkiListCmd `cmd:"" help:"List the roots of a trust service."`
+	Roll pkiRollCmd `cmd:"" help:"Make the next root now, and the link certificate by which followers accept it."`
+}
+
 type pkiReaderCmd struct {
 	Make   pkiLeafCmd   `cmd:"" default:"withargs" help:"Make a key and its certificate by hand, under the root in the same folder."`
 	List   pkiListCmd   `cmd:"" help:"List the keys of a verifier, with their states and dates."`
@@ -67,6 +73,7 @@ type pkiSignerCmd struct {
 
 // pkiKeys is where the commands keep keys and certificates.
 type pkiKeys struct {
+	resultFlag
 	Keys string `type:"path" default:"eidos-pki" placeholder:"DIR" help:"Folder of the secure area and its certificates."`
 }
 
@@ -100,6 +107,8 @@ func pkiKind(word string) kind {
 		return kind{pki.IACARoot, keyring.IACA, "", 9 * 365 * day}
 	case "reader-ca":
 		return kind{pki.ReaderCA, keyring.ReaderCA, "", 9 * 365 * day}
+	case "trust-ca":
+		return kind{pki.ServiceCA, keyring.TrustCA, "", 9 * 365 * day}
 	case "ds":
 		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
 	case "status":
@@ -161,8 +170,12 @@ func (k pkiKeys) write(m *machine, out, word string, key keyring.Key) error {
 	if err := writeFile(out, key.Record.Chain[0], 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s (valid until %s); its key stays in %s\n", out, key.Record.NotAfter.Format(time.DateOnly), k.Keys)
-	return nil
+	cert, err := key.Certificate()
+	if err != nil {
+		return err
+	}
+	return k.say(m, made{File: out, Key: key.Record.ID, Certificate: shownCertificate(cert)},
+		"wrote %s (valid until %s); its key stays in %s", out, key.Record.NotAfter.Format(time.DateOnly), k.Keys)
 }
 
 type pkiLeafCmd struct {
@@ -291,9 +304,13 @@ func (c *pkiVICALCmd) Run(m *machine) error {
 	if err := writeFile(caFile, root.Raw, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s with %d authorities, due again %s; its CA is %s\n",
-		c.Out, len(list.Entries), list.NextUpdate.Format(time.DateOnly), caFile)
-	return nil
+	return c.say(m, struct {
+		File        string    `json:"file"`
+		CA          made      `json:"ca"`
+		Authorities int       `json:"authorities"`
+		NextUpdate  time.Time `json:"nextUpdate"`
+	}{c.Out, made{File: caFile, Certificate: shownCertificate(root)}, len(list.Entries), list.NextUpdate},
+		"wrote %s with %d authorities, due again %s; its CA is %s", c.Out, len(list.Entries), list.NextUpdate.Format(time.DateOnly), caFile)
 }
 
 func (c *pkiVICALCmd) list(now time.Time) (trustlist.VICAL, error) {

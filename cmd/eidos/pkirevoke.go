@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 // made by hand in a folder.
 type pkiListOf struct {
 	roleFlags
+	resultFlag
 	Keys string `type:"path" placeholder:"DIR" help:"The root in this folder, which eidos pki made by hand, instead of a role's."`
 	Root string `enum:"iaca,reader-ca" default:"iaca" help:"Under which kind of root: iaca or reader-ca."`
 }
@@ -31,7 +31,7 @@ func (f pkiListOf) ca(m *machine) (ca *keyring.CA, done func() error, err error)
 		}
 		return ca, h.close, nil
 	}
-	keys := pkiKeys{f.Keys}
+	keys := pkiKeys{Keys: f.Keys}
 	ring, records, err := keys.open(m.ctx)
 	if err != nil {
 		return nil, nil, err
@@ -73,9 +73,8 @@ func (c *pkiRevokeCmd) Run(m *machine) error {
 	if err != nil {
 		return advised(err)
 	}
-	fmt.Fprintf(m.out, "revoked %s, serial %s, on %s (%s); what it has signed is refused by all who have the new list\n",
+	return c.say(m, r, "revoked %s, serial %s, on %s (%s); what it has signed is refused by all who have the new list",
 		visible(cert.Subject.CommonName), r.Serial, r.At.Format(time.DateOnly), r.Reason)
-	return nil
 }
 
 // pkiCRLCmd makes revocation lists and carries them from a root that is kept
@@ -127,12 +126,18 @@ func (c *pkiCRLIssueCmd) write(m *machine, ca *keyring.CA, root string) error {
 	if err := writeFile(out, der, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s, number %s, with %d certificates, due again by %s\n", out, list.Number(), list.Len(), list.NextUpdate().Format(time.DateOnly))
-	return nil
+	return c.say(m, struct {
+		File         string    `json:"file"`
+		Number       string    `json:"number"`
+		Certificates int       `json:"certificates"`
+		NextUpdate   time.Time `json:"nextUpdate"`
+	}{out, list.Number().String(), list.Len(), list.NextUpdate().UTC()},
+		"wrote %s, number %s, with %d certificates, due again by %s", out, list.Number(), list.Len(), list.NextUpdate().Format(time.DateOnly))
 }
 
 type pkiCRLImportCmd struct {
 	roleFlags
+	resultFlag
 	Root string `enum:"iaca,reader-ca" default:"iaca" help:"Of which kind of root: iaca or reader-ca."`
 	File string `arg:"" type:"existingfile" help:"The list, DER."`
 }
@@ -152,8 +157,7 @@ func (c *pkiCRLImportCmd) Run(m *machine) error {
 	if err != nil {
 		return advised(err)
 	}
-	fmt.Fprintf(m.out, "brought in a revocation list with %d certificates; it is published from now on\n", n)
-	return nil
+	return c.say(m, map[string]int{"certificates": n}, "brought in a revocation list with %d certificates; it is published from now on", n)
 }
 
 // reasonNames lists the reasons for the help text.

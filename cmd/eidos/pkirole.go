@@ -21,13 +21,16 @@ func (f roleFlags) ca(m *machine, word commandWord) (*keyring.CA, *house, error)
 		CA(tenant string) (*keyring.CA, error)
 	}
 	var err error
-	if word == "reader" || word == "reader-ca" {
+	switch word {
+	case "reader", "reader-ca":
 		if h, err = m.shellHouse(f.Config, f.Data); err == nil {
 			if open, err = h.verifier(m.ctx, nil); err != nil {
 				return nil, nil, errors.Join(err, h.close())
 			}
 		}
-	} else {
+	case "trust-ca":
+		open, h, err = f.trust(m)
+	default:
 		open, h, err = f.issuer(m)
 	}
 	if err != nil {
@@ -134,7 +137,10 @@ func keyLine(k keyring.KeyInfo, now time.Time) string {
 	return line
 }
 
-type pkiRotateCmd struct{ roleFlags }
+type pkiRotateCmd struct {
+	roleFlags
+	resultFlag
+}
 
 // Run makes a new signer.
 func (c *pkiRotateCmd) Run(m *machine, word commandWord) error {
@@ -147,12 +153,17 @@ func (c *pkiRotateCmd) Run(m *machine, word commandWord) error {
 	if err != nil {
 		return advised(err)
 	}
-	fmt.Fprintf(m.out, "made %s, valid until %s; it signs from now on, in processes that run within a minute\n", k.Record.ID, k.Record.NotAfter.Format(time.DateOnly))
-	return nil
+	cert, err := k.Certificate()
+	if err != nil {
+		return err
+	}
+	return c.say(m, made{Key: k.Record.ID, Certificate: shownCertificate(cert)},
+		"made %s, valid until %s; it signs from now on, in processes that run within a minute", k.Record.ID, k.Record.NotAfter.Format(time.DateOnly))
 }
 
 type pkiRetireCmd struct {
 	roleFlags
+	resultFlag
 	Key string `arg:"" help:"Id or serial number, as the list shows them. A key that waits for its certificate is given up."`
 }
 
@@ -168,15 +179,14 @@ func (c *pkiRetireCmd) Run(m *machine, word commandWord) error {
 		return advised(err)
 	}
 	if k.State == keyring.Destroyed {
-		fmt.Fprintf(m.out, "%s is destroyed; its request leads nowhere now\n", k.ID)
-		return nil
+		return c.say(m, k, "%s is destroyed; its request leads nowhere now", k.ID)
 	}
-	fmt.Fprintf(m.out, "%s signs no more, in processes that run within a minute; what it has signed counts until %s\n", k.ID, k.NotAfter.Format(time.DateOnly))
-	return nil
+	return c.say(m, k, "%s signs no more, in processes that run within a minute; what it has signed counts until %s", k.ID, k.NotAfter.Format(time.DateOnly))
 }
 
 type pkiCSRCmd struct {
 	roleFlags
+	resultFlag
 	Now bool   `help:"Also if no certificate is due."`
 	Out string `short:"o" type:"path" placeholder:"FILE" help:"Write the request (PKCS #10, PEM) here; default TENANT-KIND.csr."`
 }
@@ -193,8 +203,7 @@ func (c *pkiCSRCmd) Run(m *machine, word commandWord) error {
 		return advised(err)
 	}
 	if r == nil {
-		fmt.Fprintln(m.out, "nothing is due; --now writes a request all the same")
-		return nil
+		return c.say(m, made{}, "nothing is due; --now writes a request all the same")
 	}
 	if c.Out == "" {
 		c.Out = c.Tenant + "-" + string(word) + ".csr"
@@ -202,8 +211,7 @@ func (c *pkiCSRCmd) Run(m *machine, word commandWord) error {
 	if err := writeFile(c.Out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: r.DER}), 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s for key %s; where the root is: eidos pki %s issue %s\n", c.Out, r.Key, word, c.Out)
-	return nil
+	return c.say(m, made{File: c.Out, Key: r.Key}, "wrote %s for key %s; where the root is: eidos pki %s issue %s", c.Out, r.Key, word, c.Out)
 }
 
 type pkiIssueCmd struct {
@@ -260,13 +268,13 @@ func (c *pkiIssueCmd) Run(m *machine, word commandWord) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s: %s for %s, valid until %s; bring it in with eidos pki %s import %s\n",
+	return c.say(m, made{File: c.Out, Certificate: shownCertificate(cert)}, "wrote %s: %s for %s, valid until %s; bring it in with eidos pki %s import %s",
 		c.Out, k.profile, visible(cert.Subject.String()), cert.NotAfter.Format(time.DateOnly), word, c.Out)
-	return nil
 }
 
 type pkiImportCmd struct {
 	roleFlags
+	resultFlag
 	File string `arg:"" type:"existingfile" help:"The certificate, PEM or DER."`
 }
 
@@ -285,12 +293,12 @@ func (c *pkiImportCmd) Run(m *machine, word commandWord) error {
 	if err != nil {
 		return advised(err)
 	}
-	fmt.Fprintf(m.out, "%s, serial %s, signs from now on, in processes that run within a minute; valid until %s\n", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly))
-	return nil
+	return c.say(m, k, "%s, serial %s, signs from now on, in processes that run within a minute; valid until %s", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly))
 }
 
 type pkiImportRootCmd struct {
 	roleFlags
+	resultFlag
 	File string `arg:"" type:"existingfile" help:"Certificates of roots, and links between them, PEM or DER."`
 }
 
@@ -311,14 +319,18 @@ func (c *pkiImportRootCmd) Run(m *machine, word commandWord) error {
 		if err != nil {
 			return advised(err)
 		}
-		fmt.Fprintf(m.out, "%s, serial %s, is published from now on; valid until %s\n", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly))
+		if err := c.say(m, k, "%s, serial %s, is published from now on; valid until %s", visible(k.Name), k.Serial, k.NotAfter.Format(time.DateOnly)); err != nil {
+			return err
+		}
 	}
 	for _, cert := range links {
 		k, err := ca.ImportLink(m.ctx, cert, m.now())
 		if err != nil {
 			return advised(err)
 		}
-		fmt.Fprintf(m.out, "link to %s, serial of that root %s, is published from now on; valid until %s\n", visible(k.Name), k.Serial, cert.NotAfter.Format(time.DateOnly))
+		if err := c.say(m, k, "link to %s, serial of that root %s, is published from now on; valid until %s", visible(k.Name), k.Serial, cert.NotAfter.Format(time.DateOnly)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -15,35 +15,11 @@ import (
 // pkiRollCmd changes the root: that of a role, or one made by hand in a folder.
 type pkiRollCmd struct {
 	roleFlags
+	resultFlag
 	Keys     string `type:"path" placeholder:"DIR" help:"The root in this folder, which eidos pki made by hand, instead of a role's."`
 	Name     string `help:"With --keys: common name of the new root; default that of the old one."`
 	Unlinked bool   `help:"Make no link certificate, if the key of the old root is lost: verifiers then have to learn of the new one from lists."`
-	JSON     bool   `help:"Print what was made as JSON."`
 	Out      string `short:"o" type:"path" placeholder:"FILE" help:"Write the new root and its link (PEM) here; default with --keys KEYS/iaca-KEYID.pem."`
-}
-
-// rolledCert is a certificate as the output of roll shows it.
-type rolledCert struct {
-	Name      string    `json:"name"`
-	Serial    string    `json:"serial"`
-	KeyID     string    `json:"keyId"`
-	NotBefore time.Time `json:"notBefore"`
-	NotAfter  time.Time `json:"notAfter"`
-	CRL       string    `json:"crl,omitempty"` // of the certificate's issuer
-}
-
-func rolledOf(cert *x509.Certificate) *rolledCert {
-	if cert == nil {
-		return nil
-	}
-	r := &rolledCert{
-		Name: cert.Subject.CommonName, Serial: hex.EncodeToString(cert.SerialNumber.Bytes()), KeyID: hex.EncodeToString(cert.SubjectKeyId),
-		NotBefore: cert.NotBefore.UTC(), NotAfter: cert.NotAfter.UTC(),
-	}
-	if len(cert.CRLDistributionPoints) > 0 {
-		r.CRL = cert.CRLDistributionPoints[0]
-	}
-	return r
 }
 
 // Run makes the next root and the link to it.
@@ -72,10 +48,10 @@ func (c *pkiRollCmd) Run(m *machine, word commandWord) error {
 	}
 	if c.JSON {
 		return m.json(struct {
-			Root *rolledCert `json:"root"`
-			Link *rolledCert `json:"link,omitempty"`
-			File string      `json:"file,omitempty"`
-		}{rolledOf(root), rolledOf(link), c.Out})
+			Root *certificateOut `json:"root"`
+			Link *certificateOut `json:"link,omitempty"`
+			File string          `json:"file,omitempty"`
+		}{shownCertificate(root), shownCertificate(link), c.Out})
 	}
 	fmt.Fprintf(m.out, "made the root %s, serial %x, valid until %s\n", visible(root.Subject.CommonName), root.SerialNumber, root.NotAfter.Format(time.DateOnly))
 	if link != nil {
@@ -105,7 +81,7 @@ func (c *pkiRollCmd) role(m *machine, word commandWord) (root, link *x509.Certif
 // folder makes the next root in a folder, with the names of the last one, and
 // the link to it.
 func (c *pkiRollCmd) folder(m *machine, word commandWord) (root, link *x509.Certificate, err error) {
-	keys, k, now := pkiKeys{c.Keys}, pkiKind(string(word)), m.now()
+	keys, k, now := pkiKeys{Keys: c.Keys}, pkiKind(string(word)), m.now()
 	ring, err := keys.ring(m.ctx)
 	if err != nil {
 		return nil, nil, err
@@ -196,7 +172,7 @@ func (c *pkiLinkCmd) Run(m *machine, word commandWord) error {
 	if err := writeFile(c.Out, link.Raw, 0o644); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "wrote %s: from the root of %s to %s, valid until %s; bring it in with eidos pki %s import %[1]s\n",
+	return c.say(m, made{File: c.Out, Certificate: shownCertificate(link)},
+		"wrote %s: from the root of %s to %s, valid until %s; bring it in with eidos pki %s import %[1]s",
 		c.Out, old.NotBefore.UTC().Format(time.DateOnly), visible(successor.Subject.CommonName), link.NotAfter.Format(time.DateOnly), word)
-	return nil
 }

@@ -62,6 +62,7 @@ func (c *providerListCmd) Run(m *machine) error {
 
 type providerRevokeCmd struct {
 	roleFlags
+	resultFlag
 	Reason   string `required:"" help:"For the provider's own books."`
 	Instance string `arg:"" help:"Id of the installation, as list prints it."`
 }
@@ -76,6 +77,5 @@ func (c *providerRevokeCmd) Run(m *machine) error {
 	if err := p.Revoke(m.ctx, c.Tenant, c.Instance, c.Reason); err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "revoked %s; its documents can be told by the status lists from now on\n", c.Instance)
-	return nil
+	return c.say(m, map[string]string{"revoked": c.Instance}, "revoked %s; its documents can be told by the status lists from now on", c.Instance)
 }

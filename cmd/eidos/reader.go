@@ -158,6 +158,7 @@ func count(n int, one, many string) string {
 // verifierCmd is a relying party at the shell.
 type verifierCmd struct {
 	Request verifierRequestCmd `cmd:"" help:"Ask a holder over the internet: a link for the same device, a QR code for another."`
+	Answer  verifierAnswerCmd  `cmd:"" help:"Take what a browser gave the page (--way browser)."`
 	Show    verifierShowCmd    `cmd:"" help:"Show what became of a request."`
 	Token   verifierTokenCmd   `cmd:"" help:"Access tokens of the verifier's API and console: create, list, revoke."`
 }
@@ -166,13 +167,18 @@ type verifierRequestCmd struct {
 	roleFlags
 	Ask     string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
 	Purpose string `help:"Why, in words for the holder."`
-	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the link here."`
+	Way     string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0, or by ISO/IEC TS 18013-7 the Digital Credentials API, the older OpenID4VP profile, or a reader's link."`
+	Origin  string `help:"Origin of the page that asks, for --way browser."`
+	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
 	QR      string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
 	JSON    bool   `help:"Print the request as JSON."`
 }
 
 // Run begins a transaction; the server has to run for the wallet to answer.
 func (c *verifierRequestCmd) Run(m *machine) error {
+	if (c.Way == wayBrowser) != (c.Origin != "") {
+		return usage("--origin goes with --way %s: it is that of the page", wayBrowser)
+	}
 	v, h, err := c.verifier(m, false)
 	if err != nil {
 		return err
@@ -182,9 +188,13 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
+	invitation, err := c.invite(m, v, &tx)
+	if err != nil {
+		return err
+	}
 	m.noteSilence(h, c.Data)
 	if c.Out != "" {
-		if err := writeFile(c.Out, []byte(tx.Link+"\n"), 0o600); err != nil {
+		if err := writeFile(c.Out, []byte(invitation+"\n"), 0o600); err != nil {
 			return err
 		}
 	}

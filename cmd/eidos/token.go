@@ -162,7 +162,8 @@ func (c *tokenListCmd) Run(m *machine, role commandNoun) error {
 
 type tokenRevokeCmd struct {
 	tokenFlags
-	ID string `arg:"" help:"As eidos issuer token list shows it."`
+	resultFlag
+	ID string `arg:"" help:"As token list shows it."`
 }
 
 // Run revokes a token.
@@ -177,6 +178,5 @@ func (c *tokenRevokeCmd) Run(m *machine, role commandNoun) error {
 	} else if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "revoked %s; it opens nothing any more\n", c.ID)
-	return nil
+	return c.say(m, map[string]string{"revoked": c.ID}, "revoked %s; it opens nothing any more", c.ID)
 }

@@ -64,6 +64,7 @@ func (c *trustListCmd) Run(m *machine) error {
 
 type trustAcceptCmd struct {
 	roleFlags
+	resultFlag
 	Source      string `arg:"" help:"Name of the source, as list prints it."`
 	Fingerprint string `arg:"" help:"SHA-256 of the certificate that waits, from whoever runs the source, not from the list."`
 }
@@ -85,6 +86,5 @@ func (c *trustAcceptCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(m.out, "accepted %s; the lists name its new key from now on\n", c.Source)
-	return nil
+	return c.say(m, map[string]string{"accepted": c.Source}, "accepted %s; the lists name its new key from now on", c.Source)
 }

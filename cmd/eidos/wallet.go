@@ -26,11 +26,14 @@ type walletCmd struct {
 	List    walletListCmd    `cmd:"" help:"List the documents."`
 	Show    walletShowCmd    `cmd:"" help:"Show what is in a document."`
 	Present walletPresentCmd `cmd:"" help:"Show documents to a reader nearby (--qr) or to a website (a link)."`
+	Answer  walletAnswerCmd  `cmd:"" help:"Answer a page that calls the Digital Credentials API, from a file with its requests."`
 	Check   walletCheckCmd   `cmd:"" help:"Ask whether a document is still valid."`
 	Reissue walletReissueCmd `cmd:"" help:"Get new copies of documents that need some, or of one."`
 	Delete  walletDeleteCmd  `cmd:"" help:"Delete a document with all its copies and keys."`
 	Log     walletLogCmd     `cmd:"" help:"What was shared with whom, and what was issued."`
 	Trusted walletTrustedCmd `cmd:"" help:"Whom you trusted on first use."`
+	Export  walletExportCmd  `cmd:"" help:"Write the log and the list of documents into an encrypted file, to take them along."`
+	Import  walletImportCmd  `cmd:"" help:"Take over the log of such a file, and list the documents to get again."`
 	Status  walletStatusCmd  `cmd:"" help:"Show the installation: who vouches for the app, and for how long."`
 }
 
@@ -40,15 +43,47 @@ type walletFlags struct {
 	Config string `short:"c" type:"path" placeholder:"FILE" help:"Configuration; see eidos config doc."`
 }
 
-// open opens the app. Consent is asked on the terminal unless yes.
+// walletRules is how a command answers without asking.
+type walletRules struct {
+	Rules string `type:"existingfile" placeholder:"FILE" help:"Answer by the rules in this file (YAML, docs/automation.md) without asking."`
+}
+
+// consent is who answers the app's questions: the rules, if there are some,
+// everything with yes if that is said, else the person at the terminal.
+func (r walletRules) consent(m *machine, yes bool) (wallet.Consent, error) {
+	switch {
+	case yes && r.Rules != "":
+		return nil, usage("--yes and --rules exclude each other")
+	case yes:
+		return wallet.AutoApprove{Issuers: true}, nil
+	case r.Rules == "":
+		return &terminalConsent{in: bufio.NewReader(m.in), out: m.err}, nil
+	}
+	data, err := m.readInput(r.Rules)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := wallet.ParseRules(data)
+	if err != nil {
+		return nil, usage("%s: %v", r.Rules, err)
+	}
+	return rules, nil
+}
+
+// open opens the app, with a consent that is asked on the terminal unless yes.
 func (f walletFlags) open(m *machine, yes bool) (*wallet.Wallet, *house, error) {
-	h, err := m.shellHouse(f.Config, f.Data)
+	consent, err := walletRules{}.consent(m, yes)
 	if err != nil {
 		return nil, nil, err
 	}
-	var consent wallet.Consent = &terminalConsent{in: bufio.NewReader(m.in), out: m.err}
-	if yes {
-		consent = wallet.AutoApprove{Issuers: true}
+	return f.openWith(m, consent)
+}
+
+// openWith opens the app.
+func (f walletFlags) openWith(m *machine, consent wallet.Consent) (*wallet.Wallet, *house, error) {
+	h, err := m.shellHouse(f.Config, f.Data)
+	if err != nil {
+		return nil, nil, err
 	}
 	w, err := h.wallet(m.ctx, consent)
 	if err != nil {
@@ -130,6 +165,7 @@ func (c *walletStatusCmd) Run(m *machine) error {
 
 type walletAcceptCmd struct {
 	walletFlags
+	walletRules
 	Offer string `arg:"" help:"Link of the offer (openid-credential-offer://…), or a file that holds it."`
 	PIN   string `help:"The PIN that came another way, if the offer wants one; asked for otherwise."`
 	Yes   bool   `help:"Accept issuers that nobody vouches for without asking."`
@@ -140,7 +176,11 @@ type walletAcceptCmd struct {
 
 // Run gets the documents.
 func (c *walletAcceptCmd) Run(m *machine) error {
-	w, h, err := c.open(m, c.Yes)
+	consent, err := c.consent(m, c.Yes)
+	if err != nil {
+		return err
+	}
+	w, h, err := c.openWith(m, consent)
 	if err != nil {
 		return err
 	}
@@ -400,6 +440,7 @@ func printPending(m *machine, w *wallet.Wallet) error {
 
 type walletDeleteCmd struct {
 	walletFlags
+	resultFlag
 	Document string `arg:"" help:"Id of the document, as list prints it."`
 }
 
@@ -413,16 +454,17 @@ func (c *walletDeleteCmd) Run(m *machine) error {
 	if err := w.Delete(m.ctx, c.Document); err != nil {
 		return err
 	}
-	fmt.Fprintln(m.out, "deleted, with all copies and keys")
-	return nil
+	return c.say(m, map[string]string{"deleted": c.Document}, "deleted, with all copies and keys")
 }
 
 type walletPresentCmd struct {
 	walletFlags
+	walletRules
 	QR   string `type:"path" placeholder:"FILE" help:"Meet a reader nearby: write the text of the QR code here, and draw it on a terminal."`
 	Yes  bool   `help:"Share what is asked for without asking; for trying out."`
 	JSON bool   `help:"Print what was shared as JSON."`
-	Link string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…), or a file that holds it."`
+	From string `placeholder:"HOST" help:"Host of the page that has the link, for links of a reader (mdoc://…)."`
+	Link string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…, mdoc://…), or a file that holds it."`
 }
 
 // Run presents. On-site it ends when the reader does.
@@ -430,7 +472,11 @@ func (c *walletPresentCmd) Run(m *machine) error {
 	if (c.QR == "") == (c.Link == "") {
 		return usage("either --qr FILE for a reader nearby, or the link of a website's request")
 	}
-	w, h, err := c.open(m, c.Yes)
+	consent, err := c.consent(m, c.Yes)
+	if err != nil {
+		return err
+	}
+	w, h, err := c.openWith(m, consent)
 	if err != nil {
 		return err
 	}
@@ -439,6 +485,13 @@ func (c *walletPresentCmd) Run(m *machine) error {
 		link, err := m.linkOrFile(c.Link)
 		if err != nil {
 			return err
+		}
+		if isReaderLink(link) {
+			entries, err := w.AnswerReaderLink(m.ctx, link, c.From)
+			if err != nil {
+				return err
+			}
+			return printLog(m, entries, c.JSON)
 		}
 		entry, redirect, err := w.Answer(m.ctx, link)
 		if err != nil {

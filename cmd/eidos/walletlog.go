@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -10,6 +12,9 @@ import (
 // walletLogCmd is about what was shared with whom, and the rights that follow.
 type walletLogCmd struct {
 	List walletLogListCmd `cmd:"" default:"withargs" help:"List what was shared with whom, and what was issued; the default."`
+
+	DeleteRequest walletDeleteRequestCmd `cmd:"" help:"Ask the verifier of an entry to delete what it was shown."`
+	Report        walletReportCmd        `cmd:"" help:"Make a report about the verifier of an entry, for a data protection authority."`
 }
 
 type walletLogListCmd struct {
@@ -52,7 +57,7 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 		if who == "" {
 			who = "somebody without a name"
 		}
-		fmt.Fprintf(m.out, "%s  %-9s %-8s %s (%s)", e.At.Local().Format("2006-01-02 15:04"), e.Event, e.Outcome, visible(who), e.Party.Standing)
+		fmt.Fprintf(m.out, "%s  %s  %-9s %-8s %s (%s)", e.ID, e.At.Local().Format("2006-01-02 15:04"), e.Event, e.Outcome, visible(who), e.Party.Standing)
 		if e.Reason != "" {
 			fmt.Fprintf(m.out, ": %s", visible(e.Reason))
 		}
@@ -60,10 +65,97 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 		for _, d := range e.Documents {
 			var names []string
 			for _, el := range d.Elements {
-				names = append(names, el.ID)
+				names = append(names, el.Name())
 			}
 			fmt.Fprintf(m.out, "    %s: %s\n", visible(d.DocType), visible(strings.Join(names, ", ")))
 		}
+		if e.Deletion != nil {
+			fmt.Fprintf(m.out, "    asked to delete on %s (%s)\n", e.Deletion.At.Local().Format("2006-01-02 15:04"), e.Deletion.State)
+		}
+		for _, r := range e.Reports {
+			fmt.Fprintf(m.out, "    report made on %s for %s\n", r.At.Local().Format("2006-01-02 15:04"), visible(r.To))
+		}
 	}
+	return nil
+}
+
+type walletDeleteRequestCmd struct {
+	walletFlags
+	Entry string `arg:"" help:"Id of the entry, as log prints it."`
+	JSON  bool   `help:"Print the request as JSON."`
+}
+
+// Run asks. Where no machine takes the request it says where to turn to.
+func (c *walletDeleteRequestCmd) Run(m *machine) error {
+	w, h, err := c.open(m, false)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	d, err := w.RequestDeletion(m.ctx, c.Entry)
+	if err != nil && d.ID == "" {
+		return err
+	}
+	if c.JSON {
+		return errors.Join(err, m.json(d))
+	}
+	if d.State == wallet.DeletionSent {
+		fmt.Fprintf(m.out, "sent to %s on %s", visible(d.To), d.At.Local().Format("2006-01-02 15:04"))
+		if d.Number != "" {
+			fmt.Fprintf(m.out, ", which keeps it as %s", visible(d.Number))
+		}
+		fmt.Fprintln(m.out, "\nwhether anything was deleted, only they know; they may ask you to prove who you are")
+		return nil
+	}
+	fmt.Fprintln(m.out, "noted; now turn to them yourself:")
+	for _, way := range []struct{ how, to string }{{"page", d.Website}, {"e-mail", d.Email}, {"telephone", d.Phone}} {
+		if way.to != "" {
+			fmt.Fprintf(m.out, "  %-9s %s\n", way.how, visible(way.to))
+		}
+	}
+	if d.Website+d.Email+d.Phone == "" {
+		fmt.Fprintln(m.out, "  it gave no address: ask where you met it")
+	}
+	printLetter(m, d.Letter)
+	return err
+}
+
+func printLetter(m *machine, l wallet.Letter) {
+	fmt.Fprintf(m.out, "\nSubject: %s\n\n%s", visible(l.Subject), visible(l.Body))
+}
+
+type walletReportCmd struct {
+	walletFlags
+	Entry     string `arg:"" help:"Id of the entry, as log prints it."`
+	Complaint string `placeholder:"TEXT" help:"What you complain about, in your own words."`
+	Facts     string `type:"path" placeholder:"FILE" help:"Write the facts for machines here, to be attached."`
+	JSON      bool   `help:"Print the report as JSON."`
+}
+
+// Run makes the report. Sending it is for the holder.
+func (c *walletReportCmd) Run(m *machine) error {
+	w, h, err := c.open(m, false)
+	if err != nil {
+		return err
+	}
+	defer h.close()
+	r, err := w.Report(m.ctx, c.Entry, c.Complaint)
+	if err != nil {
+		return err
+	}
+	if c.Facts != "" {
+		data, err := json.MarshalIndent(r.Facts, "", "  ")
+		if err != nil {
+			return err
+		}
+		if err := writeFile(c.Facts, append(data, '\n'), 0o600); err != nil {
+			return err
+		}
+	}
+	if c.JSON {
+		return m.json(r)
+	}
+	fmt.Fprintf(m.out, "To: %s\n", visible(strings.Join(r.Authorities, ", ")))
+	printLetter(m, r.Letter)
 	return nil
 }

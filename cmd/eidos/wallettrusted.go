@@ -52,6 +52,7 @@ func (c *walletTrustedListCmd) Run(m *machine) error {
 
 type walletTrustedForgetCmd struct {
 	walletFlags
+	resultFlag
 	ID string `arg:"" help:"Id, as list prints it."`
 }
 
@@ -65,6 +66,5 @@ func (c *walletTrustedForgetCmd) Run(m *machine) error {
 	if err := w.Unpin(m.ctx, c.ID); err != nil {
 		return err
 	}
-	fmt.Fprintln(m.out, "forgotten: the next contact is the first")
-	return nil
+	return c.say(m, map[string]string{"forgotten": c.ID}, "forgotten: the next contact is the first")
 }

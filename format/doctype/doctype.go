@@ -311,18 +311,6 @@ func wildMatch(wild, text string) bool {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// Claim finds the element whose SD-JWT claim path this is.
-func (t *Type) Claim(path ...string) (Element, bool) {
-	for i := range t.Namespaces {
-		for j := range t.Namespaces[i].Elements {
-			if e := t.Namespaces[i].Elements[j]; len(path) > 0 && e.Wild == "" && slices.Equal(e.Claim, path) {
-				return e, true
-			}
-		}
-	}
-	return Element{}, false
-}
-
 // Portrait returns the element by which a verifier binds the holder.
 func (t *Type) Portrait() (Element, bool) {
 	for i := range t.Namespaces {

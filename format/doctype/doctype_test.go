@@ -12,6 +12,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 )
 
 func member(t testing.TB) *Type {
@@ -59,8 +60,8 @@ func TestNewTypeIsAFile(t *testing.T) {
 	if label, text := c.Display("de", ty.DocType, ns, "courses", data); label != "Courses" || text != "Climbing · Hours: 12\nCourse: First aid" {
 		t.Errorf("shown as %q: %q", label, text)
 	}
-	if got, ok := ty.Claim("birthdate"); !ok || got.ID != "birth_date" {
-		t.Errorf("claim birthdate is %v, %v", got.ID, ok)
+	if got := ty.ClaimElements(sdjwt.Path{"birthdate"}); len(got) != 1 || got[0].ID != "birth_date" {
+		t.Errorf("claim birthdate is %v", got)
 	}
 	if _, err := c.With(ty); err == nil {
 		t.Error("the same type twice was accepted")

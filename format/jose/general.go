@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 const maxSignatures = 16
@@ -79,7 +80,10 @@ func (m members) token(payload string, limits Limits) (*Token, error) {
 	if err := m.take("header", &unprotected); err != nil {
 		return nil, err
 	}
-	t, err := newToken(protected, payload, signature, limits)
+	if strings.Contains(protected, ".") || strings.Contains(signature, ".") {
+		return nil, fmt.Errorf("JWS in JSON with a dot in a part: %w", ErrMalformed)
+	}
+	t, err := newToken([]byte(protected+"."+payload+"."+signature), limits)
 	if err != nil {
 		return nil, err
 	}

@@ -81,6 +81,20 @@ func AppendEncode(dst, b []byte) []byte {
 // alphabet, and unused bits zero, so that each value has one spelling.
 func Decode(s string) ([]byte, error) { return decode(strictURL, s) }
 
+// decodeBytes is Decode of bytes. Line breaks, which the library skips, make the
+// result too short, or the text of a length that none has.
+func decodeBytes(s []byte) ([]byte, error) {
+	out := make([]byte, strictURL.DecodedLen(len(s)))
+	n, err := strictURL.Decode(out, s)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	case n != len(out) || len(s)%4 == 1:
+		return nil, fmt.Errorf("base64 with line breaks: %w", ErrMalformed)
+	}
+	return out, nil
+}
+
 func decode(e *base64.Encoding, s string) ([]byte, error) {
 	if strings.IndexByte(s, '\r') >= 0 || strings.IndexByte(s, '\n') >= 0 { // which the library skips
 		return nil, fmt.Errorf("base64 with line breaks: %w", ErrMalformed)

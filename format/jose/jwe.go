@@ -237,7 +237,7 @@ func ParseJWE(token string) (*JWE, error) {
 }
 
 func parseJWEHeader(encoded string, limits Limits) (JWEHeader, error) {
-	m, err := protectedMembers(encoded, limits)
+	m, err := protectedMembers([]byte(encoded), limits)
 	if err != nil {
 		return JWEHeader{}, err
 	}

@@ -109,7 +109,7 @@ func DecryptWithPassword(token, password string) ([]byte, error) {
 }
 
 func passwordHeader(encoded string, limits Limits) (enc string, salt []byte, rounds int, err error) {
-	m, err := protectedMembers(encoded, limits)
+	m, err := protectedMembers([]byte(encoded), limits)
 	if err != nil {
 		return "", nil, 0, err
 	}

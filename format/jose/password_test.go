@@ -47,7 +47,7 @@ func TestPasswordOracle(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	obj, err := gojose.ParseEncrypted(token, []gojose.KeyAlgorithm{gojose.PBES2_HS256_A128KW}, []gojose.ContentEncryption{gojose.A128GCM})
+	obj, err := gojose.ParseEncryptedCompact(token, []gojose.KeyAlgorithm{gojose.PBES2_HS256_A128KW}, []gojose.ContentEncryption{gojose.A128GCM})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -72,6 +72,29 @@ func earlier(a, b time.Time) time.Time {
 // issuing authority: it has that profile, and a key other than its issuer's.
 func IsLink(cert *x509.Certificate) bool { return isLink(cert, IACALink) }
 
+// Following returns those of the roots shown, in their order, that are among
+// the known ones or follow one of them, over links that the keys of known roots
+// have signed. Nobody's word counts for a root before a known one: whoever has a
+// certificate can link to it.
+//
+// ISO/IEC 18013-5 second edition (draft v4), B.1.3.
+func Following(known, shown, links []*x509.Certificate, root Profile, now time.Time) (list []*x509.Certificate) {
+	pool := NewPool(known...).WithLinks(links...)
+	o := VerifyOptions{Now: now, Profile: root.Link()}
+	for _, r := range shown {
+		if slices.ContainsFunc(known, r.Equal) || slices.ContainsFunc(links, func(l *x509.Certificate) bool {
+			if !LinksTo(l, r) {
+				return false
+			}
+			_, report := VerifyChain([]*x509.Certificate{l}, pool, o)
+			return report.OK()
+		}) {
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
 func isLink(cert *x509.Certificate, p Profile) bool {
 	if bytes.Equal(cert.AuthorityKeyId, cert.SubjectKeyId) {
 		return false // a root, or one without identifiers

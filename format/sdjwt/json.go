@@ -18,15 +18,15 @@ const (
 
 // node is a JSON value. Text is a window into what was received.
 type node struct {
-	kind byte   // '{', '[', '"', or the first byte of a number or word
-	raw  string // as received
+	kind byte // '{', '[', '"', or the first byte of a number or word
+	// digested says that there are digests in it or somewhere beneath, so that
+	// raw is not what is to be shown.
+	digested bool
+	raw      string // as received
 	// members of an object: those that were there, then those from disclosures.
 	members  []member
 	elements []element // of an array, in the positions as issued
 	digests  []string  // of an object's "_sd"
-	// digested says that there are digests in it or somewhere beneath, so that
-	// raw is not what is to be shown.
-	digested bool
 }
 
 type member struct {

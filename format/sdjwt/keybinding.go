@@ -3,6 +3,7 @@ package sdjwt
 import (
 	"crypto/subtle"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
@@ -22,7 +23,7 @@ const defaultMaxAge = 5 * time.Minute
 // keyBindingClaims are the claims of a key binding JWT.
 //
 // RFC 9901, 4.3.
-type keyBindingClaims struct{ iat, aud, nonce, hash *node }
+type keyBindingClaims struct{ iat, aud, nonce, hash, transactions, transactionHash *node }
 
 func (s *SDJWT) keyBindingClaims() (keyBindingClaims, error) {
 	lim := DefaultLimits()
@@ -31,7 +32,8 @@ func (s *SDJWT) keyBindingClaims() (keyBindingClaims, error) {
 	if err != nil {
 		return keyBindingClaims{}, err
 	}
-	return keyBindingClaims{n.member("iat"), n.member("aud"), n.member("nonce"), n.member("sd_hash")}, nil
+	return keyBindingClaims{n.member("iat"), n.member("aud"), n.member("nonce"), n.member("sd_hash"),
+		n.member("transaction_data_hashes"), n.member("transaction_data_hashes_alg")}, nil
 }
 
 // keyBinding follows the steps of the clause.
@@ -64,6 +66,7 @@ func (v *verification) keyBinding() {
 	v.same("nonce", "nonce", c.nonce, want.Nonce, "the presentation was made for another request; do not accept it")
 	hash := v.s.algorithm.digest(v.s.bytes[:v.s.end])
 	v.same("presentation hash", "sd_hash", c.hash, hash, "disclosures were added or taken away after the holder signed")
+	v.transactions(c)
 	v.out.HolderVerified = true // handed out only if nothing failed
 }
 
@@ -120,4 +123,36 @@ func (v *verification) same(name, claim string, found *node, want, advice string
 	default:
 		v.report.Pass(name, clauseVerifier, "as expected")
 	}
+}
+
+// maxTransactions is how much one key binding JWT may agree to.
+const maxTransactions = 64
+
+// transactions takes the hashes of the transaction data that the holder agreed
+// to. What was to be agreed to is the caller's to know.
+//
+// OpenID4VP 1.0, 8.4 and B.3.3.1.
+func (v *verification) transactions(c keyBindingClaims) {
+	if c.transactions == nil && c.transactionHash == nil {
+		return
+	}
+	const name, clause, advice = "transaction data", "OpenID4VP 1.0, B.3.3.1", "the holder's software must correct it"
+	alg, ok := c.transactionHash.text()
+	if c.transactionHash != nil && !ok {
+		v.report.Fail(name, clause, "\"transaction_data_hashes_alg\" is no text", advice)
+		return
+	}
+	if c.transactions == nil || len(c.transactions.elements) == 0 || len(c.transactions.elements) > maxTransactions {
+		v.report.Fail(name, clause, fmt.Sprintf("\"transaction_data_hashes\" is no array of 1 to %d", maxTransactions), advice)
+		return
+	}
+	found := make([]string, len(c.transactions.elements))
+	for i := range found {
+		if found[i], ok = c.transactions.elements[i].value.text(); !ok || found[i] == "" {
+			v.report.Fail(name, clause, "\"transaction_data_hashes\" with an entry that is no text", advice)
+			return
+		}
+	}
+	v.report.Pass(name, clause, strconv.Itoa(len(found))+" hashes")
+	v.out.Transactions = TransactionHashes{alg, found}
 }

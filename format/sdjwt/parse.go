@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -111,7 +112,7 @@ func Parse(compact string, limits Limits) (*SDJWT, error) {
 	s := &SDJWT{compact: compact, jwt: strings.IndexByte(compact, '~'), end: strings.LastIndexByte(compact, '~') + 1}
 	s.bytes, s.Disclosures = []byte(compact), make([]Disclosure, n)
 	p := parser{SDJWT: s, lim: lim}
-	if err := p.token(compact[:s.jwt]); err != nil {
+	if err := p.token(s.bytes[:s.jwt]); err != nil {
 		return nil, err
 	}
 	for at, i := s.jwt+1, 0; i < n; i++ {
@@ -123,9 +124,9 @@ func Parse(compact string, limits Limits) (*SDJWT, error) {
 			return nil, fmt.Errorf("disclosure %d: %w", i+1, err)
 		}
 	}
-	if kb := compact[s.end:]; kb != "" {
+	if kb := s.bytes[s.end:]; len(kb) > 0 {
 		var err error
-		if s.KeyBinding, err = jose.Parse(kb, p.jose()); err != nil {
+		if s.KeyBinding, err = jose.ParseBytes(kb, p.jose()); err != nil {
 			return nil, fmt.Errorf("%w: key binding JWT: %w", ErrSyntax, err)
 		}
 	}
@@ -139,6 +140,7 @@ type parser struct {
 	*SDJWT
 	lim  Limits
 	read reader
+	text []byte         // of the disclosure that is read, which is not kept
 	refs map[string]int // by digest: the number of its disclosure, and seen for one that was met
 }
 
@@ -147,8 +149,8 @@ func (p *parser) jose() jose.Limits {
 }
 
 // token reads the issuer-signed JWT.
-func (p *parser) token(compact string) (err error) {
-	if p.Token, err = jose.Parse(compact, p.jose()); err != nil {
+func (p *parser) token(jwt []byte) (err error) {
+	if p.Token, err = jose.ParseBytes(jwt, p.jose()); err != nil {
 		return fmt.Errorf("%w: issuer-signed JWT: %w", ErrSyntax, err)
 	}
 	p.read.members, p.read.top = p.lim.Members, true
@@ -171,7 +173,8 @@ func (p *parser) token(compact string) (err error) {
 
 // disclosure reads d.Encoded into the rest of d.
 func (p *parser) disclosure(d *Disclosure) error {
-	text, err := decode(d.bytes)
+	p.text = slices.Grow(p.text[:0], strictURL.DecodedLen(len(d.bytes)))
+	text, err := decodeInto(p.text[:strictURL.DecodedLen(len(d.bytes))], d.bytes)
 	if err != nil {
 		return err
 	}
@@ -218,11 +221,16 @@ func (p *parser) disclosure(d *Disclosure) error {
 }
 
 // decode is strict base64url. Unlike jose.Decode it does not look for line
-// breaks first, which the library skips: with them the result is too short.
+// breaks first, which the library skips: with them the result is too short, or
+// the text of a length that none has.
 func decode(s []byte) ([]byte, error) {
-	out := make([]byte, strictURL.DecodedLen(len(s)))
+	return decodeInto(make([]byte, strictURL.DecodedLen(len(s))), s)
+}
+
+// decodeInto is decode into out, which has the length of the result.
+func decodeInto(out, s []byte) ([]byte, error) {
 	n, err := strictURL.Decode(out, s)
-	if err != nil || n != len(out) || n == 0 {
+	if err != nil || n != len(out) || n == 0 || len(s)%4 == 1 {
 		return nil, fmt.Errorf("%w: no canonical base64url", ErrSyntax)
 	}
 	return out, nil

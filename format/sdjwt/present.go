@@ -84,6 +84,21 @@ type KeyBinding struct {
 	Audience, Nonce string
 	// IssuedAt is now.
 	IssuedAt time.Time
+	// Transactions is what the holder agrees to with this credential; usually
+	// nothing.
+	Transactions TransactionHashes
+}
+
+// TransactionHashes says in a key binding JWT which transaction data the holder
+// agrees to.
+//
+// OpenID4VP 1.0, B.3.3.1.
+type TransactionHashes struct {
+	// Algorithm is by the names of the registry of RFC 6920, 9.4; empty where
+	// the request named none, and then sha-256.
+	Algorithm string
+	// Values are the hashes, base64url.
+	Values []string
 }
 
 // Sign adds the key binding JWT, made with the key that the credential is
@@ -126,7 +141,10 @@ func (p *Presentation) Prepare(kb KeyBinding) (toBeSigned []byte, err error) {
 		Audience string `json:"aud"`
 		Nonce    string `json:"nonce"`
 		Hash     string `json:"sd_hash"`
-	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, p.hash})
+
+		Transactions    []string `json:"transaction_data_hashes,omitempty"`
+		TransactionHash string   `json:"transaction_data_hashes_alg,omitempty"`
+	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, p.hash, kb.Transactions.Values, kb.Transactions.Algorithm})
 	if err != nil {
 		return nil, fmt.Errorf("key binding: %w", err)
 	}

@@ -37,6 +37,7 @@ func TestRefuses(t *testing.T) {
 		"empty disclosure":            {a.sign(t, minimal) + "~", sdjwt.ErrSyntax, ""},
 		"padding in a disclosure":     {a.sign(t, minimal) + "W10=~", sdjwt.ErrSyntax, ""},
 		"line break in a disclosure":  {a.sign(t, minimal) + "WyJh\nIiwxXQ~", sdjwt.ErrSyntax, ""},
+		"line break at a whole group": {a.sign(t, minimal) + "WyJz\nIiwiYSIsMTJd~", sdjwt.ErrSyntax, ""},
 		"unused bits in a disclosure": {a.sign(t, minimal) + "WyJhIiwxXR~", sdjwt.ErrSyntax, ""},
 		"no key binding JWT":          {a.sign(t, minimal) + "x.y.z", sdjwt.ErrSyntax, ""},
 		"payload no object":           {a.sign(t, `[]`), sdjwt.ErrSyntax, ""},

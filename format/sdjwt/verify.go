@@ -69,6 +69,9 @@ type Result struct {
 	HolderKey crypto.PublicKey
 	// HolderVerified tells that the key binding JWT held.
 	HolderVerified bool
+	// Transactions is what the holder agreed to with the key binding JWT; the
+	// caller compares it with what was asked.
+	Transactions TransactionHashes
 	// The times are zero where the credential has none.
 	IssuedAt, NotBefore, Expires time.Time
 	// Status is nil if the credential has none. Asking whether it was revoked
@@ -347,8 +350,8 @@ func (v *verification) status() {
 		v.report.Skip(name, clauseStatus, "the credential names no status list")
 		return
 	}
-	var c status.Claim
-	if err := c.UnmarshalJSON([]byte(n.raw)); err != nil {
+	c, err := n.statusClaim()
+	if err != nil {
 		v.report.Fail(name, clauseStatus, err.Error(), "the issuer must correct it")
 		return
 	}
@@ -356,8 +359,24 @@ func (v *verification) status() {
 		v.report.Skip(name, clauseStatus, "the credential names a mechanism that is not known here")
 		return
 	}
-	v.out.Status = &c
+	v.out.Status = c
 	v.report.Skip(name, clauseStatus, "index "+strconv.FormatUint(c.List.Index, 10)+" of "+c.List.URI)
+}
+
+// statusClaim reads the usual form from what was read already, and leaves all
+// others to package status.
+func (n *node) statusClaim() (*status.Claim, error) {
+	c := new(status.Claim)
+	if list := n.member("status_list"); list != nil && len(n.members) == 1 && len(list.members) == 2 {
+		uri, isText := list.member("uri").text()
+		if idx := list.member("idx"); isText && idx != nil {
+			if index, err := strconv.ParseUint(idx.raw, 10, 64); err == nil {
+				c.List, err = status.NewReference(index, uri)
+				return c, err
+			}
+		}
+	}
+	return c, c.UnmarshalJSON([]byte(n.raw))
 }
 
 // result hands out what was verified, and nothing else.

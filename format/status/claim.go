@@ -233,9 +233,18 @@ func (c *Claim) UnmarshalJSON(data []byte) error {
 	if j.List.Index == nil {
 		return fmt.Errorf("%w: status_list: no idx (Token Status List, 6.2)", ErrMalformed)
 	}
-	if err := checkURI(j.List.URI); err != nil {
-		return fmt.Errorf("status_list: %w", err)
+	var err error
+	c.List, err = NewReference(*j.List.Index, j.List.URI)
+	return err
+}
+
+// NewReference refers to an entry of a list, for readers of JSON that do without
+// encoding/json. The error is [ErrMalformed].
+//
+// Token Status List, 6.2.
+func NewReference(index uint64, uri string) (*ListReference, error) {
+	if err := checkURI(uri); err != nil {
+		return nil, fmt.Errorf("status_list: %w", err)
 	}
-	c.List = &ListReference{Index: *j.List.Index, URI: j.List.URI}
-	return nil
+	return &ListReference{Index: index, URI: uri}, nil
 }

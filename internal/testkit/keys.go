@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base64"
 	"fmt"
 	"testing"
 )
@@ -51,6 +52,31 @@ func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 // Private returns the *ecdsa.PrivateKey or ed25519.PrivateKey, to make
 // certificates with it.
 func (k *Key) Private() crypto.Signer { return k.private }
+
+// JWK returns the private key as a JSON Web Key, for software of others.
+// RFC 7517; RFC 8037, 2.
+func (k *Key) JWK(t testing.TB) map[string]string {
+	t.Helper()
+	enc := base64.RawURLEncoding.EncodeToString
+	switch p := k.private.(type) {
+	case ed25519.PrivateKey:
+		return map[string]string{"kty": "OKP", "crv": "Ed25519", "x": enc(p[32:]), "d": enc(p.Seed())}
+	case *ecdsa.PrivateKey:
+		d, err := p.Bytes()
+		if err != nil {
+			t.Fatalf("testkit: %v", err)
+		}
+		point, err := p.PublicKey.Bytes()
+		if err != nil {
+			t.Fatalf("testkit: %v", err)
+		}
+		n := len(point) / 2
+		return map[string]string{"kty": "EC", "crv": p.Params().Name, "x": enc(point[1 : 1+n]), "y": enc(point[1+n:]), "d": enc(d)}
+	default:
+		t.Fatalf("testkit: key of type %T", p)
+		return nil
+	}
+}
 
 // Sign hashes the message as the curve asks (ES256, ES384, ES512) and returns
 // r||s, or the Ed25519 signature of the message.

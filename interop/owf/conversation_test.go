@@ -107,7 +107,7 @@ func TestTranscripts(t *testing.T) {
 	for i, c := range all {
 		tasks[i] = task{"do": "transcript", "transcript": c.told}
 	}
-	for i, a := range done(t, tasks...) {
+	for i, a := range peer.Done(t, tasks...) {
 		if want := hexes(all[i].transcript)[0]; a.Transcript != want {
 			t.Errorf("%s: theirs\n%s, ours\n%s", all[i].name, a.Transcript, want)
 		}

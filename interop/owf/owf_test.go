@@ -76,8 +76,8 @@ func refused(t testing.TB, what string, a answer, reason string) {
 	t.Helper()
 	if a.OK {
 		t.Errorf("%s: they accepted it", what)
-	} else if !strings.Contains(a.refusal(), reason) {
-		t.Errorf("%s: they refused it because %s, not %s", what, a.refusal(), reason)
+	} else if !strings.Contains(a.Why, reason) {
+		t.Errorf("%s: they refused it because %s, not %s", what, a.Why, reason)
 	}
 }
 
@@ -112,7 +112,7 @@ func TestIssued(t *testing.T) {
 			document{"ours on " + curve.Params().Name, a, a.issue(t, device, content)},
 			document{"theirs on " + curve.Params().Name, a, nil})
 	}
-	for i, a := range done(t, issuing...) {
+	for i, a := range peer.Done(t, issuing...) {
 		documents[2*i+1].bytes = unhex(t, a.IssuerSigned)
 	}
 
@@ -141,12 +141,12 @@ func TestIssued(t *testing.T) {
 			accepting = append(accepting, task{"do": "accept", "issuerSigned": hexes(f.bytes)[0], "anchors": hexes(d.by.root.Raw), "now": now})
 		}
 	}
-	for i, a := range ask(t, accepting...) {
+	for i, a := range peer.Ask(t, accepting...) {
 		switch f := changed[i]; {
 		case f.refusal != "":
 			refused(t, f.what, a, f.refusal)
 		case !a.OK:
-			t.Errorf("%s: they refused it: %s", f.what, a.refusal())
+			t.Errorf("%s: they refused it: %s", f.what, a.Why)
 		default:
 			if diff := cmp.Diff(spelled(content), a.Elements); diff != "" {
 				t.Errorf("%s, read by them (-issued +read):\n%s", f.what, diff)
@@ -160,12 +160,12 @@ func TestIssued(t *testing.T) {
 func TestUntrusted(t *testing.T) {
 	a, stranger := newIssuer(t, elliptic.P256()), newIssuer(t, elliptic.P256())
 	device, late := testkit.Signer(t, elliptic.P256()), validity().ValidUntil.AddDate(0, 0, 1)
-	theirs := unhex(t, done(t, a.issuing(t, device, licence()))[0].IssuerSigned)
+	theirs := unhex(t, peer.Done(t, a.issuing(t, device, licence()))[0].IssuerSigned)
 	for by, b := range map[string][]byte{"our document": a.issue(t, device, licence()), "their document": theirs} {
 		accept := func(by authority, at time.Time) task {
 			return task{"do": "accept", "issuerSigned": hexes(b)[0], "anchors": hexes(by.root.Raw), "now": at}
 		}
-		answers := ask(t, accept(stranger, now), accept(a, late))
+		answers := peer.Ask(t, accept(stranger, now), accept(a, late))
 		refused(t, by+" under another root", answers[0], "no trusted certificate issued")
 		refused(t, by+", too late", answers[1], "must be valid at the time of verification")
 		for _, p := range []assure.DocumentParams{
@@ -214,13 +214,13 @@ func (p *presentation) them(t testing.TB, request []byte) task {
 	t.Helper()
 	return p.withKey(t, task{
 		"do": "present", "issuerSigned": hexes(p.issuerSigned)[0], "request": hexes(request)[0],
-		"transcript": p.conversation.told, "deviceKey": jwk(t, p.conversation.device),
+		"transcript": p.conversation.told, "deviceKey": p.conversation.device.JWK(t),
 	})
 }
 
 func (p *presentation) withKey(t testing.TB, x task) task {
 	if p.mac {
-		x["readerKey"] = jwk(t, p.conversation.reader)
+		x["readerKey"] = p.conversation.reader.JWK(t)
 	}
 	return x
 }
@@ -264,7 +264,7 @@ func presentations(t testing.TB, request []byte) []*presentation {
 	for _, c := range meetings {
 		issuing = append(issuing, issuer.issuing(t, c.device, content))
 	}
-	issued := done(t, issuing...)
+	issued := peer.Done(t, issuing...)
 	for i, c := range meetings {
 		for by, b := range map[string][]byte{"our document": issuer.issue(t, c.device, content), "their document": unhex(t, issued[i].IssuerSigned)} {
 			for _, mac := range []bool{false, true} {
@@ -283,7 +283,7 @@ func presentations(t testing.TB, request []byte) []*presentation {
 			}
 		}
 	}
-	for i, a := range done(t, presenting...) {
+	for i, a := range peer.Done(t, presenting...) {
 		theirs[i].response = unhex(t, a.Response)
 	}
 	return all
@@ -326,14 +326,14 @@ func TestPresented(t *testing.T) {
 		}
 		expect(p, flip{"conversation", p.response, p.refusal()}, elsewhere)
 	}
-	for i, a := range ask(t, verifying...) {
+	for i, a := range peer.Ask(t, verifying...) {
 		p, f := verdicts[i].p, verdicts[i].f
 		if f.what != "" {
 			refused(t, p.name+", "+f.what, a, f.refusal)
 			continue
 		}
 		if !a.OK || a.DocType != mdoc.DocTypeMDL {
-			t.Errorf("%s: they refused %q: %s", p.name, a.DocType, a.refusal())
+			t.Errorf("%s: they refused %q: %s", p.name, a.DocType, a.Why)
 		}
 		if diff := cmp.Diff(want, a.Elements); diff != "" {
 			t.Errorf("%s, read by them (-asked for +read):\n%s", p.name, diff)

@@ -2,7 +2,7 @@
 //
 // Each line of standard input is a JSON array of tasks {"do": name, …}, each
 // line of standard output the array of their answers, in order: {"ok": true, …}
-// or {"ok": false, "why": […]}.
+// or {"ok": false, "why": "…"}.
 // Bytes are hexadecimal, keys are JWKs, times RFC 3339. A transcript is told by
 // what each side of a conversation knows, never by its bytes: see transcriptOf.
 
@@ -207,9 +207,9 @@ const tasks = {
 async function answer(task) {
   try {
     const { why = [], ...rest } = await tasks[task.do](task)
-    return { ok: why.length === 0, why, ...rest }
+    return { ok: why.length === 0, why: why.join('; '), ...rest }
   } catch (err) {
-    return { ok: false, why: [`${err.name}: ${err.message}`] }
+    return { ok: false, why: `${err.name}: ${err.message}` }
   }
 }
 

@@ -63,7 +63,7 @@ func TestOurRequests(t *testing.T) {
 			task{"do": "asked", "request": hexes(request)[0], "transcript": c.told},
 			task{"do": "asked", "request": hexes(forged.bytes)[0], "transcript": c.told})
 	}
-	answers := ask(t, tasks...)
+	answers := peer.Ask(t, tasks...)
 	for i, c := range meetings {
 		a := answers[2*i]
 		if !a.OK || a.Version != "1.0" || len(a.Documents) != 1 || !a.Documents[0].Authenticated || a.Documents[0].DocType != mdoc.DocTypeMDL {
@@ -91,7 +91,7 @@ func TestOurRequestOfTheSecondEdition(t *testing.T) {
 	}
 	p := presentation{issuer: newIssuer(t, elliptic.P256()), conversation: c}
 	p.issuerSigned = p.issuer.issue(t, c.device, licence())
-	answers := done(t, task{"do": "asked", "request": hexes(request)[0], "transcript": c.told}, p.them(t, request))
+	answers := peer.Done(t, task{"do": "asked", "request": hexes(request)[0], "transcript": c.told}, p.them(t, request))
 	if a := answers[0]; a.Version != "1.1" || len(a.Documents) != 1 || a.Documents[0].Authenticated {
 		t.Errorf("%+v", a)
 	}
@@ -112,12 +112,12 @@ func TestTheirRequests(t *testing.T) {
 	for i, c := range meetings {
 		tasks[i] = task{
 			"do": "request", "docType": mdoc.DocTypeMDL, "nameSpaces": named(want[0]), "transcript": c.told,
-			"reader": jwk(t, reader.key), "chain": hexes(reader.signer.Raw),
+			"reader": reader.key.JWK(t), "chain": hexes(reader.signer.Raw),
 		}
 	}
 	issuer := newIssuer(t, elliptic.P256())
 	var verifying []task
-	for i, a := range done(t, tasks...) {
+	for i, a := range peer.Done(t, tasks...) {
 		c, request := meetings[i], unhex(t, a.Request)
 		r, err := mdoc.ParseDeviceRequest(request)
 		if err != nil || len(r.Documents) != 1 || r.Documents[0].DocType != mdoc.DocTypeMDL {
@@ -141,7 +141,7 @@ func TestTheirRequests(t *testing.T) {
 		p.us(t)
 		verifying = append(verifying, p.verifying(t, p.response, request, c.told))
 	}
-	done(t, verifying...)
+	peer.Done(t, verifying...)
 }
 
 // They answer a question for an age that the document does not have with the
@@ -154,7 +154,7 @@ func TestNearestTrueAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	doc, report := p.verify(t, unhex(t, done(t, p.them(t, request))[0].Response), c.transcript)
+	doc, report := p.verify(t, unhex(t, peer.Done(t, p.them(t, request))[0].Response), c.transcript)
 	want := spelled(only(licence()[:1], []mdoc.ElementRef{{NameSpace: mdoc.NameSpaceMDL, ID: "age_over_21"}}))
 	if diff := cmp.Diff(want, spelled(doc.NameSpaces)); !report.OK() || diff != "" {
 		t.Errorf("%v (-expected +read):\n%s", noteworthy(report), diff)
@@ -172,7 +172,7 @@ func TestDeviationOfTheirMAC(t *testing.T) {
 	p.issuerSigned = p.issuer.issue(t, c.device, licence())
 	presenting := p.them(t, asking(t, nil))
 	presenting["wholesale"] = true
-	response := unhex(t, done(t, presenting)[0].Response)
+	response := unhex(t, peer.Done(t, presenting)[0].Response)
 	_, report := p.verify(t, response, c.transcript)
 	if failed := report.Failed(); len(failed) != 1 || !strings.Contains(failed[0].Seen, "COSE algorithm not acceptable: ES256") {
 		t.Errorf("failed: %+v", failed)
@@ -187,7 +187,7 @@ func TestDeviationOfTheirMACVerifier(t *testing.T) {
 	p.us(t)
 	verifying := p.verifying(t, p.response, asking(t, nil), c.told)
 	verifying["wholesale"] = true
-	refused(t, "our MAC", ask(t, verifying)[0], "Device MAC must use alg 5")
+	refused(t, "our MAC", peer.Ask(t, verifying)[0], "Device MAC must use alg 5")
 }
 
 // Their digestIDs have 32 bits where the standard allows 31. They are read, with
@@ -196,7 +196,7 @@ func TestDeviationOfTheirDigestIDs(t *testing.T) {
 	a := newIssuer(t, elliptic.P256())
 	issuing := a.issuing(t, testkit.Signer(t, elliptic.P256()), licence())
 	issuing["largeDigestIDs"] = true
-	raw := unhex(t, done(t, issuing)[0].IssuerSigned)
+	raw := unhex(t, peer.Done(t, issuing)[0].IssuerSigned)
 	signed, err := mdoc.ParseIssuerSigned(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestDeviationOfTheirFractions(t *testing.T) {
 	content := licence()
 	content[1].Elements = append(content[1].Elements, mdoc.Element{ID: "fraction", Value: []byte{0xf9, 0x3e, 0x00}}) // 1.5 in 16 bits
 	b := a.issue(t, testkit.Signer(t, elliptic.P256()), content)
-	answers := ask(t, task{"do": "accept", "issuerSigned": hexes(b)[0], "anchors": hexes(a.root.Raw), "now": now})
+	answers := peer.Ask(t, task{"do": "accept", "issuerSigned": hexes(b)[0], "anchors": hexes(a.root.Raw), "now": now})
 	refused(t, "1.5 in 16 bits", answers[0], "/fraction attribute must match the digest")
 	p := assure.DocumentParams{Now: now, Anchors: a.trusting(t, trustlist.Issuer)}
 	if _, report := assure.VerifyIssued(t.Context(), reparse(t, b), p); !report.OK() {
@@ -230,5 +230,5 @@ func TestDeviationOfTheirMissingElements(t *testing.T) {
 	c := conversations(t)[0]
 	p := presentation{issuer: newIssuer(t, elliptic.P256()), conversation: c}
 	p.issuerSigned = p.issuer.issue(t, c.device, licence()[:1])
-	refused(t, "a request for a missing name space", ask(t, p.them(t, asking(t, nil)))[0], "No matching field found")
+	refused(t, "a request for a missing name space", peer.Ask(t, p.them(t, asking(t, nil)))[0], "No matching field found")
 }

@@ -92,8 +92,8 @@ func (a authority) issuing(t testing.TB, device *testkit.Key, content []mdoc.Nam
 	t.Helper()
 	v := validity()
 	return task{
-		"do": "issue", "docType": mdoc.DocTypeMDL, "nameSpaces": spelled(content), "signer": jwk(t, a.key), "chain": hexes(a.signer.Raw),
-		"deviceKey": jwk(t, device), "digestAlgorithm": mdoc.SHA256,
+		"do": "issue", "docType": mdoc.DocTypeMDL, "nameSpaces": spelled(content), "signer": a.key.JWK(t), "chain": hexes(a.signer.Raw),
+		"deviceKey": device.JWK(t), "digestAlgorithm": mdoc.SHA256,
 		"validity": map[string]time.Time{"signed": v.Signed, "validFrom": v.ValidFrom, "validUntil": v.ValidUntil, "expectedUpdate": v.ExpectedUpdate},
 	}
 }

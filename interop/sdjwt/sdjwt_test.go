@@ -97,7 +97,7 @@ func TestIssued(t *testing.T) {
 		all = append(all, credential{"ours on " + name, a, a.issue(t, p)}, credential{"theirs on " + name, a, ""})
 		issuing = append(issuing, a.issuing(t, p, holder))
 	}
-	for i, a := range done(t, issuing...) {
+	for i, a := range peer.Done(t, issuing...) {
 		all[2*i+1].text = a.Credential
 	}
 	want := value(sdjwt.Node{Members: person(t)})
@@ -110,7 +110,7 @@ func TestIssued(t *testing.T) {
 		}
 		same(t, c.name+", read by us", res.Payload.JSON(), want)
 	}
-	for i, a := range done(t, verifying...) {
+	for i, a := range peer.Done(t, verifying...) {
 		same(t, all[i].name+", read by them", a.Payload, want)
 	}
 }
@@ -129,7 +129,7 @@ func TestUntrusted(t *testing.T) {
 	parts := strings.Split(jwt, ".")
 	payload := a.verifying(t, strings.Join([]string{parts[0], flipped(parts[1]), parts[2]}, ".")+"~"+rest)
 	signature := a.verifying(t, strings.Join([]string{parts[0], parts[1], flipped(parts[2])}, ".")+"~"+rest)
-	answers := ask(t, other.verifying(t, text), late, revoked, neighbour, payload, signature)
+	answers := peer.Ask(t, other.verifying(t, text), late, revoked, neighbour, payload, signature)
 	refused(t, "another root of the same name", answers[0], "certificate not trusted")
 	refused(t, "expired", answers[1], "JWT is expired")
 	refused(t, "revoked in our status list", answers[2], "Status is not valid")
@@ -152,7 +152,7 @@ func TestPresented(t *testing.T) {
 	for _, h := range holders {
 		issuing = append(issuing, a.issuing(t, a.params(t, h, person(t)), h))
 	}
-	theirs := done(t, issuing...)
+	theirs := peer.Done(t, issuing...)
 	type presentation struct{ name, text string }
 	var all []presentation
 	var presenting []task
@@ -167,11 +167,11 @@ func TestPresented(t *testing.T) {
 				t.Fatal(err)
 			}
 			all = append(all, presentation{name + ", shown by us", p.String()}, presentation{name + ", shown by them", ""})
-			presenting = append(presenting, task{"do": "present", "credential": stored, "frame": theirFrame, "key": jwk(t, h),
+			presenting = append(presenting, task{"do": "present", "credential": stored, "frame": theirFrame, "key": h.JWK(t),
 				"audience": audience, "nonce": nonce, "now": now.Unix()})
 		}
 	}
-	for i, p := range done(t, presenting...) {
+	for i, p := range peer.Done(t, presenting...) {
 		all[2*i+1].text = p.Credential
 	}
 	var verifying []task
@@ -186,7 +186,7 @@ func TestPresented(t *testing.T) {
 		v["nonce"] = nonce
 		verifying = append(verifying, v)
 	}
-	for i, got := range done(t, verifying...) {
+	for i, got := range peer.Done(t, verifying...) {
 		same(t, all[i].name+", read by them", got.Payload, selected(t))
 		if got.Audience != audience {
 			t.Errorf("%s: audience %q", all[i].name, got.Audience)
@@ -217,7 +217,7 @@ func changed(t *testing.T, a authority, presentations ...string) {
 			}
 		}
 	}
-	for i, got := range ask(t, verifying...) {
+	for i, got := range peer.Ask(t, verifying...) {
 		what := []string{"nonce", "forged", "one disclosure less", "without key binding"}[i%4]
 		refused(t, what, got, []string{"Invalid Nonce", "Invalid JWT Signature", "Invalid sd_hash", "Key Binding JWT not exist"}[i%4])
 	}
@@ -234,7 +234,7 @@ func TestJSON(t *testing.T) {
 	if err := p.Sign(t.Context(), sdjwt.KeyBinding{Audience: audience, Nonce: nonce, IssuedAt: now}, holder); err != nil {
 		t.Fatal(err)
 	}
-	got := done(t, task{"do": "json", "credential": p.String()})[0]
+	got := peer.Done(t, task{"do": "json", "credential": p.String()})[0]
 	for what, text := range map[string]json.RawMessage{"flattened": got.Flattened, "general": got.General} {
 		s, err := sdjwt.ParseJSON(text, sdjwt.Limits{})
 		if err != nil {
@@ -268,7 +268,7 @@ func TestTypeMetadata(t *testing.T) {
 	text := a.issue(t, p)
 	v := a.verifying(t, text)
 	v["typeMetadata"] = map[string]json.RawMessage{base.VCT: document, vct: child}
-	got := done(t, v)[0]
+	got := peer.Done(t, v)[0]
 
 	ours, err := sdjwt.ResolveType(vct, p.VCTIntegrity, documents)
 	if err != nil {
@@ -304,13 +304,13 @@ func TestDeviations(t *testing.T) {
 		if _, report := sdjwt.VerifyIssued(parse(t, wrong), a.verify(t)); report.OK() {
 			t.Errorf("%s: we accepted it", what)
 		}
-		if got := ask(t, a.verifying(t, wrong))[0]; !got.OK {
+		if got := peer.Ask(t, a.verifying(t, wrong))[0]; !got.OK {
 			t.Errorf("%s: they refuse it now: %s", what, got.Why)
 		}
 	}
 	expired := a.verifying(t, text)
 	expired["now"] = now.Truncate(24*time.Hour).AddDate(0, 0, 14).Unix()
-	if got := ask(t, expired)[0]; !got.OK {
+	if got := peer.Ask(t, expired)[0]; !got.OK {
 		t.Errorf("at the second of exp: they refuse it now: %s", got.Why)
 	}
 	at := a.verify(t)

@@ -128,7 +128,7 @@ func (a authority) issue(t testing.TB, p sdjwt.IssueParams) string {
 func (a authority) issuing(t testing.TB, p sdjwt.IssueParams, holder *testkit.Key) task {
 	t.Helper()
 	payload := value(sdjwt.Node{Members: p.Claims}).(map[string]any)
-	public := jwk(t, holder)
+	public := holder.JWK(t)
 	delete(public, "d")
 	payload["vct"], payload["cnf"] = p.VCT, map[string]any{"jwk": public}
 	payload["iat"], payload["nbf"], payload["exp"] = p.IssuedAt.Unix(), p.NotBefore.Unix(), p.Expires.Unix()
@@ -137,7 +137,7 @@ func (a authority) issuing(t testing.TB, p sdjwt.IssueParams, holder *testkit.Ke
 	if hash == "" {
 		hash = "sha-256"
 	}
-	return task{"do": "issue", "payload": payload, "frame": frame(p.Claims, p.Decoys, false), "key": jwk(t, a.key),
+	return task{"do": "issue", "payload": payload, "frame": frame(p.Claims, p.Decoys, false), "key": a.key.JWK(t),
 		"chain": base64s(p.Chain...), "hash": hash}
 }
 

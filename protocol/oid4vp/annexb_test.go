@@ -246,7 +246,7 @@ func TestAnnexBCurves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	claims := claimsOf(t, object)
+	claims := annexBClaims(t, object)
 	var meta struct {
 		JWKS jose.Set `json:"jwks"`
 	}
@@ -302,8 +302,8 @@ func TestAnnexBCurves(t *testing.T) {
 	}
 }
 
-// claimsOf are the claims of a request object.
-func claimsOf(t testing.TB, object string) map[string]json.RawMessage {
+// annexBClaims are the claims of a request object.
+func annexBClaims(t testing.TB, object string) map[string]json.RawMessage {
 	t.Helper()
 	token, err := jose.Parse(object, jose.Limits{})
 	if err != nil {
@@ -326,7 +326,7 @@ func TestOpenAnnexBRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := claimsOf(t, object)
+	good := annexBClaims(t, object)
 	sign := func(change map[string]string, h jose.Header) string {
 		claims := map[string]json.RawMessage{}
 		for name, v := range good {

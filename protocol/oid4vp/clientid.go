@@ -1,10 +1,7 @@
 package oid4vp
 
 import (
-	"bytes"
 	"crypto/sha256"
-	"crypto/x509"
-	"net/url"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -51,34 +48,18 @@ func X509HashID(leaf []byte) string {
 // certificate. OpenID4VP 1.0, 5.9.3.
 func X509SANDNSID(dnsName string) string { return PrefixX509SANDNS + ":" + dnsName }
 
-// checkClientID binds the client identifier to the certificate that signed the
-// request, and with x509_san_dns the response_uri to the client identifier.
-func checkClientID(id string, leafDER []byte, leaf *x509.Certificate, responseURI string) error {
-	prefix, rest, err := SplitClientID(id)
-	if err != nil {
-		return err
-	}
-	switch prefix {
-	case PrefixX509Hash:
-		want, err := jose.Decode(rest)
-		sum := sha256.Sum256(leafDER)
-		if err != nil || !bytes.Equal(want, sum[:]) {
-			return fail(InvalidClient, "client_id is not the hash of the signer's certificate (OpenID4VP 1.0, 5.9.3)")
-		}
-		return nil
-	case PrefixX509SANDNS:
-		found := false
-		for _, name := range leaf.DNSNames {
-			found = found || strings.EqualFold(name, rest)
-		}
-		if !found {
-			return fail(InvalidClient, "client_id is no DNS name of the signer's certificate (OpenID4VP 1.0, 5.9.3)")
-		}
-		u, err := url.Parse(responseURI)
-		if err != nil || !strings.EqualFold(u.Hostname(), rest) {
-			return fail(InvalidRequest, "host of response_uri differs from client_id (OpenID4VP 1.0, 5.9.3)")
-		}
-		return nil
-	}
-	return fail(InvalidRequest, "unsupported client_id_prefix %q: x509_hash and x509_san_dns are (OpenID4VP 1.0, 5.9.3)", prefix)
-}
+// DIDID is the client identifier of a verifier by its DID.
+// OpenID4VP 1.0, 5.9.3.
+func DIDID(did string) string { return PrefixDID + ":" + did }
+
+// AttestationID is the client identifier of a verifier by the subject of its
+// attestation. OpenID4VP 1.0, 5.9.3.
+func AttestationID(subject string) string { return PrefixAttestation + ":" + subject }
+
+// redirectURIID is the client identifier of a verifier by nothing but the
+// address that takes the answer. OpenID4VP 1.0, 5.9.3.
+func redirectURIID(uri string) string { return PrefixRedirectURI + ":" + uri }
+
+// originID is who asks in an unsigned request of the Digital Credentials API,
+// and the audience of every answer there. OpenID4VP 1.0, A.4.
+func originID(origin string) string { return prefixOrigin + ":" + origin }

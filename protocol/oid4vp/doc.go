@@ -4,22 +4,31 @@
 //
 // The verifier calls [Verifier.Begin] and shows [Transaction.Link], serves
 // [Verifier.RequestObject] when the wallet comes for it, and hands what is
-// posted back to [Transaction.Open], which gives the presentations and the
-// session transcript they must be bound to. The transaction is stored between
-// the calls by the verifier's role.
+// posted back to [Transaction.Open], which gives the presentations and what
+// they must be bound to. The transaction is stored between the calls by the
+// verifier's role.
 //
 //	verifier                                   wallet
 //	Begin, Link ──── link or QR code ────────▶ ParseLink
 //	RequestObject ◀── GET or POST request_uri ─ Link.Fetch
 //	               ─── signed request ───────▶ Open: who asks, what
-//	Open ◀────────── POST response_uri ─────── Request.Answer or Refuse
-//	               ─── redirect_uri ─────────▶ ParseResult
+//	Open ◀────────── POST response_uri ─────── Request.Answer or Refuse, Send
+//	               ─── redirect_uri ─────────▶
 //
-// What is asked is a [github.com/eidos-id/eidos/protocol/query.Query].
+// Through the Digital Credentials API the browser carries both messages and
+// says from which origin they come:
 //
-// Requests come by reference and signed, with the client identifier prefixes
-// x509_hash and x509_san_dns; responses go by direct_post.jwt, and
-// direct_post where the verifier asks for it.
+//	DCRequests ────── navigator.credentials.get ──▶ OpenDC
+//	Transaction.OpenDC ◀──────────────────────────── Request.AnswerDC or DCError
+//
+// What is asked is a [github.com/eidos-id/eidos/protocol/query.Query]. What a
+// verifier sends, unless it is told otherwise, is what HAIP 1.0 wants: a
+// signed request by reference, an answer encrypted to a key of its own.
+//
+// clientid.go names verifiers, prove.go has how they prove it (did.go and
+// attestation.go two ways of it); link.go, request.go and reply.go are the
+// wallet's end, verifier.go and answer.go the verifier's; dcapi.go has the
+// Digital Credentials API for both.
 package oid4vp
 
 import (
@@ -27,10 +36,13 @@ import (
 	"fmt"
 )
 
-// The error codes that a wallet sends to a verifier. OpenID4VP 1.0, 8.5.
+// The error codes that a wallet sends to a verifier. OpenID4VP 1.0, 8.5;
+// RFC 6749, 4.1.2.1.
 const (
 	InvalidRequest          = "invalid_request"
 	InvalidClient           = "invalid_client"
+	InvalidScope            = "invalid_scope"
+	UnsupportedResponseType = "unsupported_response_type"
 	AccessDenied            = "access_denied"
 	FormatsNotSupported     = "vp_formats_not_supported"
 	InvalidRequestURIMethod = "invalid_request_uri_method"
@@ -44,6 +56,10 @@ type Error struct {
 	Code string
 	// Err says what happened, for this end.
 	Err error
+	// Tell is set where a wallet may tell the verifier with its Refuse: the
+	// request proved whose it is, and the address to answer at is its own. It
+	// is good for nothing else.
+	Tell *Request
 }
 
 // Error gives the code and what happened.

@@ -3,6 +3,8 @@ package oid4vp
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"strings"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/protocol/oauth"
@@ -20,29 +22,94 @@ const (
 // OpenID4VP 1.0, 5.8.
 const staticAudience = "https://self-issued.me/v2"
 
-// The response modes of this package. OpenID4VP 1.0, 8.2 and 8.3.1.
+// The response modes. OpenID4VP 1.0, 5.6, 8.2, 8.3.1 and A.2.
 const (
+	Fragment      = "fragment"
 	DirectPost    = "direct_post"
 	DirectPostJWT = "direct_post.jwt"
+	DCAPI         = "dc_api"
+	DCAPIJWT      = "dc_api.jwt"
 )
 
-// requestObject are the claims of a request object.
-type requestObject struct {
-	Issuer         string          `json:"iss,omitempty"`
-	Audience       audience        `json:"aud,omitempty"`
-	ResponseType   string          `json:"response_type"`
-	ResponseMode   string          `json:"response_mode"`
-	ClientID       string          `json:"client_id"`
-	ResponseURI    string          `json:"response_uri,omitempty"`
-	RedirectURI    string          `json:"redirect_uri,omitempty"`
-	Nonce          string          `json:"nonce"`
-	WalletNonce    string          `json:"wallet_nonce,omitempty"`
-	State          string          `json:"state,omitempty"`
-	DCQL           json.RawMessage `json:"dcql_query,omitempty"`
-	Scope          string          `json:"scope,omitempty"`
-	ClientMetadata json.RawMessage `json:"client_metadata,omitempty"`
-	Transaction    json.RawMessage `json:"transaction_data,omitempty"`
+// encrypts reports whether answers of a response mode are encrypted.
+func encrypts(mode string) bool { return strings.HasSuffix(mode, ".jwt") }
+
+// maxRequest limits a request in every form, in bytes.
+const maxRequest = 256 << 10
+
+// parameters are those of an authorization request: the claims of a request
+// object, the query of a link, or the data of the Digital Credentials API.
+// "iss" is not among them: it is to be ignored (OpenID4VP 1.0, 5).
+type parameters struct {
+	Audience        audience        `json:"aud,omitempty"`
+	ResponseType    string          `json:"response_type"`
+	ResponseMode    string          `json:"response_mode,omitempty"`
+	ClientID        string          `json:"client_id,omitempty"`
+	ResponseURI     string          `json:"response_uri,omitempty"`
+	RedirectURI     string          `json:"redirect_uri,omitempty"`
+	ExpectedOrigins []string        `json:"expected_origins,omitempty"`
+	Nonce           string          `json:"nonce"`
+	WalletNonce     string          `json:"wallet_nonce,omitempty"`
+	State           string          `json:"state,omitempty"`
+	Scope           string          `json:"scope,omitempty"`
+	DCQL            json.RawMessage `json:"dcql_query,omitempty"`
+	ClientMetadata  json.RawMessage `json:"client_metadata,omitempty"`
+	TransactionData json.RawMessage `json:"transaction_data,omitempty"`
+	VerifierInfo    json.RawMessage `json:"verifier_info,omitempty"`
+	Request         json.RawMessage `json:"request,omitempty"`     // never inside a request object: RFC 9101, 4
+	RequestURI      json.RawMessage `json:"request_uri,omitempty"` // likewise
 	jose.Times
+}
+
+// strings are the parameters that a link has as they are, and objects those
+// that it has as JSON. OpenID4VP 1.0, 5.1.
+func (p *parameters) strings() map[string]*string {
+	return map[string]*string{
+		"response_type": &p.ResponseType, "response_mode": &p.ResponseMode, "client_id": &p.ClientID,
+		"response_uri": &p.ResponseURI, "redirect_uri": &p.RedirectURI, "nonce": &p.Nonce, "state": &p.State, "scope": &p.Scope,
+	}
+}
+
+func (p *parameters) objects() map[string]*json.RawMessage {
+	return map[string]*json.RawMessage{
+		"dcql_query": &p.DCQL, "client_metadata": &p.ClientMetadata,
+		"transaction_data": &p.TransactionData, "verifier_info": &p.VerifierInfo,
+	}
+}
+
+// query writes a request for a link. OpenID4VP 1.0, 5.1.
+func (p *parameters) query() url.Values {
+	q := url.Values{}
+	for name, s := range p.strings() {
+		if *s != "" {
+			q.Set(name, *s)
+		}
+	}
+	for name, raw := range p.objects() {
+		if *raw != nil {
+			q.Set(name, string(*raw))
+		}
+	}
+	return q
+}
+
+// fromQuery reads the request in a link. Parameters that are not known are
+// ignored, as everywhere (OpenID4VP 1.0, 5).
+func fromQuery(q url.Values) (*parameters, error) {
+	p := new(parameters)
+	for name, s := range p.strings() {
+		*s = q.Get(name)
+	}
+	for name, raw := range p.objects() {
+		if !q.Has(name) {
+			continue
+		}
+		*raw = json.RawMessage(q.Get(name))
+		if err := jose.CheckJSON(*raw, jose.Limits{Token: maxRequest}); err != nil {
+			return nil, fail(InvalidRequest, "%s in the link: %w (OpenID4VP 1.0, 5.1)", name, err)
+		}
+	}
+	return p, nil
 }
 
 // clientMetadata is the part of client_metadata that matters here.
@@ -53,13 +120,83 @@ type clientMetadata struct {
 	Enc     []string                   `json:"encrypted_response_enc_values_supported,omitempty"`
 }
 
+// Presentations are the answers by credential id of the query. An mdoc's is the
+// base64url of a DeviceResponse with one document.
+//
+// OpenID4VP 1.0, 8.1.
+type Presentations map[string][]string
+
+// UnmarshalJSON also takes one presentation as it is, without an array around
+// it, which wallets of the drafts before the standard send.
+func (p *Presentations) UnmarshalJSON(data []byte) error {
+	var list map[string]json.RawMessage
+	if err := json.Unmarshal(data, &list); err != nil {
+		return err
+	}
+	out := make(Presentations, len(list))
+	for id, text := range list {
+		var one string
+		if json.Unmarshal(text, &one) == nil && one != "" {
+			out[id] = []string{one}
+			continue
+		}
+		var many []string
+		if err := json.Unmarshal(text, &many); err != nil {
+			return fmt.Errorf("vp_token: a presentation is no string (OpenID4VP 1.0, 8.1)")
+		}
+		out[id] = many
+	}
+	*p = out
+	return nil
+}
+
+// EncodeMdoc is a DeviceResponse as a presentation. OpenID4VP 1.0, B.2.
+func EncodeMdoc(deviceResponse []byte) string { return jose.Encode(deviceResponse) }
+
+// Mdoc decodes a presentation of format mso_mdoc to the DeviceResponse.
+// OpenID4VP 1.0, B.2.
+func (p Presentations) Mdoc(id string) ([][]byte, error) {
+	var out [][]byte
+	for _, s := range p[id] {
+		b, err := jose.Decode(s)
+		if err != nil {
+			return nil, fail(InvalidRequest, "presentation of an mdoc is not base64url (OpenID4VP 1.0, B.2)")
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
 // response is what a wallet sends, in the clear or encrypted.
 // OpenID4VP 1.0, 8.1 and 8.5.
 type response struct {
-	VPToken          map[string][]string `json:"vp_token,omitempty"`
-	State            string              `json:"state,omitempty"`
-	Error            string              `json:"error,omitempty"`
-	ErrorDescription string              `json:"error_description,omitempty"`
+	VPToken          Presentations `json:"vp_token,omitempty"`
+	State            string        `json:"state,omitempty"`
+	Error            string        `json:"error,omitempty"`
+	ErrorDescription string        `json:"error_description,omitempty"`
+}
+
+// sealed is an encrypted response. OpenID4VP 1.0, 8.3.
+type sealed struct {
+	Response string `json:"response"`
+}
+
+// form writes a response that is not encrypted. OpenID4VP 1.0, 8.2.
+func (r *response) form() (url.Values, error) {
+	form := url.Values{}
+	if r.VPToken != nil {
+		vp, err := json.Marshal(r.VPToken)
+		if err != nil {
+			return nil, err
+		}
+		form.Set("vp_token", string(vp))
+	}
+	for name, v := range map[string]string{"state": r.State, "error": r.Error, "error_description": r.ErrorDescription} {
+		if v != "" {
+			form.Set(name, v)
+		}
+	}
+	return form, nil
 }
 
 // audience is a string, or an array of them on input. RFC 7519, 4.1.3.

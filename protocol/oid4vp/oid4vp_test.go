@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"math/big"
 	"net/url"
 	"strings"
@@ -71,13 +72,13 @@ func open(t testing.TB, v *oid4vp.Verifier, tx *oid4vp.Transaction) *oid4vp.Requ
 		if r.Method != "GET" || r.URL != tx.RequestURI {
 			t.Errorf("wallet asks %s %s", r.Method, r.URL)
 		}
-		o, err := v.RequestObject(ctx, tx, "", now)
+		o, err := v.RequestObject(ctx, tx, oid4vp.WalletPost{}, now)
 		return fetch.Response{Status: 200, Body: []byte(o)}, err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, rep, err := oid4vp.Open(object, l, nonce, now)
+	req, rep, err := oid4vp.Open(t.Context(), object, l, nonce, oid4vp.Environment{}, now)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, rep)
 	}
@@ -150,7 +151,7 @@ func TestOpenRefuses(t *testing.T) {
 	v, der := newVerifier(t, "shop.example")
 	_, otherDER := newVerifier(t, "other.example")
 	good := begin(t, v)
-	object, err := v.RequestObject(t.Context(), good, "wn", now)
+	object, err := v.RequestObject(t.Context(), good, oid4vp.WalletPost{Nonce: "wn"}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,17 +170,17 @@ func TestOpenRefuses(t *testing.T) {
 		{"hash of another certificate", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
 			m["client_id"] = oid4vp.X509HashID(otherDER)
 			l.ClientID = oid4vp.X509HashID(otherDER)
-		}, oid4vp.InvalidClient, "not the hash"},
-		{"unsupported prefix", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
+		}, oid4vp.InvalidRequest, "not the hash"},
+		{"prefix of unsigned requests", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
 			m["client_id"] = "redirect_uri:https://shop.example"
 			l.ClientID = "redirect_uri:https://shop.example"
-		}, oid4vp.InvalidRequest, "unsupported client_id_prefix"},
+		}, oid4vp.InvalidRequest, "cannot be signed"},
 		{"reserved prefix", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
 			m["client_id"], l.ClientID = "origin:https://shop.example", "origin:https://shop.example"
 		}, oid4vp.InvalidRequest, "reserved"},
 		{"DNS name not in the certificate", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
 			m["client_id"], l.ClientID = "x509_san_dns:bank.example", "x509_san_dns:bank.example"
-		}, oid4vp.InvalidClient, "no DNS name"},
+		}, oid4vp.InvalidRequest, "no DNS name"},
 		{"response to a foreign host", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
 			m["client_id"], l.ClientID = "x509_san_dns:shop.example", "x509_san_dns:shop.example"
 			m["response_uri"] = "https://evil.example/response"
@@ -190,10 +191,35 @@ func TestOpenRefuses(t *testing.T) {
 		{"redirect_uri with direct_post", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
 			m["redirect_uri"] = "https://shop.example/"
 		}, oid4vp.InvalidRequest, "redirect_uri"},
-		{"response_mode fragment", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_mode"] = "fragment" }, oid4vp.InvalidRequest, "response_mode"},
+		{"response_mode query", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_mode"] = "query" }, oid4vp.InvalidRequest, "response_mode"},
+		{"response_mode of the browser", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_mode"] = "dc_api.jwt" }, oid4vp.InvalidRequest, "response_mode"},
+		{"response_mode fragment without redirect_uri", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_mode"] = "fragment" }, oid4vp.InvalidRequest, "redirect_uri"},
+		{"federation", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
+			m["client_id"], l.ClientID = "openid_federation:https://shop.example", "openid_federation:https://shop.example"
+		}, oid4vp.InvalidRequest, "openid_federation is not supported"},
+		{"unknown prefix", func(m map[string]any, _ *jose.Header, l *oid4vp.Link) {
+			m["client_id"], l.ClientID = "invalid_prefix:shop", "invalid_prefix:shop"
+		}, oid4vp.InvalidRequest, "client_id_prefix"},
+		{"request inside", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["request_uri"] = "https://shop.example/r" }, oid4vp.InvalidRequest, "inside"},
+		{"query and scope", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["scope"] = "pid" }, oid4vp.InvalidRequest, "both"},
+		{"scope", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { delete(m, "dcql_query"); m["scope"] = "pid" }, oid4vp.InvalidScope, "scope"},
 		{"plain http", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_uri"] = "http://shop.example/r" }, oid4vp.InvalidRequest, "https"},
 		{"transaction data", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["transaction_data"] = []string{"e30"} }, oid4vp.InvalidTransactionData, "transaction_data"},
 		{"no query", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { delete(m, "dcql_query") }, oid4vp.InvalidRequest, "dcql_query"},
+		{"no response_type", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { delete(m, "response_type") }, oid4vp.InvalidRequest, "response_type"},
+		{"algorithms of nobody", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
+			m["client_metadata"].(map[string]any)["vp_formats_supported"] = map[string]any{"mso_mdoc": map[string]any{"deviceauth_alg_values": []int{-50}}}
+		}, oid4vp.FormatsNotSupported, "algorithms"},
+		{"content encryption of nobody", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
+			m["client_metadata"].(map[string]any)["encrypted_response_enc_values_supported"] = []string{"A128CBC-HS256"}
+		}, oid4vp.InvalidRequest, "content encryption"},
+		{"empty verifier_info", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["verifier_info"] = []any{} }, oid4vp.InvalidRequest, "verifier_info"},
+		{"verifier_info about nothing", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
+			m["verifier_info"] = []any{map[string]any{"format": "jwt", "data": "ey", "credential_ids": []string{"mdl"}}}
+		}, oid4vp.InvalidRequest, "not asked for"},
+		{"verifier_info without data", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
+			m["verifier_info"] = []any{map[string]any{"format": "jwt", "data": 1}}
+		}, oid4vp.InvalidRequest, "data"},
 		{"format not supported by itself", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) {
 			m["client_metadata"].(map[string]any)["vp_formats_supported"] = map[string]any{"dc+sd-jwt": map[string]any{}}
 		}, oid4vp.FormatsNotSupported, "mso_mdoc"},
@@ -205,7 +231,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"other typ", func(_ map[string]any, h *jose.Header, _ *oid4vp.Link) { h.Typ = "JWT" }, oid4vp.InvalidRequest, "typ"},
 		{"no certificate", func(_ map[string]any, h *jose.Header, _ *oid4vp.Link) { h.X5C = nil }, oid4vp.InvalidRequest, "x5c"},
 		{"certificate of somebody else", func(_ map[string]any, h *jose.Header, _ *oid4vp.Link) { h.X5C = [][]byte{otherDER} }, oid4vp.InvalidRequest, "signature"},
-		{"response_type code", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_type"] = "code" }, oid4vp.InvalidRequest, "response_type"},
+		{"response_type code", func(m map[string]any, _ *jose.Header, _ *oid4vp.Link) { m["response_type"] = "code" }, oid4vp.UnsupportedResponseType, "response_type"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var m map[string]any
@@ -219,7 +245,7 @@ func TestOpenRefuses(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			req, rep, err := oid4vp.Open(signed, l, "wn", now)
+			req, rep, err := oid4vp.Open(t.Context(), signed, l, "wn", oid4vp.Environment{}, now)
 			if c.code == "" {
 				if err != nil || req == nil || !rep.OK() {
 					t.Fatalf("the good request is refused: %v", err)
@@ -229,13 +255,87 @@ func TestOpenRefuses(t *testing.T) {
 			if err == nil || rep.OK() || req != nil {
 				t.Fatal("accepted")
 			}
+			if e, ok := errors.AsType[*oid4vp.Error](err); !ok || e.Tell != nil && !told(t, good, e) {
+				t.Errorf("the verifier is not told as it should be: %v", err)
+			}
 			if oid4vp.CodeOf(err) != c.code || !strings.Contains(err.Error(), c.seen) {
 				t.Errorf("refused as %v, want code %s and %q", err, c.code, c.seen)
 			}
 		})
 	}
-	if _, _, err := oid4vp.Open(object[:len(object)-4]+"AAAA", oid4vp.Link{ClientID: v.ClientID}, "wn", now); err == nil {
+	if _, _, err := oid4vp.Open(t.Context(), object[:len(object)-4]+"AAAA", oid4vp.Link{ClientID: v.ClientID}, "wn", oid4vp.Environment{}, now); err == nil {
 		t.Error("accepted with a broken signature")
+	}
+}
+
+// told reports whether the transaction takes what an error tells its verifier.
+func told(t *testing.T, tx *oid4vp.Transaction, e *oid4vp.Error) bool {
+	t.Helper()
+	msg, err := e.Tell.Refuse(e.Code, e.Err.Error())
+	if err != nil || msg.URL != tx.ResponseURI {
+		t.Errorf("told at %s: %v", msg.URL, err)
+		return false
+	}
+	form, err := url.ParseQuery(string(msg.Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := tx.Open(t.Context(), form, now)
+	return err == nil && a.Error == e.Code
+}
+
+// TestTell: who is told what is wrong. Only a verifier that is known to be the
+// one that asks, at an address that is known to be its own.
+func TestTell(t *testing.T) {
+	v, der := newVerifier(t, "shop.example")
+	tx := begin(t, v)
+	p, err := v.RequestObject(t.Context(), tx, oid4vp.WalletPost{}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jose.Parse(p, jose.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		change func(m map[string]any, l *oid4vp.Link)
+		tell   bool
+	}{
+		"no nonce":             {func(m map[string]any, _ *oid4vp.Link) { delete(m, "nonce") }, true},
+		"redirect_uri beside":  {func(m map[string]any, _ *oid4vp.Link) { m["redirect_uri"] = "https://shop.example/" }, true},
+		"unknown transaction":  {func(m map[string]any, _ *oid4vp.Link) { m["transaction_data"] = []string{"e30"} }, true},
+		"no key to encrypt to": {func(m map[string]any, _ *oid4vp.Link) { delete(m, "client_metadata") }, true},
+		"expired":              {func(m map[string]any, _ *oid4vp.Link) { m["exp"] = now.Add(-time.Hour).Unix() }, false},
+		"another client":       {func(m map[string]any, _ *oid4vp.Link) { m["client_id"] = "x509_san_dns:shop.example" }, false},
+		"signed by somebody else": {func(m map[string]any, l *oid4vp.Link) {
+			m["client_id"], l.ClientID = "x509_hash:AAAA", "x509_hash:AAAA"
+		}, false},
+		"response mode not known":   {func(m map[string]any, _ *oid4vp.Link) { m["response_mode"] = "post" }, false},
+		"address of somebody else":  {func(m map[string]any, _ *oid4vp.Link) { m["response_uri"] = "https://evil.example/" }, false},
+		"address that is no secure": {func(m map[string]any, _ *oid4vp.Link) { m["response_uri"] = "http://shop.example/" }, false},
+	} {
+		var m map[string]any
+		if err := json.Unmarshal(token.Payload, &m); err != nil {
+			t.Fatal(err)
+		}
+		l := oid4vp.Link{ClientID: oid4vp.X509SANDNSID("shop.example")}
+		m["client_id"] = l.ClientID
+		if name == "another client" {
+			l.ClientID = oid4vp.X509HashID(der)
+		}
+		c.change(m, &l)
+		signed, err := jose.Sign(t.Context(), v.Key, jose.Header{Typ: oid4vp.RequestObjectType, X5C: v.Chain}, m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = oid4vp.Open(t.Context(), signed, l, "", oid4vp.Environment{}, now)
+		e, ok := errors.AsType[*oid4vp.Error](err)
+		if !ok || (e.Tell != nil) != c.tell {
+			t.Errorf("%s: %v, told: %v", name, err, ok && e.Tell != nil)
+		}
+		if ok && e.Tell != nil && !told(t, tx, e) {
+			t.Errorf("%s: the verifier does not understand", name)
+		}
 	}
 }
 
@@ -276,7 +376,7 @@ func TestAnswerRefuses(t *testing.T) {
 			t.Errorf("%s: accepted as %+v", name, a)
 		}
 	}
-	if _, err := v.RequestObject(t.Context(), tx, "", tx.Expires); err == nil {
+	if _, err := v.RequestObject(t.Context(), tx, oid4vp.WalletPost{}, tx.Expires); err == nil {
 		t.Error("an expired request is still served")
 	}
 }
@@ -331,17 +431,21 @@ func TestClientIDVectors(t *testing.T) {
 
 func TestParseLink(t *testing.T) {
 	for link, ok := range map[string]bool{
-		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr":                              true,
-		"haip-vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr&request_uri_method=post":        true,
-		"openid4vp://authorize?client_id=x&request_uri=http%3A%2F%2Fverifier.localhost%3A8080%2Fr":      true,
-		"openid4vp://?client_id=x&request_uri=http%3A%2F%2Fa.example%2Fr":                               false,
-		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr%23f":                          false,
-		"openid4vp://?client_id=x&client_id=y&request_uri=https%3A%2F%2Fa.example%2Fr":                  false,
-		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr&request_uri_method=put":       false,
-		"openid4vp://?client_id=x&request=eyJ":                                                          false,
-		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fuser%40a.example%2Fr":                       false,
-		"openid4vp://?client_id=x&request_uri=file%3A%2F%2F%2Fetc%2Fpasswd":                             false,
-		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2F" + strings.Repeat("a", 20<<10): false,
+		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr":                                    true,
+		"haip-vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr&request_uri_method=post":              true,
+		"openid4vp://authorize?client_id=x&request_uri=http%3A%2F%2Fverifier.localhost%3A8080%2Fr":            true,
+		"openid4vp://?client_id=x&request_uri=http%3A%2F%2Fa.example%2Fr":                                     false,
+		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr%23f":                                false,
+		"openid4vp://?client_id=x&client_id=y&request_uri=https%3A%2F%2Fa.example%2Fr":                        false,
+		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2Fr&request_uri_method=put":             false,
+		"openid4vp://?client_id=x&request=eyJ":                                                                true,
+		"openid4vp://?client_id=x&request=eyJ&request_uri=https%3A%2F%2Fa.example%2Fr":                        false,
+		"openid4vp://?request_uri=https%3A%2F%2Fa.example%2Fr":                                                false,
+		"openid4vp://?nonce=1&x=2&response_type=vp_token&client_id=redirect_uri%3Ahttps%3A%2F%2Fa.example%2F": true,
+		"openid4vp://?client_id=x&dcql_query=%7B":                                                             false,
+		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fuser%40a.example%2Fr":                             false,
+		"openid4vp://?client_id=x&request_uri=file%3A%2F%2F%2Fetc%2Fpasswd":                                   false,
+		"openid4vp://?client_id=x&request_uri=https%3A%2F%2Fa.example%2F" + strings.Repeat("a", 20<<10):       false,
 		"%zz": false,
 	} {
 		if _, err := oid4vp.ParseLink(link); (err == nil) != ok {
@@ -355,7 +459,7 @@ func TestParseLink(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	v, _ := newVerifier(f, "shop.example")
 	tx := begin(f, v)
-	object, err := v.RequestObject(context.Background(), tx, "", now)
+	object, err := v.RequestObject(context.Background(), tx, oid4vp.WalletPost{}, now)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -366,7 +470,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(object)
 	f.Add(jar.Text)
 	f.Fuzz(func(t *testing.T, s string) {
-		req, _, err := oid4vp.Open(s, oid4vp.Link{ClientID: v.ClientID}, "", now)
+		req, _, err := oid4vp.Open(t.Context(), s, oid4vp.Link{ClientID: v.ClientID}, "", oid4vp.Environment{}, now)
 		if err == nil && req.ClientID != v.ClientID {
 			t.Fatal("opened for another client")
 		}

@@ -4,35 +4,61 @@ import (
 	"context"
 	"crypto/ecdh"
 	"crypto/rand"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
 // Verifier signs requests.
 type Verifier struct {
-	// ClientID is X509HashID or X509SANDNSID of the certificate.
+	// ClientID is X509HashID or X509SANDNSID of the certificate, DIDID,
+	// AttestationID, or what wallets know it by.
 	ClientID string
-	// Key signs; Chain is its certificate chain, DER, leaf first, without the
-	// trust anchor.
-	Key   key.Signer
+	Key      key.Signer
+	// Chain is the certificate chain of Key, DER, leaf first, without the trust
+	// anchor: for the x509 prefixes.
 	Chain [][]byte
+	// KeyID names Key, with a DID before it: for decentralized_identifier, and
+	// for verifiers known beforehand who have several keys.
+	KeyID string
+	// Attestation is the verifier attestation: for verifier_attestation.
+	Attestation string
+	// Info is what others say of this verifier; it goes with each request.
+	Info []VerifierInfo
+	// Also are names and keys of the same verifier in other trust frameworks.
+	// They sign multi-signed requests beside it. OpenID4VP 1.0, A.3.2.2.
+	Also []*Verifier
 }
 
 // Params say what a transaction is about.
 type Params struct {
 	Query query.Query
-	// RequestURI is where the wallet fetches the request, ResponseURI where it
-	// posts the answer. Both are https, or http to a loopback name.
+	// RequestURI is where the wallet fetches the request; ResponseURI where it
+	// posts the answer. Both are https, or http to a loopback name. Without
+	// RequestURI the request goes by value (LinkByValue), without both through
+	// the Digital Credentials API alone.
 	RequestURI, ResponseURI string
+	// Mode is DirectPostJWT if empty, which HAIP 1.0 wants; DirectPost; or
+	// Fragment, with RedirectURI instead of ResponseURI. Through the Digital
+	// Credentials API the answer is encrypted unless Mode is one in the clear.
+	Mode        string
+	RedirectURI string
+	// Unsigned asks without proving who asks, under the client identifier
+	// prefix redirect_uri. Not for HAIP 1.0.
+	Unsigned bool
+	// Info is what others say of the verifier and this question.
+	Info []VerifierInfo
+	// Transactions are what the holder is to authorise. Wallets that do not
+	// know a type refuse the request.
+	Transactions []TransactionData
 	// Lifetime is how long the request may be answered, 5 minutes if zero.
 	Lifetime time.Duration
 }
@@ -41,16 +67,30 @@ type Params struct {
 // answer is encrypted to, so the role stores it sealed and deletes it at the
 // end.
 type Transaction struct {
-	ClientID    string          `json:"client_id"`
-	RequestURI  string          `json:"request_uri"`
-	ResponseURI string          `json:"response_uri"`
-	Nonce       string          `json:"nonce"`
-	State       string          `json:"state"`
-	DCQL        json.RawMessage `json:"dcql_query"`
-	Created     time.Time       `json:"created"`
-	Expires     time.Time       `json:"expires"`
-	// PrivateKey is the P-256 scalar, 32 bytes, fresh for this transaction.
-	PrivateKey []byte `json:"private_key"`
+	ClientID     string          `json:"client_id"`
+	RequestURI   string          `json:"request_uri,omitempty"`
+	ResponseURI  string          `json:"response_uri,omitempty"`
+	RedirectURI  string          `json:"redirect_uri,omitempty"`
+	Mode         string          `json:"response_mode,omitempty"` // direct_post.jwt if empty
+	Unsigned     bool            `json:"unsigned,omitempty"`
+	Nonce        string          `json:"nonce"`
+	State        string          `json:"state"`
+	DCQL         json.RawMessage `json:"dcql_query"`
+	Info         []VerifierInfo  `json:"verifier_info,omitempty"`
+	Transactions []string        `json:"transaction_data,omitempty"` // as in the request
+	Created      time.Time       `json:"created"`
+	Expires      time.Time       `json:"expires"`
+	// PrivateKey is the P-256 scalar, 32 bytes, fresh for this transaction;
+	// absent if the answer comes as it is.
+	PrivateKey []byte `json:"private_key,omitempty"`
+}
+
+// mode is the response mode of a request by link.
+func (t *Transaction) mode() string {
+	if t.Mode == "" {
+		return DirectPostJWT
+	}
+	return t.Mode
 }
 
 // Begin makes a transaction: fresh nonce, state and response key.
@@ -59,23 +99,68 @@ func (v *Verifier) Begin(p Params, now time.Time) (*Transaction, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, u := range map[string]string{"request_uri": p.RequestURI, "response_uri": p.ResponseURI} {
-		if err := checkURL(name, u); err != nil {
+	if p.Lifetime == 0 {
+		p.Lifetime = 5 * time.Minute
+	}
+	t := &Transaction{
+		ClientID: v.ClientID, RequestURI: p.RequestURI, ResponseURI: p.ResponseURI, RedirectURI: p.RedirectURI, Mode: p.Mode,
+		Unsigned: p.Unsigned, Nonce: random(), State: random(), DCQL: dcql, Info: p.Info,
+		Created: now, Expires: now.Add(p.Lifetime),
+	}
+	for _, d := range p.Transactions {
+		if err := checkIDs(d.CredentialIDs, true, asks(p.Query)); err != nil {
+			return nil, fmt.Errorf("transaction data: %w (OpenID4VP 1.0, 5.1)", err)
+		}
+		t.Transactions = append(t.Transactions, d.Encoded)
+	}
+	if len(t.Info) > 0 {
+		if err := checkInfo(t.Info, asks(p.Query)); err != nil {
 			return nil, err
 		}
 	}
-	if p.Lifetime == 0 {
-		p.Lifetime = 5 * time.Minute
+	if err := t.checkAddresses(); err != nil {
+		return nil, err
+	}
+	if t.Unsigned { // through the Digital Credentials API the origin stands for the verifier
+		t.ClientID = redirectURIID(t.ResponseURI + t.RedirectURI) // of which there is one
+	}
+	if !encrypts(t.mode()) {
+		return t, nil
 	}
 	priv, err := ecdh.P256().GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("response key: %w", err)
 	}
-	return &Transaction{
-		ClientID: v.ClientID, RequestURI: p.RequestURI, ResponseURI: p.ResponseURI,
-		Nonce: random(), State: random(), DCQL: dcql,
-		Created: now, Expires: now.Add(p.Lifetime), PrivateKey: priv.Bytes(),
-	}, nil
+	t.PrivateKey = priv.Bytes()
+	return t, nil
+}
+
+// checkAddresses wants those that the response mode needs, and no other.
+func (t *Transaction) checkAddresses() error {
+	switch t.mode() {
+	case DirectPost, DirectPostJWT:
+		if t.RedirectURI != "" {
+			return errors.New("redirect_uri goes with the response mode fragment alone (OpenID4VP 1.0, 8.2)")
+		}
+	case Fragment:
+		if t.ResponseURI != "" || t.RedirectURI == "" {
+			return errors.New("the response mode fragment goes with redirect_uri, not response_uri (OpenID4VP 1.0, 5.6)")
+		}
+	default:
+		return fmt.Errorf("response mode %q is not direct_post.jwt, direct_post or fragment (OpenID4VP 1.0, 8.2)", t.Mode)
+	}
+	if t.ResponseURI+t.RedirectURI == "" && t.RequestURI != "" {
+		return errors.New("response_uri is missing: where is the answer to go? (OpenID4VP 1.0, 8.2)")
+	}
+	for name, u := range map[string]string{"request_uri": t.RequestURI, "response_uri": t.ResponseURI, "redirect_uri": t.RedirectURI} {
+		if u == "" {
+			continue
+		}
+		if err := checkURL(name, u); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // random is 256 bits as 43 URL-safe characters.
@@ -85,51 +170,188 @@ func random() string {
 	return jose.Encode(b)
 }
 
-// Link is the authorization request for a link or QR code under the scheme,
-// such as "openid4vp" or "haip-vp".
-func (t *Transaction) Link(scheme string) string {
-	q := url.Values{"client_id": {t.ClientID}, "request_uri": {t.RequestURI}}
-	return scheme + "://?" + q.Encode()
+// Link is the authorization request by reference, for a link or QR code. to is
+// a scheme, such as "openid4vp" or "haip-vp", or the authorization endpoint of
+// a wallet.
+func (t *Transaction) Link(to string) string {
+	return linkTo(to, url.Values{"client_id": {t.ClientID}, "request_uri": {t.RequestURI}})
 }
 
-// RequestObject signs the request. The wallet may come for it more than once
-// until the transaction ends; walletNonce is what it posted, else empty.
+func linkTo(to string, q url.Values) string {
+	switch {
+	case !strings.Contains(to, ":"):
+		to += "://?"
+	case strings.Contains(to, "?"):
+		to += "&"
+	default:
+		to += "?"
+	}
+	return to + q.Encode()
+}
+
+// LinkByValue is the authorization request with all that is in it: for links on
+// the same device, as it is too long for a QR code. HAIP 1.0 wants Link.
+//
+// OpenID4VP 1.0, 5; RFC 9101, 5.1.
+func (v *Verifier) LinkByValue(ctx context.Context, t *Transaction, to string, now time.Time) (string, error) {
+	p, err := v.redirected(t, "", now)
+	if err != nil {
+		return "", err
+	}
+	if t.Unsigned {
+		return linkTo(to, p.query()), nil
+	}
+	object, err := v.sign(ctx, p)
+	if err != nil {
+		return "", err
+	}
+	return linkTo(to, url.Values{"client_id": {t.ClientID}, "request": {object}}), nil
+}
+
+// WalletPost is what a wallet says of itself when it fetches a request by
+// POST. The zero value is a GET. OpenID4VP 1.0, 5.10.
+type WalletPost struct {
+	// Nonce is to be repeated in the request, empty if there was none.
+	Nonce string
+
+	key *jose.JWK // what the request is to be encrypted to
+	enc string
+}
+
+// ParseWalletPost reads what a wallet posted to a request_uri. Of its metadata
+// only keys matter: a wallet that sends one wants the request encrypted. What is
+// not known is ignored.
+//
+// OpenID4VP 1.0, 5.10.
+func ParseWalletPost(form url.Values) (WalletPost, error) {
+	p := WalletPost{Nonce: form.Get("wallet_nonce"), enc: jose.A128GCM}
+	if len(p.Nonce) > 512 {
+		return p, fail(InvalidRequest, "wallet_nonce of %d characters, at most 512 (OpenID4VP 1.0, 5.10)", len(p.Nonce))
+	}
+	if !form.Has("wallet_metadata") {
+		return p, nil
+	}
+	var m struct {
+		JWKS *jose.Set `json:"jwks"`
+		Enc  []string  `json:"request_object_encryption_enc_values_supported"` // RFC 9101, 10.5
+	}
+	if err := jose.Unmarshal([]byte(form.Get("wallet_metadata")), &m, jose.Limits{Token: 64 << 10}); err != nil {
+		return p, fail(InvalidRequest, "wallet_metadata: %w (OpenID4VP 1.0, 5.10)", err)
+	}
+	if i := slices.IndexFunc(contentEncryption, func(e string) bool { return slices.Contains(m.Enc, e) }); i >= 0 {
+		p.enc = contentEncryption[i]
+	}
+	if m.JWKS != nil {
+		if i := slices.IndexFunc(m.JWKS.Keys, usable); i >= 0 {
+			p.key = &m.JWKS.Keys[i]
+		}
+	}
+	return p, nil
+}
+
+// RequestObject is the request for a wallet that comes for it. It may come more
+// than once until the transaction ends.
 //
 // OpenID4VP 1.0, 5; HAIP 1.0, 5.
-func (v *Verifier) RequestObject(ctx context.Context, t *Transaction, walletNonce string, now time.Time) (string, error) {
-	if len(walletNonce) > 512 {
-		return "", fail(InvalidRequest, "wallet_nonce of %d characters, at most 512", len(walletNonce))
-	}
-	if !now.Before(t.Expires) {
-		return "", fail(InvalidRequest, "the request has expired")
-	}
-	priv, err := t.private()
+func (v *Verifier) RequestObject(ctx context.Context, t *Transaction, post WalletPost, now time.Time) (string, error) {
+	p, err := v.redirected(t, post.Nonce, now)
 	if err != nil {
 		return "", err
 	}
-	jwk, err := responseJWK(priv)
-	if err != nil {
-		return "", err
+	if t.Unsigned {
+		return unsecuredObject(p)
 	}
-	meta, err := json.Marshal(struct {
-		JWKS    jose.Set        `json:"jwks"`
-		Formats json.RawMessage `json:"vp_formats_supported"`
-		Enc     []string        `json:"encrypted_response_enc_values_supported"`
-	}{jose.Set{Keys: []jose.JWK{jwk}}, json.RawMessage(vpFormats), []string{jose.A256GCM, jose.A128GCM}})
-	if err != nil {
-		return "", err
+	object, err := v.sign(ctx, p)
+	if err != nil || post.key == nil {
+		return object, err
 	}
-	return jose.Sign(ctx, v.Key, jose.Header{Typ: RequestObjectType, X5C: v.Chain}, requestObject{
-		Audience: audience{staticAudience}, ResponseType: "vp_token", ResponseMode: DirectPostJWT,
-		ClientID: t.ClientID, ResponseURI: t.ResponseURI, Nonce: t.Nonce, WalletNonce: walletNonce, State: t.State,
-		DCQL: t.DCQL, ClientMetadata: meta,
-		Times: jose.Times{IssuedAt: jose.NewDate(now), Expires: jose.NewDate(t.Expires)},
-	})
+	return jose.Encrypt([]byte(object), jose.EncryptOptions{Recipient: *post.key, Enc: post.enc, CTY: "JWT"}) // RFC 7519, 5.2
 }
 
-// vpFormats are the algorithms that our verification takes, by COSE number.
-// OpenID4VP 1.0, B.2.2.
-const vpFormats = `{"mso_mdoc":{"issuerauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19],"deviceauth_alg_values":[-7,-9,-35,-51,-36,-52,-8,-19]}}`
+// redirected are the parameters of a request by link.
+func (v *Verifier) redirected(t *Transaction, walletNonce string, now time.Time) (*parameters, error) {
+	if t.ResponseURI+t.RedirectURI == "" {
+		return nil, errors.New("this request goes through the Digital Credentials API: it has no response_uri")
+	}
+	p, err := v.parameters(t, now)
+	if err != nil {
+		return nil, err
+	}
+	p.ClientID, p.ResponseMode, p.State, p.WalletNonce = t.ClientID, t.mode(), t.State, walletNonce
+	p.ResponseURI, p.RedirectURI = t.ResponseURI, t.RedirectURI
+	if info := slices.Concat(v.Info, t.Info); len(info) > 0 && !t.Unsigned {
+		p.VerifierInfo, err = json.Marshal(info)
+	}
+	return p, err
+}
+
+// parameters are those of every request.
+func (v *Verifier) parameters(t *Transaction, now time.Time) (*parameters, error) {
+	if !now.Before(t.Expires) {
+		return nil, fail(InvalidRequest, "the request has expired")
+	}
+	if !t.Unsigned && t.ClientID != v.ClientID { // a certificate that was renewed in between would change who asks
+		return nil, fail(InvalidRequest, "the verifier has another client identifier now: start again")
+	}
+	p := &parameters{
+		Audience: audience{staticAudience}, ResponseType: "vp_token", Nonce: t.Nonce, DCQL: t.DCQL,
+		Times: jose.Times{IssuedAt: jose.NewDate(now), Expires: jose.NewDate(t.Expires)},
+	}
+	meta := struct {
+		JWKS    *jose.Set       `json:"jwks,omitempty"`
+		Formats json.RawMessage `json:"vp_formats_supported"`
+		Enc     []string        `json:"encrypted_response_enc_values_supported,omitempty"`
+	}{Formats: vpFormats}
+	var err error
+	if encrypts(t.mode()) {
+		jwk, err := t.responseJWK()
+		if err != nil {
+			return nil, err
+		}
+		meta.JWKS, meta.Enc = &jose.Set{Keys: []jose.JWK{jwk}}, []string{jose.A256GCM, jose.A128GCM}
+	}
+	if p.ClientMetadata, err = json.Marshal(meta); err != nil {
+		return nil, err
+	}
+	if len(t.Transactions) > 0 {
+		p.TransactionData, err = json.Marshal(t.Transactions)
+	}
+	return p, err
+}
+
+// header names the key that signs, in the way of the client identifier prefix.
+// OpenID4VP 1.0, 5.9.3.
+func (v *Verifier) header() (jose.Header, error) {
+	if v.Key == nil {
+		return jose.Header{}, errors.New("a verifier without a key can only ask unsigned (OpenID4VP 1.0, 5.9.3)")
+	}
+	h := jose.Header{Typ: RequestObjectType, X5C: v.Chain, KID: v.KeyID}
+	if v.Attestation != "" {
+		text, err := json.Marshal(v.Attestation)
+		if err != nil {
+			return h, err
+		}
+		h.Raw = map[string]json.RawMessage{attestationHeader: text}
+	}
+	return h, nil
+}
+
+func (v *Verifier) sign(ctx context.Context, p *parameters) (string, error) {
+	h, err := v.header()
+	if err != nil {
+		return "", err
+	}
+	return jose.Sign(ctx, v.Key, h, p)
+}
+
+// unsecuredObject is a request object without signature. RFC 7519, 6.
+func unsecuredObject(p *parameters) (string, error) {
+	claims, err := json.Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	return jose.Encode([]byte(`{"alg":"none","typ":"`+RequestObjectType+`"}`)) + "." + jose.Encode(claims) + ".", nil
+}
 
 func (t *Transaction) private() (*ecdh.PrivateKey, error) {
 	priv, err := ecdh.P256().NewPrivateKey(t.PrivateKey)
@@ -139,7 +361,17 @@ func (t *Transaction) private() (*ecdh.PrivateKey, error) {
 	return priv, nil
 }
 
-// responseJWK is the public key of a transaction; its kid is the thumbprint.
+// responseJWK is the public key of a transaction.
+func (t *Transaction) responseJWK() (jose.JWK, error) {
+	priv, err := t.private()
+	if err != nil {
+		return jose.JWK{}, err
+	}
+	return responseJWK(priv)
+}
+
+// responseJWK is a public key that answers are encrypted to; its kid is the
+// thumbprint.
 func responseJWK(priv *ecdh.PrivateKey) (jose.JWK, error) {
 	pub, err := key.FromECDH(priv.PublicKey())
 	if err != nil {
@@ -150,143 +382,4 @@ func responseJWK(priv *ecdh.PrivateKey) (jose.JWK, error) {
 		return jose.JWK{}, err
 	}
 	return jose.JWK{Key: pub, KID: kid, Use: "enc", Alg: "ECDH-ES"}, nil
-}
-
-// Answer is what a wallet posted, opened.
-type Answer struct {
-	// Presentations by credential id of the query; empty if Error is set.
-	Presentations Presentations
-	// Error and Description are what the wallet says instead.
-	Error, Description string
-	// Transcript is the SessionTranscript that mdocs in it must be bound to.
-	Transcript []byte
-}
-
-// Mdoc decodes a presentation of format mso_mdoc to the DeviceResponse.
-// OpenID4VP 1.0, B.2.
-func (p Presentations) Mdoc(id string) ([][]byte, error) {
-	var out [][]byte
-	for _, s := range p[id] {
-		b, err := jose.Decode(s)
-		if err != nil {
-			return nil, fail(InvalidRequest, "presentation of an mdoc is not base64url (OpenID4VP 1.0, B.2)")
-		}
-		out = append(out, b)
-	}
-	return out, nil
-}
-
-// Open takes what was posted to the response_uri. It only opens: what is in
-// the presentations is not verified. The caller sees to it that a transaction
-// is answered once. Errors are *Error.
-//
-// OpenID4VP 1.0, 8.1 to 8.3.
-func (t *Transaction) Open(ctx context.Context, form url.Values, now time.Time) (*Answer, error) {
-	if !now.Before(t.Expires) {
-		return nil, fail(InvalidRequest, "the request has expired: start again")
-	}
-	var resp response
-	if jwe := form.Get("response"); jwe != "" {
-		if err := t.decrypt(ctx, jwe, &resp); err != nil {
-			return nil, err
-		}
-	} else {
-		// Only errors come in the clear: OpenID4VP 1.0, 8.3 lets a wallet that
-		// cannot encrypt say so.
-		if form.Get("error") == "" {
-			return nil, fail(InvalidRequest, "response is missing: this request wants direct_post.jwt (OpenID4VP 1.0, 8.3)")
-		}
-		resp = response{State: form.Get("state"), Error: form.Get("error"), ErrorDescription: form.Get("error_description")}
-	}
-	if subtle.ConstantTimeCompare([]byte(resp.State), []byte(t.State)) != 1 {
-		return nil, fail(InvalidRequest, "state is not this transaction's (OpenID4VP 1.0, 8.1)")
-	}
-	a := &Answer{Presentations: resp.VPToken, Error: printable(resp.Error), Description: printable(resp.ErrorDescription)}
-	if a.Error != "" {
-		a.Presentations = nil
-		return a, nil
-	}
-	if err := t.checkAsked(resp.VPToken); err != nil {
-		return nil, err
-	}
-	priv, err := t.private()
-	if err != nil {
-		return nil, err
-	}
-	jwk, err := responseJWK(priv)
-	if err != nil {
-		return nil, err
-	}
-	thumb, err := jose.Thumbprint(jwk.Key)
-	if err != nil {
-		return nil, err
-	}
-	a.Transcript = mdoc.TranscriptOpenID4VP(t.ClientID, t.Nonce, thumb[:], t.ResponseURI)
-	return a, nil
-}
-
-// decrypt opens the JWE with the transaction's key.
-func (t *Transaction) decrypt(ctx context.Context, token string, resp *response) error {
-	jwe, err := jose.ParseJWE(token)
-	if err != nil {
-		return fail(InvalidRequest, "response is no JWE (OpenID4VP 1.0, 8.3): %w", err)
-	}
-	priv, err := t.private()
-	if err != nil {
-		return err
-	}
-	jwk, err := responseJWK(priv)
-	if err != nil {
-		return err
-	}
-	if jwe.Header.KID != jwk.KID {
-		return fail(InvalidRequest, "response is encrypted to another key (OpenID4VP 1.0, 8.3)")
-	}
-	plain, err := jwe.Decrypt(ctx, key.Ephemeral{Private: priv})
-	if err != nil {
-		return fail(InvalidRequest, "response: %w", err)
-	}
-	if err := jose.Unmarshal(plain, resp, jose.Limits{Token: 8 << 20}); err != nil {
-		return fail(InvalidRequest, "response: %w", err)
-	}
-	return nil
-}
-
-// checkAsked refuses presentations that the query has no place for.
-func (t *Transaction) checkAsked(vp Presentations) error {
-	q, err := query.ParseDCQL(t.DCQL)
-	if err != nil {
-		return err
-	}
-	if len(vp) == 0 {
-		return fail(InvalidRequest, "vp_token is empty (OpenID4VP 1.0, 8.1)")
-	}
-	known := make(map[string]bool)
-	for _, c := range q.Credentials {
-		known[c.ID] = true
-		if n := len(vp[c.ID]); n > 1 && !c.Multiple || n > 16 {
-			return fail(InvalidRequest, "%d presentations where one was asked for (OpenID4VP 1.0, 8.1)", n)
-		}
-	}
-	for id, list := range vp {
-		if !known[id] || len(list) == 0 {
-			return fail(InvalidRequest, "vp_token answers what was not asked, or with nothing (OpenID4VP 1.0, 8.1)")
-		}
-	}
-	return nil
-}
-
-// printable bounds what a wallet says to what may stand in a log or a page.
-func printable(s string) string {
-	out := make([]byte, 0, min(len(s), 256))
-	for _, b := range []byte(s) {
-		if len(out) == 256 {
-			break
-		}
-		if b < ' ' || b > '~' {
-			b = '?'
-		}
-		out = append(out, b)
-	}
-	return string(out)
 }

@@ -2,9 +2,14 @@ package query
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
+
+	"github.com/eidos-id/eidos/format/jose"
 )
 
 // Limits of a DCQL query, far above what a person could consent to.
@@ -57,11 +62,8 @@ type dcqlSet struct {
 //
 // OpenID4VP 1.0, 6 and 7, B.2.3 and B.3.5.
 func ParseDCQL(data []byte) (Query, error) {
-	if len(data) > maxQuery {
-		return Query{}, bad("dcql_query of %d bytes, at most %d", len(data), maxQuery)
-	}
 	var w dcql
-	if err := json.Unmarshal(data, &w); err != nil {
+	if err := jose.Unmarshal(data, &w, jose.Limits{Token: maxQuery}); err != nil {
 		return Query{}, fmt.Errorf("%w: dcql_query: %w (OpenID4VP 1.0, 6)", ErrQuery, err)
 	}
 	if n := len(w.Credentials); n == 0 || n > maxCredentials {
@@ -135,11 +137,27 @@ func (w *dcqlCredential) credential() (Credential, error) {
 				return c, bad("trusted_authorities entry without type or values (OpenID4VP 1.0, 6.1.1)")
 			}
 			for _, v := range a.Values {
-				c.Authorities = append(c.Authorities, Authority{a.Type, v})
+				c.Authorities = append(c.Authorities, authority(a.Type, v))
 			}
+		}
+		if n := len(c.Authorities); n > maxClaims {
+			return c, bad("%d values of trusted_authorities, at most %d (OpenID4VP 1.0, 6.1.1)", n, maxClaims)
 		}
 	}
 	return c, w.claims(&c)
+}
+
+// authority is one value of a trusted authorities query. Of a key identifier
+// the bytes count: padding and loose bits at the end do not.
+//
+// OpenID4VP 1.0, 6.1.1.1.
+func authority(kind, value string) Authority {
+	if kind == AuthorityAKI {
+		if id, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "=")); err == nil {
+			value = base64.RawURLEncoding.EncodeToString(id)
+		}
+	}
+	return Authority{kind, value}
 }
 
 // types takes the acceptable document types out of meta, whose members depend
@@ -178,7 +196,10 @@ func (w *dcqlCredential) claims(c *Credential) error {
 			if err != nil {
 				return fmt.Errorf("claims[%d]: %w", i, err)
 			}
-			if cl.ID != "" {
+			switch {
+			case cl.ID == "" && w.ClaimSets != nil:
+				return bad("claims[%d]: id is missing beside claim_sets (OpenID4VP 1.0, 6.3)", i)
+			case cl.ID != "":
 				if _, dup := ids[cl.ID]; dup || !validID(cl.ID) {
 					return bad("claims[%d]: id used twice or with other characters (OpenID4VP 1.0, 6.3)", i)
 				}
@@ -346,6 +367,8 @@ func (c *Credential) wire() (dcqlCredential, error) {
 		meta["doctype_value"], _ = json.Marshal(c.Types[0])
 	case FormatSDJWT:
 		meta["vct_values"], _ = json.Marshal(c.Types)
+	default:
+		return w, bad("documents of format %.40q cannot be asked for", c.Format)
 	}
 	w.Meta = &meta
 	if c.Multiple {
@@ -356,13 +379,20 @@ func (c *Credential) wire() (dcqlCredential, error) {
 	}
 	var authorities []dcqlAuthority
 	for _, a := range c.Authorities {
+		if n := len(authorities); n > 0 && authorities[n-1].Type == a.Type {
+			authorities[n-1].Values = append(authorities[n-1].Values, a.Value)
+			continue
+		}
 		authorities = append(authorities, dcqlAuthority{a.Type, []string{a.Value}})
 	}
 	if authorities != nil {
 		w.TrustedAuthorities = &authorities
 	}
 	var claims []dcqlClaim
-	for _, cl := range c.Claims {
+	for i, cl := range c.Claims {
+		if slices.ContainsFunc(c.Claims[:i], func(o Claim) bool { return o.Path.Equal(cl.Path) }) {
+			return w, bad("%s is asked for twice (OpenID4VP 1.0, 6.1)", cl.Path)
+		}
 		wc := dcqlClaim{ID: cl.ID, Retain: cl.Retain}
 		for _, s := range cl.Path {
 			raw, err := json.Marshal(s)

@@ -1,12 +1,14 @@
 package query
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 )
 
 // Held is one document that could answer: what the planner needs to know of it.
@@ -52,7 +54,13 @@ func (m MdocClaims) Values(p Path) []any {
 	if item == nil {
 		return nil
 	}
-	v, ok := jsonOf(cbor.ReadChecked(item.Value, cbor.Limits{}))
+	return CBORValues(item.Value)
+}
+
+// CBORValues is the value of an element as Claims.Values returns it. value is
+// one well-formed item.
+func CBORValues(value []byte) []any {
+	v, ok := jsonOf(cbor.ReadChecked(value, cbor.Limits{}))
 	if !ok {
 		return nil
 	}
@@ -98,6 +106,36 @@ func jsonOf(r *cbor.Reader) (any, bool) {
 	return v, ok && r.Err() == nil
 }
 
+// SDJWTClaims are the claims of an SD-JWT VC, as processed. In arrays positions
+// are those as issued, so that a path means the same to the holder, who has all
+// disclosures, and to the verifier, who has some.
+type SDJWTClaims struct{ Payload *sdjwt.Payload }
+
+// Has reports whether the path selects anything.
+func (c SDJWTClaims) Has(p Path) bool {
+	found, err := c.Payload.Select(sdjwt.Path(p))
+	return err == nil && len(found) > 0
+}
+
+// Values returns what the path selects, numbers as json.Number.
+func (c SDJWTClaims) Values(p Path) []any {
+	found, err := c.Payload.Select(sdjwt.Path(p))
+	if err != nil {
+		return nil
+	}
+	var out []any
+	for _, f := range found {
+		d := json.NewDecoder(bytes.NewReader(f.Value))
+		d.UseNumber()
+		var v any
+		if d.Decode(&v) != nil {
+			return nil // it was read as JSON before
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
 // JSONClaims are claims that are JSON already, numbers as json.Number or int64.
 type JSONClaims map[string]any
 
@@ -111,6 +149,14 @@ func (j JSONClaims) Values(p Path) []any {
 		return nil
 	}
 	return vs
+}
+
+// Accepts reports whether what a claim's path selects is among the values that
+// it wants; anything is if it wants none.
+//
+// OpenID4VP 1.0, 6.4.1.
+func (c *Claim) Accepts(selected []any) bool {
+	return len(c.Values) == 0 || matches(selected, c.Values)
 }
 
 // matches reports whether one of the selected values is among those wanted.

@@ -63,6 +63,9 @@ type Credential struct {
 	NearestAge bool
 	// MaxResponse bounds the answer in bytes; 0 is no bound.
 	MaxResponse uint64
+	// Unsupported says, for a person, what the verifier requires that nothing
+	// here can give: then no document answers. Empty if there is no such thing.
+	Unsupported string
 }
 
 // Claim asks for one claim.
@@ -88,6 +91,9 @@ type Set struct {
 	// "controller:code" of a purpose hint.
 	Purposes []string
 }
+
+// AuthorityAKI is the type of an [Authority] that is a key identifier.
+const AuthorityAKI = "aki"
 
 // Authority is something that stands behind a document's issuer: Type "aki"
 // with the base64url key identifier of a certificate of the chain, or

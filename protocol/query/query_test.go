@@ -251,33 +251,3 @@ func TestClaimsPath(t *testing.T) {
 		t.Fatal("no cases")
 	}
 }
-
-// FuzzParseDCQL: what is accepted can be planned over nothing without a panic.
-func FuzzParseDCQL(f *testing.F) {
-	for _, name := range []string{"dcql/spec_cases.json", "openid4vp/derived_dcql_invalid.json"} {
-		var v struct {
-			Data struct {
-				Cases []struct {
-					Query json.RawMessage `json:"query"`
-				} `json:"cases"`
-			} `json:"data"`
-		}
-		vectors.Load(f, name, &v)
-		for _, c := range v.Data.Cases {
-			f.Add([]byte(c.Query))
-		}
-	}
-	held := []query.Held{{Format: query.FormatSDJWT, Type: "x", Bound: true, Claims: query.JSONClaims{"a": "b"}}}
-	f.Fuzz(func(t *testing.T, data []byte) {
-		q, err := query.ParseDCQL(data)
-		if err != nil {
-			return
-		}
-		p := query.Make(q, held)
-		for _, c := range p.First(true) {
-			if c.Held != 0 {
-				t.Fatalf("selected held %d of 1", c.Held)
-			}
-		}
-	})
-}

@@ -123,7 +123,7 @@ func (h *house) refuse(link string) {
 	}
 	object, nonce, err := l.Fetch(h.t.Context(), do)
 	h.check(err)
-	req, _, err := oid4vp.Open(object, l, nonce, h.now())
+	req, _, err := oid4vp.Open(h.t.Context(), object, l, nonce, oid4vp.Environment{}, h.now())
 	h.check(err)
 	msg, err := req.Refuse(oid4vp.AccessDenied, "no")
 	h.check(err)
@@ -189,7 +189,7 @@ func TestTransactions(t *testing.T) {
 
 		other := h.Want(h.Ask(ask, "POST", path, `{"dcql":{"credentials":[{"id":"pid","format":"dc+sd-jwt","meta":{"vct_values":["urn:eudi:pid:1"]},
 			"claims":[{"path":["address","locality"]},{"path":["nationalities",null]},{"path":["family_name"]}]}]}}`), 201, "")
-		if w := h.public("GET", other.Text("page"), ""); w.Code != 200 || !strings.Contains(w.Body.String(), "address.locality") {
+		if w := h.public("GET", other.Text("page"), ""); w.Code != 200 || !strings.Contains(w.Body.String(), "Town, Nationality, Family name") {
 			t.Errorf("page: %d %s", w.Code, w.Body)
 		}
 

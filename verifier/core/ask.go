@@ -24,6 +24,7 @@ const (
 	maxAsk          = 4 << 10
 	maxDocuments    = 8 // that are wanted together
 	maxAlternatives = 8
+	maxCredentials  = 32  // alternatives and formats together
 	maxElements     = 100 // of one document
 	maxIdentifier   = 128
 	maxPurpose      = 200
@@ -61,13 +62,19 @@ func Presets() []Preset {
 //
 //	ask         = wanted *( ";" wanted )            ; all of these
 //	wanted      = document *( "|" document )        ; one of these, the first preferred
-//	document    = [ type ":" ] element *( "," element )
-//	type        = short name or docType
+//	document    = [ type [ "@" format ] ":" ] element *( "," element )
+//	type        = short name, docType or vct
+//	format      = "mdoc" / "sd-jwt"
 //	element     = [ namespace "/" ] identifier [ "+" ]   ; "+": we mean to keep it
 //
-// Without a type the name spaces have to tell it. Spaces count nothing. Types
-// that types does not know (nil: those built in) are asked for by docType and
-// with name spaces. extra are presets besides those built in, and go before them.
+// A type by its short name is asked for in every format that has all of the
+// elements, mdoc preferred; by its docType as an mdoc, by its vct as an SD-JWT
+// VC. The elements are named as in the mdoc in both; of an SD-JWT VC a claim may
+// also be named by its path, as in pid@sd-jwt:address/locality. Without a type
+// the name spaces have to tell it. Spaces count nothing. Types that types does
+// not know (nil: those built in) are asked for by docType and with name spaces,
+// or by vct with "@sd-jwt" and with paths. extra are presets besides those built
+// in, and go before them.
 //
 // Errors wrap ErrAsk and say what is wrong where.
 func ParseAsk(text string, types *doctype.Catalogue, extra ...Preset) (Ask, error) {
@@ -149,15 +156,20 @@ func setsOf(q query.Query, purpose string) []query.Set {
 	return sets
 }
 
-// OnSite is a query as a DeviceRequest can carry it best: what is no real
-// choice needs no deviceRequestInfo, and where the mdoc does not understand
-// choices (extended is false) only the first of each is asked for.
+// OnSite is a query as a DeviceRequest can carry it best: only mdocs are asked
+// for, what is no real choice needs no deviceRequestInfo, and where the mdoc does
+// not understand choices (extended is false) only the first of each is asked
+// for. The error, ErrAsk, says that no mdoc can answer.
 //
 // ISO/IEC 18013-5 second edition (draft v4), 9.1 and 10.2.5.
-func OnSite(q query.Query, extended bool) query.Query {
+func OnSite(q query.Query, extended bool) (query.Query, error) {
+	q, err := onlyMdocs(q)
+	if err != nil {
+		return q, err
+	}
 	choice := slices.ContainsFunc(q.Sets, func(s query.Set) bool { return len(s.Options) > 1 || !s.Required })
 	if choice && extended {
-		return q
+		return q, nil
 	}
 	if choice {
 		var wanted []query.Credential
@@ -171,7 +183,38 @@ func OnSite(q query.Query, extended bool) query.Query {
 		q.Credentials = wanted
 	}
 	q.Sets = nil
-	return q
+	return q, nil
+}
+
+// onlyMdocs leaves out what is of another format.
+func onlyMdocs(q query.Query) (query.Query, error) {
+	other := map[string]bool{}
+	var mdocs []query.Credential
+	for _, c := range q.Credentials {
+		if c.Format != query.FormatMdoc {
+			other[c.ID] = true
+			continue
+		}
+		mdocs = append(mdocs, c)
+	}
+	refused := bad("on-site a document is shown as an mdoc, and the question wants one that is not")
+	if len(mdocs) == 0 || len(other) > 0 && len(q.Sets) == 0 {
+		return q, refused
+	}
+	var sets []query.Set
+	for _, s := range q.Sets {
+		s.Options = slices.DeleteFunc(slices.Clone(s.Options), func(o []string) bool {
+			return slices.ContainsFunc(o, func(id string) bool { return other[id] })
+		})
+		switch {
+		case len(s.Options) > 0:
+			sets = append(sets, s)
+		case s.Required:
+			return q, refused
+		}
+	}
+	q.Credentials, q.Sets = mdocs, sets
+	return q, nil
 }
 
 func parseQuery(text string, types *doctype.Catalogue) (query.Query, error) {
@@ -188,15 +231,20 @@ func parseQuery(text string, types *doctype.Catalogue) (query.Query, error) {
 		}
 		set := query.Set{Required: true}
 		for _, a := range alternatives {
-			c, err := parseDocument(a, types)
+			formats, err := parseDocument(a, types)
 			if err != nil {
 				return q, fmt.Errorf("document %d: %w", i+1, err)
 			}
-			c.ID = freeID(q, c.ID)
-			q.Credentials = append(q.Credentials, c)
-			set.Options = append(set.Options, []string{c.ID})
+			for _, c := range formats {
+				c.ID = freeID(q, c.ID)
+				q.Credentials = append(q.Credentials, c)
+				set.Options = append(set.Options, []string{c.ID})
+			}
 		}
-		choice = choice || len(alternatives) > 1
+		if len(q.Credentials) > maxCredentials {
+			return q, bad("%d documents in all alternatives and formats, at most %d", len(q.Credentials), maxCredentials)
+		}
+		choice = choice || len(set.Options) > 1
 		q.Sets = append(q.Sets, set)
 	}
 	if !choice {
@@ -216,182 +264,4 @@ func freeID(q query.Query, id string) string {
 		}
 		try = id + "-" + strconv.Itoa(n)
 	}
-}
-
-// parseDocument reads one document. The id of the credential is the short
-// name of its type.
-func parseDocument(text string, types *doctype.Catalogue) (query.Credential, error) {
-	c := query.Credential{Format: query.FormatMdoc, NearestAge: true, Partial: true}
-	name, list := splitType(text, types)
-	t, known := typeOf(name, types)
-	parts := strings.Split(list, ",")
-	if len(parts) > maxElements {
-		return c, bad("%d elements, at most %d", len(parts), maxElements)
-	}
-	elements := make([]element, len(parts))
-	for i, part := range parts {
-		e, err := parseElement(part)
-		if err != nil {
-			return c, err
-		}
-		elements[i] = e
-	}
-	if name == "" {
-		var err error
-		if t, err = inferType(elements, types); err != nil {
-			return c, err
-		}
-		known = true
-	}
-	docType := name
-	c.ID = "document"
-	if known {
-		docType, c.ID = t.DocType, t.ID
-	} else if err := checkIdentifier("type", name); err != nil {
-		return c, err
-	}
-	c.Types = []string{docType}
-	for _, e := range elements {
-		n, err := e.resolve(t, docType)
-		if err != nil {
-			return c, err
-		}
-		path := query.Element(n.Namespace, n.ID)
-		if slices.ContainsFunc(c.Claims, func(cl query.Claim) bool { return cl.Path.Equal(path) }) {
-			return c, bad("%s is asked for twice", n)
-		}
-		c.Claims = append(c.Claims, query.Claim{Path: path, Retain: e.keep})
-	}
-	return c, nil
-}
-
-// splitType parts the type from the elements, at the colon after a known type
-// or else at the first. Name spaces may have colons too.
-func splitType(text string, types *doctype.Catalogue) (name, list string) {
-	for i, r := range text {
-		if r != ':' {
-			continue
-		}
-		if head := strings.TrimSpace(text[:i]); head != "" {
-			if _, ok := typeOf(head, types); ok {
-				return head, text[i+1:]
-			}
-		}
-	}
-	head, list, ok := strings.Cut(text, ":")
-	if !ok || strings.Contains(head, "/") {
-		return "", text
-	}
-	return strings.TrimSpace(head), list
-}
-
-func typeOf(name string, types *doctype.Catalogue) (*doctype.Type, bool) {
-	if t, ok := types.ByID(name); ok {
-		return t, true
-	}
-	t, ok := types.ByDocType(name)
-	return t, ok && t.DocType == name // an older spelling is asked for as it is
-}
-
-type element struct {
-	nameSpace, id string
-	keep          bool
-}
-
-func parseElement(text string) (element, error) {
-	text = strings.TrimSpace(text)
-	var e element
-	text, e.keep = strings.CutSuffix(text, "+")
-	if i := strings.LastIndexByte(text, '/'); i >= 0 {
-		e.nameSpace, e.id = strings.TrimSpace(text[:i]), strings.TrimSpace(text[i+1:])
-		if err := checkIdentifier("name space", e.nameSpace); err != nil {
-			return e, err
-		}
-	} else {
-		e.id = strings.TrimSpace(text)
-	}
-	return e, checkIdentifier("element", e.id)
-}
-
-// checkIdentifier lets pass what may stand in a request and in a message.
-func checkIdentifier(what, s string) error {
-	if s == "" {
-		return bad("%s is missing, as in mdl:age_over_18,portrait", what)
-	}
-	if len(s) > maxIdentifier || strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f || r == '+' }) {
-		return bad("%s is no identifier of at most %d printable characters", what, maxIdentifier)
-	}
-	return nil
-}
-
-// inferType finds the one type that has all the name spaces.
-func inferType(elements []element, types *doctype.Catalogue) (*doctype.Type, error) {
-	var found []*doctype.Type
-	for _, t := range types.All() {
-		if !slices.ContainsFunc(elements, func(e element) bool {
-			return e.nameSpace == "" || !slices.ContainsFunc(t.Namespaces, func(n doctype.Namespace) bool { return n.Name == e.nameSpace })
-		}) {
-			found = append(found, t)
-		}
-	}
-	switch {
-	case len(found) == 1:
-		return found[0], nil
-	case elements[0].nameSpace == "":
-		return nil, bad("say of which document: %s (%s)", exampleOf(types, elements[0].id), shortNames(types.All()))
-	case len(found) == 0:
-		return nil, bad("no known document type has these name spaces; write docType:%s/%s", elements[0].nameSpace, elements[0].id)
-	}
-	return nil, bad("several document types have these name spaces (%s); name one", shortNames(found))
-}
-
-func exampleOf(types *doctype.Catalogue, id string) string {
-	if all := types.All(); len(all) > 0 {
-		return all[0].ID + ":" + id
-	}
-	return "type:" + id
-}
-
-func shortNames(list []*doctype.Type) string {
-	var names []string
-	for _, t := range list {
-		names = append(names, t.ID)
-	}
-	return strings.Join(names, ", ")
-}
-
-// resolve is the full name of the element. t is nil for an unknown type.
-func (e element) resolve(t *doctype.Type, docType string) (doctype.Name, error) {
-	full := doctype.Name{Namespace: e.nameSpace, ID: e.id}
-	if t == nil {
-		if e.nameSpace == "" {
-			return full, bad("document type %q is not known here: write name space and element, as in %s:namespace/%s", docType, docType, e.id)
-		}
-		return full, nil
-	}
-	if e.nameSpace != "" {
-		known, ok := t.Element(e.nameSpace, e.id)
-		if ok && known.Namespace == e.nameSpace && known.ID == e.id {
-			return full, nil
-		}
-		for _, n := range t.Namespaces {
-			if n.Name == e.nameSpace && n.Closed {
-				return full, bad("%s has no element %s", t.ID, full)
-			}
-		}
-		return full, nil // an issuer's own, or an older spelling: asked for as it is
-	}
-	var found []doctype.Name
-	for _, n := range t.Namespaces {
-		if known, ok := t.Element(n.Name, e.id); ok && known.Namespace == n.Name && known.ID == e.id {
-			found = append(found, known.Name())
-		}
-	}
-	switch len(found) {
-	case 1:
-		return found[0], nil
-	case 0:
-		return full, bad("%s has no element %q", t.ID, e.id)
-	}
-	return full, bad("%s has %q in several name spaces: write %s or %s", t.ID, e.id, found[0], found[1])
 }

@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -19,7 +20,13 @@ func summary(q query.Query) string {
 	for _, c := range q.Credentials {
 		s := c.ID + "=" + strings.Join(c.Types, "|")
 		for _, cl := range c.Claims {
-			s += " " + cl.Path[0].(string) + "/" + cl.Path[1].(string)
+			s += " "
+			for i, step := range cl.Path {
+				if i > 0 {
+					s += "/"
+				}
+				s += fmt.Sprint(step)
+			}
 			if cl.Retain {
 				s += "+"
 			}
@@ -34,6 +41,8 @@ func summary(q query.Query) string {
 	return strings.Join(parts, "; ")
 }
 
+const pidMdoc = "pid=eu.europa.ec.eudi.pid.1 eu.europa.ec.eudi.pid.1/"
+
 const mdl = "org.iso.18013.5.1.mDL org.iso.18013.5.1/"
 
 func TestParseAsk(t *testing.T) {
@@ -43,7 +52,18 @@ func TestParseAsk(t *testing.T) {
 		"org.iso.18013.5.1/age_over_18":                       "mdl=" + mdl + "age_over_18",
 		"org.iso.18013.5.1.mDL:family_name":                   "mdl=" + mdl + "family_name",
 		"mdl:family_name;mdl:given_name":                      "mdl=" + mdl + "family_name; mdl-2=" + mdl + "given_name",
-		"mdl:family_name|pid:family_name":                     "mdl=" + mdl + "family_name; pid=eu.europa.ec.eudi.pid.1 eu.europa.ec.eudi.pid.1/family_name; or mdl; or pid",
+		"mdl:family_name|pid@mdoc:family_name":                "mdl=" + mdl + "family_name; " + pidMdoc + "family_name; or mdl; or pid",
+		"pid:birth_date+,resident_city":                       pidMdoc + "birth_date+ eu.europa.ec.eudi.pid.1/resident_city; pid-sd-jwt=urn:eudi:pid:1 birthdate+ address/locality; or pid; or pid-sd-jwt",
+		"pid:age_over_18":                                     pidMdoc + "age_over_18; pid-sd-jwt=urn:eudi:pid:1 age_equal_or_over/18; or pid; or pid-sd-jwt",
+		"mdl:family_name|pid:family_name":                     "mdl=" + mdl + "family_name; " + pidMdoc + "family_name; pid-sd-jwt=urn:eudi:pid:1 family_name; or mdl; or pid; or pid-sd-jwt",
+		"pid@sd-jwt:birth_date,nationality":                   "pid-sd-jwt=urn:eudi:pid:1 birthdate nationalities",
+		" pid@sd-jwt : birthdate , address/locality+":         "pid-sd-jwt=urn:eudi:pid:1 birthdate address/locality+",
+		"urn:eudi:pid:1:family_name":                          "pid-sd-jwt=urn:eudi:pid:1 family_name",
+		"eu.europa.ec.eudi.pid.1:family_name":                 pidMdoc + "family_name",
+		"urn:x:card:1@sd-jwt:member/number,name":              "document-sd-jwt=urn:x:card:1 member/number name",
+		"https://example.com/card@sd-jwt:name":                "document-sd-jwt=https://example.com/card name",
+		"org.example.badge@mdoc:org.example/id":               "document=org.example.badge org.example/id",
+		"pid:sex;pid@sd-jwt:sex":                              pidMdoc + "sex; pid-sd-jwt=urn:eudi:pid:1 sex; pid-sd-jwt-2=urn:eudi:pid:1 sex; or pid; or pid-sd-jwt; or pid-sd-jwt-2",
 		"org.example.badge:org.example/id,urn:x:y/a":          "document=org.example.badge org.example/id urn:x:y/a",
 		"mdl:org.iso.18013.5.1.aamva/DHS_compliance":          "mdl=org.iso.18013.5.1.mDL org.iso.18013.5.1.aamva/DHS_compliance",
 		"org.iso.18013.5.1.mDL:org.iso.18013.5.1/family_name": "mdl=" + mdl + "family_name",
@@ -61,17 +81,26 @@ func TestParseAsk(t *testing.T) {
 
 func TestParseAskRefuses(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                                 "element is missing",
-		"mdl:":                             "element is missing",
-		"mdl:age_over_18,":                 "element is missing",
-		"mdl:no_such_element":              "no_such_element",
-		"family_name":                      "say of which document",
-		"org.example/x":                    "no known document type",
-		"badge:id":                         "not known",
-		"mdl:family_name,family_name":      "twice",
-		"mdl:portrait;":                    "element is missing",
-		"mdl:org.iso.18013.5.1/nonsense":   "no element",
-		"mdl:a b":                          "identifier",
+		"":                                "element is missing",
+		"mdl:":                            "element is missing",
+		"mdl:age_over_18,":                "element is missing",
+		"mdl:no_such_element":             "no_such_element",
+		"family_name":                     "say of which document",
+		"org.example/x":                   "no known document type",
+		"badge:id":                        "not known",
+		"mdl:family_name,family_name":     "twice",
+		"mdl:portrait;":                   "element is missing",
+		"mdl:org.iso.18013.5.1/nonsense":  "no element",
+		"mdl:a b":                         "identifier",
+		"mdl@sd-jwt:family_name":          "not issued as SD-JWT VC",
+		"pid@sd-jwt:shoe_size":            "no element and no claim",
+		"pid@sd-jwt:birth_date,birthdate": "twice",
+		"pid@sd-jwt:":                     "element is missing",
+		"@sd-jwt:name":                    "type is missing",
+		"urn:x@sd-jwt:a//b":               "no path",
+		"urn:x@sd-jwt:" + strings.Repeat("a/", 40) + "b": "no path",
+		"pid@cbor:family_name":                           "not known",
+		strings.Repeat("pid:sex|pid:sex|pid:sex|pid:sex|pid:sex|pid:sex|pid:sex|pid:sex;", 3) + "mdl:sex": "at most 32",
 		"\xff":                             "UTF-8",
 		strings.Repeat("x", 5000):          "bytes",
 		strings.Repeat("mdl:portrait;", 9): "documents",
@@ -94,7 +123,7 @@ func TestPresets(t *testing.T) {
 		}
 		checkAsk(t, a)
 	}
-	own := core.Preset{Name: "age18", Title: "Ours", Ask: "pid:age_over_18"}
+	own := core.Preset{Name: "age18", Title: "Ours", Ask: "mdl:age_over_18"}
 	if a, err := core.ParseAsk("age18", nil, own); err != nil || a.Title != "Ours" || len(a.Query.Credentials) != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -124,13 +153,18 @@ func TestOnSite(t *testing.T) {
 		"age18":                      {"mdl photoid pid info", "mdl"},
 		"driving":                    {"mdl", "mdl"},
 		"pid:sex|mdl:sex;mdl:weight": {"pid mdl mdl-2 info", "pid mdl-2"},
+		"pid:sex":                    {"pid", "pid"},
+		"pid@sd-jwt:sex|mdl:sex":     {"mdl", "mdl"},
 	} {
 		a, err := core.ParseAsk(text, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i, extended := range []bool{true, false} {
-			q := core.OnSite(a.Query, extended)
+			q, err := core.OnSite(a.Query, extended)
+			if err != nil {
+				t.Errorf("%s: %v", text, err)
+			}
 			var got []string
 			for _, c := range q.Credentials {
 				got = append(got, c.ID)
@@ -149,6 +183,19 @@ func TestOnSite(t *testing.T) {
 	}
 }
 
+// On-site an SD-JWT VC is not shown, and who wants nothing else is told.
+func TestOnSiteRefuses(t *testing.T) {
+	for _, text := range []string{"pid@sd-jwt:sex", "mdl:sex;pid@sd-jwt:sex", "mdl:sex|pid:sex;pid@sd-jwt:sex"} {
+		a, err := core.ParseAsk(text, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := core.OnSite(a.Query, true); !errors.Is(err, core.ErrAsk) || !strings.Contains(err.Error(), "on-site") {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 // checkAsk is what holds of every question that was understood.
 func checkAsk(t *testing.T, a core.Ask) {
 	t.Helper()
@@ -163,7 +210,14 @@ func checkAsk(t *testing.T, a core.Ask) {
 	if diff := cmp.Diff(summary(a.Query), summary(back)); diff != "" {
 		t.Fatalf("%q through DCQL:\n%s", a.Text, diff)
 	}
-	documents, info, err := core.OnSite(a.Query, true).DeviceRequest()
+	onSite, err := core.OnSite(a.Query, true)
+	if err != nil {
+		if !errors.Is(err, core.ErrAsk) {
+			t.Fatalf("%q on-site: %v", a.Text, err)
+		}
+		return
+	}
+	documents, info, err := onSite.DeviceRequest()
 	if err != nil {
 		t.Fatalf("%q has no DeviceRequest: %v", a.Text, err)
 	}
@@ -180,6 +234,7 @@ func FuzzParseAsk(f *testing.F) {
 	for _, s := range []string{
 		"mdl:age_over_18,portrait", "org.iso.18013.5.1/age_over_18", "age18", "pid:family_name+|mdl:family_name;photoid:portrait",
 		"org.example.badge:org.example/id,urn:x:y/a", "mdl:org.iso.18013.5.1.aamva/DHS_compliance", ":;|,/+", "a:b:c/d",
+		"pid@sd-jwt:address/locality|pid:sex", "urn:x:card:1@sd-jwt:member/number", "pid@mdoc@sd-jwt:sex", "@sd-jwt:x",
 	} {
 		f.Add(s)
 	}

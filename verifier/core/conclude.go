@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -72,8 +73,8 @@ func (v *verification) missing() {
 					lack = append(lack, v.lacks(n)...)
 				}
 			}
-			if i == 0 || len(lack) < len(best) || slices.ContainsFunc(best, func(m Missing) bool { return m.ID == "" }) &&
-				!slices.ContainsFunc(lack, func(m Missing) bool { return m.ID == "" }) {
+			if i == 0 || len(lack) < len(best) || slices.ContainsFunc(best, func(m Missing) bool { return m.whole() }) &&
+				!slices.ContainsFunc(lack, func(m Missing) bool { return m.whole() }) {
 				best = lack
 			}
 			if len(lack) == 0 {
@@ -82,7 +83,7 @@ func (v *verification) missing() {
 			}
 		}
 		for _, m := range best {
-			if at := m.Credential + " " + m.NameSpace + " " + m.ID; !said[at] {
+			if at := m.Credential + " " + m.NameSpace + " " + m.ID + " " + m.Path.String(); !said[at] {
 				said[at] = true
 				v.result.Missing = append(v.result.Missing, m)
 			}
@@ -102,7 +103,7 @@ func (v *verification) lacks(index int) []Missing {
 				why = errorText(e.Code)
 			}
 		}
-		return []Missing{{Credential: c.ID, DocType: docType, Label: v.typeName(docType), Why: why}}
+		return []Missing{{Credential: c.ID, DocType: docType, Label: v.Types.TypeName(v.Lang, docType), Why: why}}
 	}
 	var out []Missing
 	for _, a := range v.answered[index] {
@@ -113,21 +114,36 @@ func (v *verification) lacks(index int) []Missing {
 			if got {
 				continue
 			}
-			m := Missing{Credential: c.ID, DocType: docType, Label: c.Claims[i].Path.String(), Why: "not returned"}
-			if len(c.Claims[i].Path) == 2 {
-				m.NameSpace, _ = c.Claims[i].Path[0].(string)
-				m.ID, _ = c.Claims[i].Path[1].(string)
-				m.Label = v.Types.Label(v.Lang, docType, m.NameSpace, m.ID)
-			}
+			m := v.notReturned(c, i)
 			for _, e := range a.errors {
 				if e.ElementRef == (mdoc.ElementRef{NameSpace: m.NameSpace, ID: m.ID}) {
 					m.Why = errorText(e.Code)
 				}
 			}
+			if a.other[i] {
+				m.Why = "returned with another value than was asked for"
+			}
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// notReturned is the claim of a credential as missing.
+func (v *verification) notReturned(c *query.Credential, claim int) Missing {
+	path := c.Claims[claim].Path
+	m := Missing{Credential: c.ID, DocType: strings.Join(c.Types, " or "), Label: path.String(), Why: "not returned"}
+	switch {
+	case c.Format == query.FormatSDJWT:
+		m.Path = sdjwt.Path(path)
+		m.ID = v.elementID(c, m.Path)
+		m.Label = v.claimLabel(c, m.Path)
+	case len(path) == 2:
+		m.NameSpace, _ = path[0].(string)
+		m.ID, _ = path[1].(string)
+		m.Label = v.Types.Label(v.Lang, m.DocType, m.NameSpace, m.ID)
+	}
+	return m
 }
 
 // claimSetAnswered reports whether one of the sets of claims is complete.

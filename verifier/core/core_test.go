@@ -14,6 +14,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -237,23 +238,24 @@ func TestPresentations(t *testing.T) {
 		Now: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Transcript: vectors.Hex(t, load(t, "p7_b6_9_session_transcript").Hex),
 	}
 	raw := vectors.Hex(t, v.Hex)
-	r, err := core.VerifyPresentations(t.Context(), map[string][][]byte{"x": {raw}}, p)
+	text := jose.Encode(raw)
+	r, err := core.VerifyPresentations(t.Context(), map[string][]string{"x": {text}}, p)
 	if err != nil || r.Verdict != core.Valid || r.Documents[0].Device != "signature" {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	// The same document for an id that was not asked answers nothing, and of
 	// two where one was asked the second is dropped.
-	if r, err = core.VerifyPresentations(t.Context(), map[string][][]byte{"y": {raw}}, p); err != nil || r.Verdict != core.Empty {
+	if r, err = core.VerifyPresentations(t.Context(), map[string][]string{"y": {text}}, p); err != nil || r.Verdict != core.Empty {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if r, err = core.VerifyPresentations(t.Context(), map[string][][]byte{"x": {raw, raw}}, p); err != nil || len(r.Documents) != 1 {
+	if r, err = core.VerifyPresentations(t.Context(), map[string][]string{"x": {text, text}}, p); err != nil || len(r.Documents) != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
 	// One bit of the device signature.
 	i := bytes.Index(raw, resp.Documents[0].DeviceSigned.Signature)
 	bad := bytes.Clone(raw)
 	bad[i+len(resp.Documents[0].DeviceSigned.Signature)-1] ^= 1
-	if r, err = core.VerifyPresentations(t.Context(), map[string][][]byte{"x": {bad}}, p); err != nil || r.Verdict != core.Invalid || r.Documents[0].Elements != nil {
+	if r, err = core.VerifyPresentations(t.Context(), map[string][]string{"x": {jose.Encode(bad)}}, p); err != nil || r.Verdict != core.Invalid || r.Documents[0].Elements != nil {
 		t.Errorf("%+v, %v", r, err)
 	}
 }

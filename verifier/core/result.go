@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
+	"github.com/eidos-id/eidos/format/sdjwt"
 )
 
 // Verdict is what an answer, or a document in it, came to.
@@ -20,7 +21,7 @@ const (
 // Result is a verified answer. Its JSON is stable: members are only added.
 //
 //	{ "verdict": "valid", "reason": "", "verified_at": "2026-11-23T12:00:00Z",
-//	  "documents": [ { "credential": "mdl", "doctype": "org.iso.18013.5.1.mDL", "name": "Driving licence",
+//	  "documents": [ { "credential": "mdl", "format": "mso_mdoc", "doctype": "org.iso.18013.5.1.mDL", "name": "Driving licence",
 //	    "verdict": "valid", "issuer": { "name": …, "country": "UT" },
 //	    "elements": [ { "namespace": "org.iso.18013.5.1", "id": "age_over_18", "label": "Age over 18", "text": "Yes", "value": true } ],
 //	    "portrait": base64, "portrait_type": "image/jpeg",
@@ -48,8 +49,9 @@ func (r *Result) OK() bool { return r.Verdict == Valid }
 // elements and no portrait.
 type Document struct {
 	Credential string  `json:"credential"` // id of the query's credential that it answers
-	DocType    string  `json:"doctype"`
-	Name       string  `json:"name"` // of the type, for people
+	Format     string  `json:"format"`     // mso_mdoc or dc+sd-jwt
+	DocType    string  `json:"doctype"`    // of an SD-JWT VC, its vct
+	Name       string  `json:"name"`       // of the type, for people
 	Verdict    Verdict `json:"verdict"`
 	Reason     string  `json:"reason,omitempty"`
 	Issuer     Issuer  `json:"issuer"`
@@ -59,10 +61,12 @@ type Document struct {
 	Portrait     []byte `json:"portrait,omitempty"`
 	PortraitType string `json:"portrait_type,omitempty"` // image/jpeg or image/jp2
 
-	Validity Validity     `json:"validity"`
-	Status   Status       `json:"status"`
-	Device   string       `json:"device,omitempty"` // "signature" or "mac": how the device proved itself
-	Report   check.Report `json:"report"`
+	Validity Validity `json:"validity"`
+	Status   Status   `json:"status"`
+	// Device is how the device proved itself: "signature" or "mac", or empty if
+	// it did not have to.
+	Device string       `json:"device,omitempty"`
+	Report check.Report `json:"report"`
 }
 
 // Issuer is who vouches for a document; empty if nobody who is trusted does.
@@ -91,13 +95,20 @@ type Status struct {
 }
 
 // Element is one element that was asked for and came.
+//
+// Of an mdoc it is named by name space and identifier. A claim of an SD-JWT VC
+// is named by its path, as asked; the identifier is that of the same element of
+// the mdoc where the document type has it, so that it can be found by one name
+// in both formats.
 type Element struct {
-	NameSpace string `json:"namespace"`
-	ID        string `json:"id"`
-	Label     string `json:"label"`
-	Text      string `json:"text"`
+	NameSpace string     `json:"namespace,omitempty"`
+	ID        string     `json:"id,omitempty"`
+	Path      sdjwt.Path `json:"path,omitempty"`
+	Label     string     `json:"label"`
+	Text      string     `json:"text"`
 	// Value is the element as JSON: dates as text, byte strings as base64url.
-	// Images have none. OpenID4VP 1.0, B.2.3.
+	// Images have none. Where the path of a claim selects several it is an array
+	// of them. OpenID4VP 1.0, B.2.3.
 	Value any `json:"value,omitempty"`
 	// Asked is the age statement that was asked for if this one answers in its
 	// place: the asked one has the same value. ISO/IEC 18013-5:2021, 7.2.5.
@@ -108,12 +119,16 @@ type Element struct {
 	DeviceSigned bool `json:"device_signed,omitempty"`
 }
 
-// Missing is an element or, with an empty ID, a document that did not come.
+// Missing is an element or, without ID and Path, a document that did not come.
 type Missing struct {
-	Credential string `json:"credential"`
-	DocType    string `json:"doctype"`
-	NameSpace  string `json:"namespace,omitempty"`
-	ID         string `json:"id,omitempty"`
-	Label      string `json:"label"`
-	Why        string `json:"why"`
+	Credential string     `json:"credential"`
+	DocType    string     `json:"doctype"`
+	NameSpace  string     `json:"namespace,omitempty"`
+	ID         string     `json:"id,omitempty"`
+	Path       sdjwt.Path `json:"path,omitempty"`
+	Label      string     `json:"label"`
+	Why        string     `json:"why"`
 }
+
+// whole reports whether it is a document.
+func (m *Missing) whole() bool { return m.ID == "" && m.Path == nil }

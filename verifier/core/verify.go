@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -11,23 +12,36 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/doctype"
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
-// VerifyParams is what a verifier knows. Asked, Anchors, Now and Transcript
-// are required.
+// VerifyParams is what a verifier knows. Asked, Anchors and Now are required, and
+// what the formats that were asked for are bound to.
 type VerifyParams struct {
 	Asked   query.Query
 	Anchors *assure.Anchors
 	Now     time.Time
 
 	// Transcript is the SessionTranscript that the verifier built itself.
-	// Without it nothing is valid: the answer might be anyone's.
+	// Without it no mdoc is valid: the answer might be anyone's.
 	Transcript []byte
+	// Audience and Nonce are those of the request, for the same with SD-JWT VCs.
+	Audience, Nonce string
+	// Transactions judges what the holder agreed to, where there was something to
+	// agree to: the hashes in the valid presentations by credential id. Without
+	// it nobody asked, and hashes are a failure. TransactionElements are the
+	// elements in which an mdoc signs a hash, a byte string; they count as asked.
+	//
+	// OpenID4VP 1.0, 8.4, B.2.1 and B.3.3.1.
+	Transactions        func(found map[string][]sdjwt.TransactionHashes) error
+	TransactionElements []mdoc.ElementRef
+
 	// EReaderKey is the reader's ephemeral key, for a device MAC on-site; nil
 	// over the internet.
 	EReaderKey key.Agreer
@@ -41,14 +55,15 @@ type VerifyParams struct {
 	Types *doctype.Catalogue
 	Lang  string
 
-	// Strict and RequireStatus are as in assure.DocumentParams.
+	// Strict, RequireStatus and Policy are as in assure.DocumentParams.
 	Strict, RequireStatus bool
+	Policy                assure.Policy
 }
 
 const (
 	clauseResponse = "ISO/IEC 18013-5:2021, 8.3.2.1.2.2"
 	clauseAsked    = "ISO/IEC 18013-5:2021, 8.3.2.1.2.1"
-	clauseVPToken  = "OpenID4VP 1.0, 8.1 and B.2"
+	clauseMatch    = "OpenID4VP 1.0, 8.6"
 )
 
 // Verify verifies a DeviceResponse. The error is for bytes that are no
@@ -64,37 +79,59 @@ func Verify(ctx context.Context, response []byte, p VerifyParams) (Result, error
 	v := newVerification(p)
 	v.response(resp)
 	for i := range resp.Documents {
-		v.document(ctx, &resp.Documents[i], "")
+		v.document(ctx, &resp.Documents[i], v.credentialOf(resp.Documents[i].DocType))
 	}
 	return v.conclude(), nil
 }
 
-// VerifyPresentations verifies the answer to a DCQL query: DeviceResponses by
-// the id of the credential that they answer, each with one document. The error
-// is as Verify's.
+// VerifyPresentations verifies the answer to a DCQL query: presentations by the
+// id of the credential that they answer, as in a vp_token. An mdoc's is the
+// base64url of a DeviceResponse with one document, an SD-JWT VC's is the compact
+// form. The error is for what is neither; everything else is in the result, as
+// with Verify.
 //
-// OpenID4VP 1.0, 8.6 and B.2.
-func VerifyPresentations(ctx context.Context, responses map[string][][]byte, p VerifyParams) (Result, error) {
+// OpenID4VP 1.0, 8.6, B.2 and B.3.
+func VerifyPresentations(ctx context.Context, presentations map[string][]string, p VerifyParams) (Result, error) {
 	v := newVerification(p)
-	ids := make([]string, 0, len(responses))
-	for id := range responses {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
-		for _, response := range responses[id] {
-			resp, err := mdoc.ParseDeviceResponse(response)
-			if err != nil {
+	for _, id := range slices.Sorted(maps.Keys(presentations)) {
+		for _, text := range presentations[id] {
+			if err := v.presentation(ctx, id, text); err != nil {
 				return Result{}, fmt.Errorf("presentation for %.40q: %w", id, err)
 			}
-			if len(resp.Documents) != 1 {
-				return Result{}, fmt.Errorf("presentation for %.40q: %d documents, wanted one (OpenID4VP 1.0, B.2)", id, len(resp.Documents))
-			}
-			v.response(resp)
-			v.document(ctx, &resp.Documents[0], id)
 		}
 	}
+	v.transactions()
 	return v.conclude(), nil
+}
+
+func (v *verification) presentation(ctx context.Context, id, text string) error {
+	index := slices.IndexFunc(v.Asked.Credentials, func(c query.Credential) bool { return c.ID == id })
+	if index < 0 {
+		v.drop("a presentation for an id that the query does not have")
+		return nil
+	}
+	if v.Asked.Credentials[index].Format == query.FormatSDJWT {
+		s, err := sdjwt.Parse(text, sdjwt.Limits{})
+		if err != nil {
+			return err
+		}
+		v.credential(ctx, s, index)
+		return nil
+	}
+	raw, err := jose.Decode(text)
+	if err != nil {
+		return fmt.Errorf("not base64url (OpenID4VP 1.0, B.2): %w", err)
+	}
+	resp, err := mdoc.ParseDeviceResponse(raw)
+	if err != nil {
+		return err
+	}
+	if len(resp.Documents) != 1 {
+		return fmt.Errorf("%d documents, wanted one (OpenID4VP 1.0, B.2)", len(resp.Documents))
+	}
+	v.response(resp)
+	v.document(ctx, &resp.Documents[0], index)
+	return nil
 }
 
 // verification collects the result of one answer.
@@ -105,11 +142,13 @@ type verification struct {
 	// of its claims each answers.
 	answered [][]answered
 	errors   []mdoc.DocumentError
+	agreed   map[string][]sdjwt.TransactionHashes // by id of the credential
 }
 
 type answered struct {
 	document int
 	claims   []bool // by index into the credential's claims
+	other    []bool // the same: it came, with another value than was asked for
 	errors   []mdoc.ElementError
 }
 
@@ -138,37 +177,64 @@ func (v *verification) response(resp *mdoc.DeviceResponse) {
 	}
 }
 
-// document verifies one document, if it was asked for. id is the credential
-// that it is said to answer, empty if its type tells.
-func (v *verification) document(ctx context.Context, d *mdoc.Document, id string) {
-	index := v.credentialOf(d.DocType, id)
-	if index < 0 {
-		v.result.Report.Warn("only what was asked", clauseAsked, fmt.Sprintf("a document of type %.80q", d.DocType),
-			"nobody asked for it; it was dropped unread")
+// drop notes what came and nobody asked for.
+func (v *verification) drop(what string) {
+	v.result.Report.Warn("only what was asked", clauseAsked, what, "nobody asked for it; it was dropped unread")
+}
+
+// room reports whether the query has a place for a document of the type at the
+// index, -1 if it has none at all.
+func (v *verification) room(index int, docType string) bool {
+	switch {
+	case index < 0:
+		v.drop(fmt.Sprintf("a document of type %.80q", docType))
+	case len(v.answered[index]) > 0 && !v.Asked.Credentials[index].Multiple:
+		v.drop(fmt.Sprintf("a second document of type %.80q where one was asked for", docType))
+	default:
+		return true
+	}
+	return false
+}
+
+// document verifies an mdoc that answers the credential at the index.
+func (v *verification) document(ctx context.Context, d *mdoc.Document, index int) {
+	if !v.room(index, d.DocType) {
 		return
 	}
 	asked := &v.Asked.Credentials[index]
-	if n := len(v.answered[index]); n > 0 && !asked.Multiple {
-		v.result.Report.Warn("only what was asked", clauseAsked, fmt.Sprintf("a second document of type %.80q", d.DocType),
-			"one was asked for; the further one was dropped unread")
-		return
+	found, report := assure.VerifyDocument(ctx, d, v.params(asked, d.DocType))
+	doc := v.describe(asked, d.DocType, &found.Signer, found.Issuer.Name, found.Issuer.Country)
+	doc.Validity = Validity{Signed: found.Validity.Signed, From: found.Validity.ValidFrom, Until: found.Validity.ValidUntil}
+	doc.Status = statusOf(&found.Revocation, found.IssuerVerified && found.Status == nil)
+	if found.DeviceVerified {
+		doc.Device = found.DeviceAuth
 	}
-	wanted := d.DocType
-	if len(asked.Types) > 0 {
-		wanted = asked.Types[0]
-		if slices.Contains(asked.Types, d.DocType) {
-			wanted = d.DocType
-		}
-	}
-	found, report := assure.VerifyDocument(ctx, d, assure.DocumentParams{
-		Now: v.Now, Anchors: v.Anchors, DocType: wanted, Transcript: v.Transcript, EReaderKey: v.EReaderKey,
-		RequireDeviceAuth: true, Strict: v.Strict, CRLs: v.CRLs, Status: v.Status, RequireStatus: v.RequireStatus,
-	})
-	doc := v.describe(d, asked, &found)
-	a := answered{document: len(v.result.Documents), claims: make([]bool, len(asked.Claims)), errors: d.Errors}
+	a := v.answer(asked)
+	a.errors = d.Errors
 	if report.OK() {
 		v.take(&doc, d, asked, &found, &a, &report)
 	}
+	v.add(index, doc, a, report)
+}
+
+// params are those for a document of the type, said to answer the credential.
+func (v *verification) params(asked *query.Credential, docType string) assure.DocumentParams {
+	if len(asked.Types) > 0 && !slices.Contains(asked.Types, docType) {
+		docType = asked.Types[0]
+	}
+	return assure.DocumentParams{
+		Now: v.Now, Anchors: v.Anchors, DocType: docType, Transcript: v.Transcript, EReaderKey: v.EReaderKey,
+		RequireDeviceAuth: true, Strict: v.Strict, CRLs: v.CRLs, Status: v.Status, RequireStatus: v.RequireStatus, Policy: v.Policy,
+	}
+}
+
+// answer is the next one to the credential, so far without claims.
+func (v *verification) answer(asked *query.Credential) answered {
+	return answered{document: len(v.result.Documents), claims: make([]bool, len(asked.Claims)), other: make([]bool, len(asked.Claims))}
+}
+
+// add takes a document into the result.
+func (v *verification) add(index int, doc Document, a answered, report check.Report) {
 	doc.Report = report
 	doc.Verdict = Valid
 	if bad := report.Failed(); len(bad) > 0 {
@@ -178,69 +244,52 @@ func (v *verification) document(ctx context.Context, d *mdoc.Document, id string
 	v.result.Documents = append(v.result.Documents, doc)
 }
 
-// credentialOf finds the credential of the query that a document answers: by
-// id, or the first of its type that has no answer yet. -1 if there is none.
-func (v *verification) credentialOf(docType, id string) int {
+// credentialOf finds the credential of the query that an mdoc answers: the first
+// of its type that has no answer yet. -1 if there is none.
+func (v *verification) credentialOf(docType string) int {
 	match := -1
 	for i := range v.Asked.Credentials {
 		c := &v.Asked.Credentials[i]
-		switch {
-		case id != "":
-			if c.ID == id {
-				return i
-			}
-		case len(c.Types) == 0 || slices.Contains(c.Types, docType):
-			if len(v.answered[i]) == 0 {
-				return i
-			}
-			if match < 0 || c.Multiple {
-				match = i
-			}
+		if c.Format != query.FormatMdoc || len(c.Types) > 0 && !slices.Contains(c.Types, docType) {
+			continue
+		}
+		if len(v.answered[i]) == 0 {
+			return i
+		}
+		if match < 0 || c.Multiple {
+			match = i
 		}
 	}
 	return match
 }
 
-// describe is what may be said of a document whatever came of it.
-func (v *verification) describe(d *mdoc.Document, asked *query.Credential, found *assure.Document) Document {
-	doc := Document{
-		Credential: asked.ID, DocType: d.DocType, Name: v.typeName(d.DocType),
-		Validity: Validity{Signed: found.Validity.Signed, From: found.Validity.ValidFrom, Until: found.Validity.ValidUntil},
-		Status:   statusOf(found),
-	}
-	if found.DeviceVerified {
-		doc.Device = found.DeviceAuth
-	}
-	if found.IssuerVerified {
+// describe is what may be said of a document whatever came of it. The signer is
+// zero unless its chain was in order.
+func (v *verification) describe(asked *query.Credential, docType string, signer *assure.Signer, issuer, country string) Document {
+	doc := Document{Credential: asked.ID, Format: asked.Format, DocType: docType, Name: v.Types.TypeName(v.Lang, docType)}
+	if signer.Anchor.Certificate != nil {
 		doc.Issuer = Issuer{
-			Name: cmp.Or(found.Issuer.Name, found.Signer.Anchor.Name), Country: cmp.Or(found.Issuer.Country, found.Signer.Anchor.Country),
-			Origin: found.Signer.Anchor.Origin,
+			Name: cmp.Or(issuer, signer.Anchor.Name), Country: cmp.Or(country, signer.Anchor.Country), Origin: signer.Anchor.Origin,
 		}
 	}
 	return doc
 }
 
-func (v *verification) typeName(docType string) string {
-	if t, ok := v.Types.ByDocType(docType); ok {
-		return t.Names.In(v.Lang)
-	}
-	return docType
-}
-
-func statusOf(found *assure.Document) Status {
-	s := Status{Outcome: string(found.Revocation.Outcome), Stale: found.Revocation.Stale}
-	switch found.Revocation.Outcome {
+// statusOf is what was found out; none says that the document refers to no list.
+func statusOf(found *statuslist.Verdict, none bool) Status {
+	s := Status{Outcome: string(found.Outcome), Stale: found.Stale}
+	switch found.Outcome {
 	case "":
 		s.Text = "status not checked"
-		if found.IssuerVerified && found.Status == nil {
+		if none {
 			s.Text = "the document refers to no status list"
 		}
 	case statuslist.Unknown:
 		s.Text = "no usable status list"
 	default:
-		issued := found.Revocation.Issued.UTC()
-		s.Issued, s.AgeSeconds = &issued, int64(found.Revocation.Age/time.Second)
-		s.Text = "status list " + Age(found.Revocation.Age) + " old"
+		issued := found.Issued.UTC()
+		s.Issued, s.AgeSeconds = &issued, int64(found.Age/time.Second)
+		s.Text = "status list " + Age(found.Age) + " old"
 		if s.Stale {
 			s.Text += ", a newer one could not be had"
 		}
@@ -265,6 +314,9 @@ func (v *verification) take(doc *Document, d *mdoc.Document, asked *query.Creden
 	}
 	for _, ns := range found.DeviceSigned {
 		for _, e := range ns.Elements {
+			if v.agrees(asked.ID, mdoc.ElementRef{NameSpace: ns.Name, ID: e.ID}, e.Value) {
+				continue
+			}
 			el, ok := v.element(d.DocType, asked, ns.Name, e.ID, e.Value, a)
 			if !ok {
 				dropped = append(dropped, ns.Name+"/"+e.ID)
@@ -274,11 +326,16 @@ func (v *verification) take(doc *Document, d *mdoc.Document, asked *query.Creden
 			doc.Elements = append(doc.Elements, el)
 		}
 	}
+	onlyAsked(dropped, clauseAsked, report)
+}
+
+// onlyAsked says what was dropped.
+func onlyAsked(dropped []string, clause string, report *check.Report) {
 	if len(dropped) > 0 {
-		report.Warn("only what was asked", clauseAsked, fmt.Sprintf("%d elements more: %.300s", len(dropped), printable(strings.Join(dropped, ", "))),
+		report.Warn("only what was asked", clause, fmt.Sprintf("%d elements more: %.300s", len(dropped), printable(strings.Join(dropped, ", "))),
 			"nobody asked for these; they were dropped")
 	} else {
-		report.Pass("only what was asked", clauseAsked, "nothing else was returned")
+		report.Pass("only what was asked", clause, "nothing else was returned")
 	}
 }
 
@@ -293,6 +350,10 @@ func (v *verification) element(docType string, asked *query.Credential, ns, id s
 		switch {
 		case c.Path.Equal(path):
 			e.Asked = ""
+			if len(c.Values) > 0 && !c.Accepts(query.CBORValues(value)) {
+				a.other[i] = true
+				continue
+			}
 		case answersAge(c.Path, ns, id, value):
 			if !hit {
 				e.Asked, _ = c.Path[1].(string)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/sdjwt"
 	site "github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/wallet"
@@ -391,7 +392,7 @@ func (a *App) viewCredential(ctx context.Context, q wallet.Question, i int) cred
 		for _, e := range choice.Elements {
 			n := slices.IndexFunc(choice.Candidate.Claims, func(d query.Disclosure) bool { return d.Path.Equal(e.Path) })
 			v.Elements = append(v.Elements, elementView{
-				Shown: e, Lines: lines(e.Text), Field: fieldElement(i, k, n), Picture: pictures[e.Path.String()],
+				Shown: e, Lines: lines(e.Text), Field: fieldElement(i, k, n), Picture: pictures[elementKey(choice.Document.Format, e.Path)],
 			})
 		}
 		c.Candidates = append(c.Candidates, v)
@@ -399,7 +400,7 @@ func (a *App) viewCredential(ctx context.Context, q wallet.Question, i int) cred
 	return c
 }
 
-// pictures are those in a document by the paths of their elements. They are an
+// pictures are those in a document by elementKey. They are an
 // embellishment: if they cannot be read, the size is shown.
 func (a *App) pictures(ctx context.Context, id string) map[string]picture {
 	out := make(map[string]picture)
@@ -409,10 +410,22 @@ func (a *App) pictures(ctx context.Context, id string) map[string]picture {
 	}
 	for _, e := range elements {
 		if p := pictureOf(e.Image); p != "" {
-			out[query.Element(e.NameSpace, e.ID).String()] = p
+			out[e.NameSpace+" "+e.ID] = p
 		}
 	}
 	return out
+}
+
+// elementKey is name space and identifier of the element at a path, as a
+// document that is shown has them.
+func elementKey(format string, p query.Path) string {
+	if format == query.FormatSDJWT {
+		return " " + sdjwt.Path(p).String()
+	}
+	if len(p) != 2 {
+		return ""
+	}
+	return fmt.Sprintf("%v %v", p[0], p[1])
 }
 
 // partyView is a party for people: what to call it and how far to believe that.

@@ -295,13 +295,10 @@ func (a *App) viewEntry(e wallet.LogEntry) entryView {
 		v.Class, v.Word = "warn", "end not known"
 	}
 	for _, d := range e.Documents {
-		l := loggedView{Name: d.DocType, Copies: d.Copies, Reused: d.Reused}
-		if t, ok := a.types.ByDocType(d.DocType); ok {
-			l.Name = t.Names.In("en")
-		}
+		l := loggedView{Name: a.types.TypeName("en", d.DocType), Copies: d.Copies, Reused: d.Reused}
 		var labels, kept []string
 		for _, el := range d.Elements {
-			label := a.types.Label("en", d.DocType, el.NameSpace, el.ID)
+			label := el.Label(a.types, "en", d.DocType)
 			labels = append(labels, label)
 			if el.Retain {
 				kept = append(kept, label)

@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,7 +14,7 @@ import (
 // isRequest reports whether a link is a website's request and not an offer.
 func isRequest(link string) bool {
 	u, err := url.Parse(link)
-	return err == nil && u.Query().Has("request_uri")
+	return err == nil && u.Query().Has("client_id") && !isOffer(link)
 }
 
 func isOffer(link string) bool {
@@ -212,6 +213,9 @@ func shared(entries []wallet.LogEntry) (title, good string, t *trouble) {
 	}
 	switch last.Outcome {
 	case wallet.OutcomeRefused:
+		if strings.Contains(last.Reason, wallet.ErrUntrusted.Error()) { // it was not the holder
+			return "Not shared", "", troubleOf(meeting, errors.Join(wallet.ErrRefused, wallet.ErrUntrusted))
+		}
 		return "Not shared", "", troubleOf(meeting, wallet.ErrRefused)
 	case wallet.OutcomeNothing:
 		return "Nothing to show", "", troubleOf(meeting, wallet.ErrNothing)
