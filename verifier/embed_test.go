@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/dcapi"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/verifier"
 )
 
@@ -150,6 +153,63 @@ func TestDigitalPage(t *testing.T) {
 		}
 		if rec := w.asPage("POST", at, shop, answer); rec.Code != 400 || !strings.Contains(rec.Body.String(), "finished") {
 			t.Errorf("again: %d %s", rec.Code, rec.Body)
+		}
+	})
+}
+
+// The same page asks by OpenID4VP, signed and not; the answer is bound to its
+// origin.
+func TestDigitalPageOpenID4VP(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn, keeping())
+		h := w.issue(5)
+		for _, protocol := range []string{oid4vp.ProtocolSigned, oid4vp.ProtocolMultisigned, oid4vp.ProtocolUnsigned} {
+			tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, Retain: time.Hour})
+			w.check(err)
+			at := tr.Watch + "/dc"
+			requests, err := dcapi.ParseRequests(w.asPage("GET", at, shop, "").Body.Bytes())
+			w.check(err)
+			i := slices.IndexFunc(requests, func(r dcapi.Request) bool { return r.Protocol == protocol })
+			if i < 0 {
+				t.Fatalf("%s is not asked by: %+v", protocol, requests)
+			}
+			answer := func(origin string) string {
+				req, rep, err := oid4vp.OpenDC(t.Context(), protocol, requests[i].Data, origin, oid4vp.Environment{}, w.now())
+				if err != nil {
+					t.Fatalf("%s from %s: %v\n%s", protocol, origin, err, rep)
+				}
+				transcript, err := req.Transcript()
+				w.check(err)
+				data, err := req.AnswerDC(oid4vp.Presentations{"mdl": {oid4vp.EncodeMdoc(h.present(transcript, "family_name", "age_over_21", "portrait"))}})
+				w.check(err)
+				raw, err := json.Marshal(dcapi.Response{Protocol: protocol, Data: data})
+				w.check(err)
+				return string(raw)
+			}
+			if protocol == oid4vp.ProtocolUnsigned { // nothing in it says whose page asks
+				other, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask})
+				w.check(err)
+				relayed, err := dcapi.ParseRequests(w.asPage("GET", other.Watch+"/dc", shop, "").Body.Bytes())
+				w.check(err)
+				mine := requests
+				requests = relayed
+				rec := w.asPage("POST", other.Watch+"/dc", shop, answer("https://evil.example"))
+				requests = mine
+				if rec.Code != 400 {
+					t.Errorf("what another page had a holder answer: %d %s", rec.Code, rec.Body)
+				}
+			}
+			if rec := w.asPage("POST", at, shop, answer(shop)); rec.Code != 200 {
+				t.Fatalf("%s: %d %s", protocol, rec.Code, rec.Body)
+			}
+			if o := w.outcome(tr); o.State != verifier.Done || !o.Result.OK() {
+				t.Errorf("%s: %+v", protocol, o)
+			}
+			e, err := w.v.Evidence(t.Context(), "default", tr.Number)
+			w.check(err)
+			if !strings.Contains(e.Request, protocol) || len(e.Received) != 2 || e.Received[0].Value != protocol {
+				t.Errorf("%s: evidence %+v", protocol, e.Received)
+			}
 		}
 	})
 }
