@@ -286,9 +286,14 @@ func (c *console) serveAnswer(v visit) error {
 	if err != nil {
 		return err
 	}
+	type row struct {
+		Label string
+		Lines []string
+	}
 	type document struct {
 		core.Document
 		Picture template.URL
+		Rows    []row // without the portrait, which is a picture
 	}
 	data := struct {
 		Base, ID  string
@@ -296,7 +301,13 @@ func (c *console) serveAnswer(v visit) error {
 	}{Base: v.base, ID: v.r.PathValue("id")}
 	if e.Result != nil {
 		for _, d := range e.Result.Documents {
-			data.Documents = append(data.Documents, document{d, verifier.Picture(d)})
+			shown := document{Document: d, Picture: verifier.Picture(d)}
+			for _, e := range d.Elements {
+				if shown.Picture == "" || e.ID != "portrait" {
+					shown.Rows = append(shown.Rows, row{e.Label, strings.Split(e.Text, "\n")})
+				}
+			}
+			data.Documents = append(data.Documents, shown)
 		}
 	}
 	return c.render(v, "transaction", "Kept answer", "answer.html", data)
