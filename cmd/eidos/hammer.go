@@ -24,6 +24,8 @@ import (
 type hammerCmd struct {
 	Issue     hammerIssueCmd     `cmd:"" help:"Have many apps get documents by pre-authorized code, and say how fast that went."`
 	Authority hammerAuthorityCmd `cmd:"" help:"The authority that hammer issue loads, for --url: on loopback, with invented people."`
+	Present   hammerPresentCmd   `cmd:"" help:"Have many apps show a document to a relying party over the internet, and say how fast that went."`
+	Verifier  hammerVerifierCmd  `cmd:"" help:"The verifier that hammer present loads, for --url: on loopback."`
 }
 
 // hammerFlags are common to all loads.
@@ -32,7 +34,7 @@ type hammerFlags struct {
 	Clients int           `default:"8" help:"Apps at the same time, each with a connection of its own."`
 	DB      string        `name:"db" placeholder:"DSN" help:"postgres://… to use in place of SQLite. A schema of its own is left there."`
 	Procs   int           `default:"1" help:"Processors that the process under load may use at a time."`
-	URL     string        `name:"url" placeholder:"URL" help:"Load a process that runs already: eidos hammer authority."`
+	URL     string        `name:"url" placeholder:"URL" help:"Load a process that runs already: eidos hammer authority, or verifier."`
 	CA      string        `name:"ca" type:"existingfile" placeholder:"FILE" help:"PEM of the CA of --url."`
 	Profile string        `type:"path" placeholder:"FILE" help:"Keep the CPU profile of the longest round, for go tool pprof."`
 	JSON    bool          `help:"Print the figures as JSON."`
@@ -95,7 +97,7 @@ func (c *hammerFlags) check(limit int) error {
 	}
 	if c.URL != "" {
 		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" || !web.IsLoopbackName(u.Hostname()) {
-			return usage("--url: wanted the address that eidos hammer authority printed")
+			return usage("--url: wanted the address that eidos hammer authority or verifier printed")
 		}
 	}
 	if c.For == 0 && limit == 0 {
