@@ -25,7 +25,8 @@ type hammerCmd struct {
 	Issue     hammerIssueCmd     `cmd:"" help:"Have many apps get documents by pre-authorized code, and say how fast that went."`
 	Authority hammerAuthorityCmd `cmd:"" help:"The authority that hammer issue loads, for --url: on loopback, with invented people."`
 	Present   hammerPresentCmd   `cmd:"" help:"Have many apps show a document to a relying party over the internet, and say how fast that went."`
-	Verifier  hammerVerifierCmd  `cmd:"" help:"The verifier that hammer present loads, for --url: on loopback."`
+	Wait      hammerWaitCmd      `cmd:"" help:"Have a verifier hold many open requests, and people wait for answers, and say what memory that takes."`
+	Verifier  hammerVerifierCmd  `cmd:"" help:"The verifier that hammer present and wait load, for --url: on loopback."`
 }
 
 // hammerFlags are common to all loads.
@@ -49,26 +50,12 @@ func (c *hammerFlags) run(m *machine, word string, limit int, load hammerLoad) (
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
-	ready := hammerReady{URL: strings.TrimSuffix(c.URL, "/")}
-	if c.URL != "" {
-		ca, err := os.ReadFile(c.CA)
-		if err != nil {
-			return err
-		}
-		ready.CA = string(ca)
-	} else {
-		p, failed := c.start(ctx, m, word)
-		if failed != nil {
-			return failed
-		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		ready = p.ready
-	}
-	root, err := certificateOf(ready.CA)
+	origin, root, stop, err := c.target(ctx, m, word)
 	if err != nil {
 		return err
 	}
-	r := &hammerRun{flags: c, limit: limit, load: load, m: m, now: m.now, origin: ready.URL, roots: []*x509.Certificate{root}}
+	defer func() { err = errors.Join(err, stop()) }()
+	r := &hammerRun{flags: c, limit: limit, load: load, m: m, now: m.now, origin: origin, roots: []*x509.Certificate{root}}
 	result, err := r.whole(ctx)
 	if err != nil {
 		return err
@@ -82,6 +69,29 @@ func (c *hammerFlags) run(m *machine, word string, limit int, load hammerLoad) (
 		err = errSilent
 	}
 	return err
+}
+
+// target is the process under load: the one of --url, or one that is started
+// and then ended by stop.
+func (c *hammerFlags) target(ctx context.Context, m *machine, word string) (origin string, root *x509.Certificate, stop func() error, err error) {
+	ready, stop := hammerReady{URL: strings.TrimSuffix(c.URL, "/")}, func() error { return nil }
+	if c.URL != "" {
+		ca, err := os.ReadFile(c.CA)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		ready.CA = string(ca)
+	} else {
+		p, err := c.start(ctx, m, word)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		ready, stop = p.ready, p.stop
+	}
+	if root, err = certificateOf(ready.CA); err != nil {
+		return "", nil, nil, errors.Join(err, stop())
+	}
+	return ready.URL, root, stop, nil
 }
 
 func (c *hammerFlags) check(limit int) error {

@@ -92,6 +92,17 @@ func TestHammerPresent(t *testing.T) {
 	}
 }
 
+func TestHammerWait(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "wait", "--json", "--open", "40", "--watch", "10", "--clients", "2").Output()
+	var r hammerWaitResult
+	if err != nil || json.Unmarshal(out, &r) != nil || r.Open != 40 || r.Watching != 10 || r.Database != "sqlite" || r.Memory.Later <= 0 || r.Memory.Start <= 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := exec.CommandContext(t.Context(), "eidos", "hammer", "wait", "--open", "1", "--watch", "2").Run(); err == nil {
+		t.Error("more pages than requests")
+	}
+}
+
 // A question that the driving licence does not answer alone fails each flow.
 func TestHammerPresentAnother(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "present", "--transactions", "1", "--ask", "pid@mdoc:family_name").CombinedOutput()

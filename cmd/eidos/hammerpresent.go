@@ -188,7 +188,10 @@ func (c hammerShower) result(ctx context.Context, t hammerTransaction) error {
 }
 
 // hammerTransaction is what the relying party's system keeps with a session.
-type hammerTransaction struct{ ID, Secret, Link string }
+type hammerTransaction struct {
+	ID, Secret, Link string
+	Button           struct{ Watch string }
+}
 
 // answer is what an app does.
 func (c hammerShower) answer(ctx context.Context, link string, signed *mdoc.IssuerSigned, device hammerKey) error {
