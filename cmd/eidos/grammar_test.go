@@ -13,6 +13,7 @@ func TestEveryCommandHasJSON(t *testing.T) {
 	without := map[string]string{
 		"serve":            "says that it is ready in JSON, always",
 		"hammer authority": "says that it is ready in JSON, always",
+		"hammer verifier":  "says that it is ready in JSON, always",
 		"config schema":    "is JSON",
 		"config doc":       "a manual for people; the schema is the same for programs",
 	}

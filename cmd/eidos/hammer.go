@@ -24,6 +24,9 @@ import (
 type hammerCmd struct {
 	Issue     hammerIssueCmd     `cmd:"" help:"Have many apps get documents by pre-authorized code, and say how fast that went."`
 	Authority hammerAuthorityCmd `cmd:"" help:"The authority that hammer issue loads, for --url: on loopback, with invented people."`
+	Present   hammerPresentCmd   `cmd:"" help:"Have many apps show a document to a relying party over the internet, and say how fast that went."`
+	Wait      hammerWaitCmd      `cmd:"" help:"Have a verifier hold many open requests, and people wait for answers, and say what memory that takes."`
+	Verifier  hammerVerifierCmd  `cmd:"" help:"The verifier that hammer present and wait load, for --url: on loopback."`
 }
 
 // hammerFlags are common to all loads.
@@ -32,7 +35,7 @@ type hammerFlags struct {
 	Clients int           `default:"8" help:"Apps at the same time, each with a connection of its own."`
 	DB      string        `name:"db" placeholder:"DSN" help:"postgres://… to use in place of SQLite. A schema of its own is left there."`
 	Procs   int           `default:"1" help:"Processors that the process under load may use at a time."`
-	URL     string        `name:"url" placeholder:"URL" help:"Load a process that runs already: eidos hammer authority."`
+	URL     string        `name:"url" placeholder:"URL" help:"Load a process that runs already: eidos hammer authority, or verifier."`
 	CA      string        `name:"ca" type:"existingfile" placeholder:"FILE" help:"PEM of the CA of --url."`
 	Profile string        `type:"path" placeholder:"FILE" help:"Keep the CPU profile of the longest round, for go tool pprof."`
 	JSON    bool          `help:"Print the figures as JSON."`
@@ -47,26 +50,12 @@ func (c *hammerFlags) run(m *machine, word string, limit int, load hammerLoad) (
 	}
 	ctx, cancel := context.WithCancel(m.ctx)
 	defer cancel()
-	ready := hammerReady{URL: strings.TrimSuffix(c.URL, "/")}
-	if c.URL != "" {
-		ca, err := os.ReadFile(c.CA)
-		if err != nil {
-			return err
-		}
-		ready.CA = string(ca)
-	} else {
-		p, failed := c.start(ctx, m, word)
-		if failed != nil {
-			return failed
-		}
-		defer func() { err = errors.Join(err, p.stop()) }()
-		ready = p.ready
-	}
-	root, err := certificateOf(ready.CA)
+	origin, root, stop, err := c.target(ctx, m, word)
 	if err != nil {
 		return err
 	}
-	r := &hammerRun{flags: c, limit: limit, load: load, m: m, now: m.now, origin: ready.URL, roots: []*x509.Certificate{root}}
+	defer func() { err = errors.Join(err, stop()) }()
+	r := &hammerRun{flags: c, limit: limit, load: load, m: m, now: m.now, origin: origin, roots: []*x509.Certificate{root}}
 	result, err := r.whole(ctx)
 	if err != nil {
 		return err
@@ -82,6 +71,29 @@ func (c *hammerFlags) run(m *machine, word string, limit int, load hammerLoad) (
 	return err
 }
 
+// target is the process under load: the one of --url, or one that is started
+// and then ended by stop.
+func (c *hammerFlags) target(ctx context.Context, m *machine, word string) (origin string, root *x509.Certificate, stop func() error, err error) {
+	ready, stop := hammerReady{URL: strings.TrimSuffix(c.URL, "/")}, func() error { return nil }
+	if c.URL != "" {
+		ca, err := os.ReadFile(c.CA)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		ready.CA = string(ca)
+	} else {
+		p, err := c.start(ctx, m, word)
+		if err != nil {
+			return "", nil, nil, err
+		}
+		ready, stop = p.ready, p.stop
+	}
+	if root, err = certificateOf(ready.CA); err != nil {
+		return "", nil, nil, errors.Join(err, stop())
+	}
+	return ready.URL, root, stop, nil
+}
+
 func (c *hammerFlags) check(limit int) error {
 	switch {
 	case c.For < 0 || limit < 0:
@@ -95,7 +107,7 @@ func (c *hammerFlags) check(limit int) error {
 	}
 	if c.URL != "" {
 		if u, err := url.Parse(c.URL); err != nil || u.Scheme != "https" || !web.IsLoopbackName(u.Hostname()) {
-			return usage("--url: wanted the address that eidos hammer authority printed")
+			return usage("--url: wanted the address that eidos hammer authority or verifier printed")
 		}
 	}
 	if c.For == 0 && limit == 0 {

@@ -15,9 +15,9 @@ import (
 
 // hammerRunOf runs the command as a process, which starts the authority as
 // another.
-func hammerRunOf(t *testing.T, args ...string) hammerResult {
+func hammerRunOf(t *testing.T, load string, args ...string) hammerResult {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "eidos", append([]string{"hammer", "issue", "--json"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), "eidos", append([]string{"hammer", load, "--json"}, args...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -33,21 +33,22 @@ func hammerRunOf(t *testing.T, args ...string) hammerResult {
 	return r
 }
 
-// checkHammered looks at the shape of the figures, not at how fast it was.
-func checkHammered(t *testing.T, r hammerResult) {
+// checkHammered looks at the shape of the figures, not at how fast it was. Each
+// flow has one request of each kind.
+func checkHammered(t *testing.T, r hammerResult, batch int, kinds ...string) {
 	t.Helper()
-	if r.Failed != 0 || len(r.Errors) != 0 || r.Flows == 0 || r.Documents != 10*r.Flows || r.Rounds == 0 {
+	if r.Failed != 0 || len(r.Errors) != 0 || r.Flows == 0 || r.Documents != batch*r.Flows || r.Load.Batch != batch || r.Rounds == 0 {
 		t.Errorf("%d flows, %d documents, %d rounds, %d failed: %v", r.Flows, r.Documents, r.Rounds, r.Failed, r.Errors)
 	}
-	for _, kind := range []string{"offer", "token", "nonce", "credential"} {
+	for _, kind := range kinds {
 		if s := r.Requests[kind]; s.Count != r.Flows || s.Refused != 0 || s.P50 <= 0 || s.P50 > s.P90 || s.P90 > s.P99 || s.P99 > s.Max {
 			t.Errorf("%s in %d flows: %+v", kind, r.Flows, s)
 		}
 	}
-	if len(r.Requests) != 4 {
+	if len(r.Requests) != len(kinds) {
 		t.Errorf("requests: %v", r.Requests)
 	}
-	if r.Seconds <= 0 || r.PerSecond.Documents <= r.PerSecond.Flows || r.Raw.PerSecond <= 0 {
+	if r.Seconds <= 0 || r.PerSecond.Documents < r.PerSecond.Flows || r.Raw.PerSecond <= 0 {
 		t.Errorf("%v s, %+v, %+v", r.Seconds, r.PerSecond, r.Raw)
 	}
 	if r.Database.Transactions < 3 || r.Database.Statements <= r.Database.Transactions {
@@ -62,18 +63,51 @@ func checkHammered(t *testing.T, r hammerResult) {
 }
 
 func TestHammerIssue(t *testing.T) {
-	r := hammerRunOf(t, "--for", "1s", "--clients", "2")
-	checkHammered(t, r)
-	if l := r.Load; l.Database != "sqlite" || !l.Issue.Encryption || l.Issue.Proofs != "attestation" || l.Clients != 2 || l.Procs != 1 || l.Batch != 10 {
+	r := hammerRunOf(t, "issue", "--for", "1s", "--clients", "2")
+	checkHammered(t, r, 10, "offer", "token", "nonce", "credential")
+	if l := r.Load; l.Database != "sqlite" || !l.Issue.Encryption || l.Issue.Proofs != "attestation" || l.Clients != 2 || l.Procs != 1 {
 		t.Errorf("%+v", l)
 	}
 }
 
 func TestHammerIssueOtherwise(t *testing.T) {
-	r := hammerRunOf(t, "--documents", "40", "--clients", "2", "--offering", "pid-sd-jwt", "--proofs", "jwt", "--plain", "--db", testkit.Postgres(t))
-	checkHammered(t, r)
+	r := hammerRunOf(t, "issue", "--documents", "40", "--clients", "2", "--offering", "pid-sd-jwt", "--proofs", "jwt", "--plain", "--db", testkit.Postgres(t))
+	checkHammered(t, r, 10, "offer", "token", "nonce", "credential")
 	if l := r.Load; r.Documents != 40 || l.Database != "postgres" || !strings.HasPrefix(l.Schema, "hammer") || l.Issue.Encryption || l.Issue.Proofs != "jwt" {
 		t.Errorf("%d documents, %+v", r.Documents, l)
+	}
+}
+
+func TestHammerPresent(t *testing.T) {
+	for _, dsn := range []string{"", testkit.Postgres(t)} {
+		args, database := []string{"--transactions", "30", "--clients", "2"}, "sqlite"
+		if dsn != "" {
+			args, database = append(args, "--db", dsn), "postgres"
+		}
+		r := hammerRunOf(t, "present", args...)
+		checkHammered(t, r, 1, "begin", "request", "response", "result")
+		if l := r.Load; r.Documents != 30 || l.Database != database || l.Present.Format != "mso_mdoc" || l.Present.Mode != "direct_post.jwt" || l.Issue != nil {
+			t.Errorf("%d transactions, %+v", r.Documents, l)
+		}
+	}
+}
+
+func TestHammerWait(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "wait", "--json", "--open", "40", "--watch", "10", "--clients", "2").Output()
+	var r hammerWaitResult
+	if err != nil || json.Unmarshal(out, &r) != nil || r.Open != 40 || r.Watching != 10 || r.Database != "sqlite" || r.Memory.Later <= 0 || r.Memory.Start <= 0 {
+		t.Errorf("%v: %s", err, out)
+	}
+	if err := exec.CommandContext(t.Context(), "eidos", "hammer", "wait", "--open", "1", "--watch", "2").Run(); err == nil {
+		t.Error("more pages than requests")
+	}
+}
+
+// A question that the driving licence does not answer alone fails each flow.
+func TestHammerPresentAnother(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "present", "--transactions", "1", "--ask", "pid@mdoc:family_name").CombinedOutput()
+	if err == nil || !bytes.Contains(out, []byte("is not one that the driving licence answers alone")) {
+		t.Errorf("%v: %s", err, out)
 	}
 }
 
@@ -105,8 +139,8 @@ func TestHammerURL(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 2 { // the second has a provider of its own
-		r := hammerRunOf(t, "--documents", "20", "--clients", "1", "--url", ready.URL, "--ca", ca)
-		checkHammered(t, r)
+		r := hammerRunOf(t, "issue", "--documents", "20", "--clients", "1", "--url", ready.URL, "--ca", ca)
+		checkHammered(t, r, 10, "offer", "token", "nonce", "credential")
 		if l := r.Load; l.Database != "sqlite" || l.Procs != 1 || r.Documents != 20 {
 			t.Errorf("%d documents, %+v", r.Documents, l)
 		}

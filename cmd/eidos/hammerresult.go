@@ -40,11 +40,12 @@ type hammerRates struct {
 	Documents float64 `json:"documents"`
 }
 
-// hammerAbout is what a run is about.
+// hammerAbout is what a run is about. One of the two kinds is there.
 type hammerAbout struct {
-	Issue    *hammerIssueAbout `json:"issue,omitempty"`
-	Batch    int               `json:"batch"`    // documents of a flow
-	Prepared string            `json:"prepared"` // what is not in the figures
+	Issue    *hammerIssueAbout   `json:"issue,omitempty"`
+	Present  *hammerPresentAbout `json:"present,omitempty"`
+	Batch    int                 `json:"batch"`    // documents of a flow
+	Prepared string              `json:"prepared"` // what is not in the figures
 }
 
 // hammerProcessFigures is what the process under load used.

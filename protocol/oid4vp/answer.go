@@ -64,8 +64,9 @@ func (t *Transaction) received(ctx context.Context, form url.Values) (*response,
 	case encrypts(t.mode()):
 		return nil, fail(InvalidRequest, "response is missing: this request wants %s (OpenID4VP 1.0, 8.3)", t.mode())
 	default:
-		if err := jose.Unmarshal([]byte(form.Get("vp_token")), &resp.VPToken, jose.Limits{Token: maxAnswer}); err != nil {
-			return nil, fail(InvalidRequest, "vp_token: %w (OpenID4VP 1.0, 8.1)", err)
+		var err error
+		if resp.VPToken, err = readPresentations([]byte(form.Get("vp_token"))); err != nil {
+			return nil, err
 		}
 	}
 	resp.State, resp.Error, resp.ErrorDescription = form.Get("state"), form.Get("error"), form.Get("error_description")
@@ -131,10 +132,11 @@ func (t *Transaction) decrypt(ctx context.Context, token string, resp *response)
 	if err != nil {
 		return fail(InvalidRequest, "response: %w", err)
 	}
-	if err := jose.Unmarshal(plain, resp, jose.Limits{Token: maxAnswer}); err != nil {
+	members, err := jose.Object(plain, jose.Limits{Token: maxAnswer})
+	if err != nil {
 		return fail(InvalidRequest, "response: %w", err)
 	}
-	return nil
+	return resp.read(members)
 }
 
 // checkAsked refuses presentations that the query has no place for.

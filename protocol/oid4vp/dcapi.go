@@ -141,22 +141,24 @@ func (t *Transaction) OpenDC(ctx context.Context, data []byte, origin string, no
 	if origin == "" {
 		return nil, fail(InvalidRequest, "an answer of the Digital Credentials API without origin (OpenID4VP 1.0, A.4)")
 	}
-	var msg struct {
-		sealed
-		response
-	}
-	if err := jose.Unmarshal(data, &msg, jose.Limits{Token: maxAnswer * 3 / 2}); err != nil { // in base64 it is longer
+	members, err := jose.Object(data, jose.Limits{Token: maxAnswer * 3 / 2}) // in base64 it is longer
+	if err != nil {
 		return nil, fail(InvalidRequest, "answer of the Digital Credentials API: %w (OpenID4VP 1.0, A.4)", err)
 	}
-	switch {
-	case msg.Error != "":
-	case encrypts(t.mode()):
-		msg.response = response{}
-		if err := t.decrypt(ctx, msg.Response, &msg.response); err != nil {
-			return nil, err
+	resp := new(response)
+	if _, refused := members["error"]; refused || !encrypts(t.mode()) {
+		err = resp.read(members)
+	} else {
+		var jwe []string
+		if jwe, _, err = jose.Strings(members["response"]); err != nil || len(jwe) != 1 {
+			return nil, fail(InvalidRequest, "response is missing, or no string (OpenID4VP 1.0, A.4)")
 		}
+		err = t.decrypt(ctx, jwe[0], resp)
 	}
-	return t.answer(&msg.response, origin)
+	if err != nil {
+		return nil, err
+	}
+	return t.answer(resp, origin)
 }
 
 // OpenDC verifies a request of the Digital Credentials API and says what it

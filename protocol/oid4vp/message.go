@@ -126,28 +126,21 @@ type clientMetadata struct {
 // OpenID4VP 1.0, 8.1.
 type Presentations map[string][]string
 
-// UnmarshalJSON also takes one presentation as it is, without an array around
-// it, which wallets of the drafts before the standard send.
-func (p *Presentations) UnmarshalJSON(data []byte) error {
-	var list map[string]json.RawMessage
-	if err := json.Unmarshal(data, &list); err != nil {
-		return err
+// readPresentations reads a vp_token. It also takes one presentation as it is,
+// without an array around it, which wallets of the drafts before the standard
+// send.
+func readPresentations(vpToken []byte) (Presentations, error) {
+	list, err := jose.Object(vpToken, jose.Limits{Token: maxAnswer})
+	if err != nil {
+		return nil, fail(InvalidRequest, "vp_token: %w (OpenID4VP 1.0, 8.1)", err)
 	}
 	out := make(Presentations, len(list))
-	for id, text := range list {
-		var one string
-		if json.Unmarshal(text, &one) == nil && one != "" {
-			out[id] = []string{one}
-			continue
+	for id, member := range list {
+		if out[id], _, err = jose.Strings(member); err != nil {
+			return nil, fail(InvalidRequest, "vp_token: a presentation is no string (OpenID4VP 1.0, 8.1)")
 		}
-		var many []string
-		if err := json.Unmarshal(text, &many); err != nil {
-			return fmt.Errorf("vp_token: a presentation is no string (OpenID4VP 1.0, 8.1)")
-		}
-		out[id] = many
 	}
-	*p = out
-	return nil
+	return out, nil
 }
 
 // EncodeMdoc is a DeviceResponse as a presentation. OpenID4VP 1.0, B.2.
@@ -174,6 +167,26 @@ type response struct {
 	State            string        `json:"state,omitempty"`
 	Error            string        `json:"error,omitempty"`
 	ErrorDescription string        `json:"error_description,omitempty"`
+}
+
+// read reads a response out of the members of its JSON.
+func (r *response) read(members map[string]json.RawMessage) error {
+	for name, field := range map[string]*string{"state": &r.State, "error": &r.Error, "error_description": &r.ErrorDescription} {
+		member, ok := members[name]
+		if !ok {
+			continue
+		}
+		list, many, err := jose.Strings(member)
+		if err != nil || many {
+			return fail(InvalidRequest, "%s is no string (OpenID4VP 1.0, 8.1)", name)
+		}
+		*field = list[0]
+	}
+	var err error
+	if vpToken, ok := members["vp_token"]; ok {
+		r.VPToken, err = readPresentations(vpToken)
+	}
+	return err
 }
 
 // sealed is an encrypted response. OpenID4VP 1.0, 8.3.
