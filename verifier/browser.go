@@ -9,20 +9,11 @@ import (
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
 
-// MdocRequest is what a page of an origin asks the browser with, by the protocol
-// org-iso-mdoc, to have a transaction answered. A second call for the same
-// transaction gives the same request, whatever the origin. Errors:
-// ErrUnknownTenant, ErrUnknownTransaction, ErrInvalid.
+// mdocRequest is what a page of an origin asks the browser with, by the protocol
+// org-iso-mdoc. A second call for the same transaction and origin gives the same
+// request. Error: ErrInvalid, for what a DeviceRequest has no words for.
 //
 // ISO/IEC TS 18013-7 (draft N2544), C.2.
-func (v *Verifier) MdocRequest(ctx context.Context, tenant, id, origin string) (dcapi.Request, error) {
-	t, r, req, err := v.openWay(ctx, tenant, id)
-	if err != nil {
-		return dcapi.Request{}, err
-	}
-	return t.mdocRequest(ctx, r, &req, origin)
-}
-
 func (t *tenant) mdocRequest(ctx context.Context, r row, req *request, origin string) (dcapi.Request, error) {
 	q, err := req.isoQuery(false)
 	if err != nil {
@@ -30,7 +21,7 @@ func (t *tenant) mdocRequest(ctx context.Context, r row, req *request, origin st
 	}
 	var tx dcapi.Transaction
 	now := t.v.now()
-	err = t.beginWay(ctx, wayBrowser, r, &tx, func() error {
+	err = t.beginWay(ctx, ofPage(wayBrowser, origin), r, &tx, func() error {
 		fresh, err := dcapi.Begin(origin, r.expires.Sub(now), now)
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -48,22 +39,13 @@ func (t *tenant) mdocRequest(ctx context.Context, r row, req *request, origin st
 	return tx.Request(ctx, p)
 }
 
-// AnswerMdoc takes what the browser gave the page, verifies it and ends the
-// transaction. It returns where the browser goes next. Errors besides those of
-// MdocRequest say what is wrong with the answer, for the page.
+// answerMdoc takes what the browser gave the page, verifies it and ends the
+// transaction. It returns where the browser goes next.
 //
 // ISO/IEC TS 18013-7 (draft N2544), C.3.
-func (v *Verifier) AnswerMdoc(ctx context.Context, tenant, id string, response dcapi.Response) (redirect string, err error) {
-	t, r, req, err := v.openWay(ctx, tenant, id)
-	if err != nil {
-		return "", err
-	}
-	return t.answerMdoc(ctx, r, &req, response)
-}
-
-func (t *tenant) answerMdoc(ctx context.Context, r row, req *request, response dcapi.Response) (redirect string, err error) {
+func (t *tenant) answerMdoc(ctx context.Context, r row, req *request, origin string, response dcapi.Response) (redirect string, err error) {
 	var tx dcapi.Transaction
-	if _, err := t.goOn(ctx, wayBrowser, r, &tx); err != nil {
+	if _, err := t.goOn(ctx, ofPage(wayBrowser, origin), r, &tx); err != nil {
 		return "", err
 	}
 	q, err := req.isoQuery(false)
@@ -78,5 +60,5 @@ func (t *tenant) answerMdoc(ctx context.Context, r row, req *request, response d
 	case err != nil:
 		return "", err
 	}
-	return t.conclude(ctx, r, req, q, isoAnswer{response: plain, transcript: tx.Transcript()}, now)
+	return t.conclude(ctx, r, req, q, isoAnswer{response: plain, transcript: tx.Transcript(), received: receivedFromPage(response)}, now)
 }

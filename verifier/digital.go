@@ -4,56 +4,107 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
+	"github.com/eidos-id/eidos/protocol/query"
 )
 
-// digitalRequests are what a page of an origin may ask the browser with: the same
-// question by each protocol that can carry it, those that prove most first.
+// ofPage is the way of a transaction for the pages of one origin: what it keeps
+// answers no page of another, and has a nonce and keys of its own.
+func ofPage(way, origin string) string { return way + " " + origin }
+
+// DigitalRequests are what a page of an origin asks the browser with, by the
+// Digital Credentials API, to have a transaction answered: the same question by
+// each protocol that can carry it, those that prove most first. A second call
+// asks the same again. Errors: ErrUnknownTenant, ErrUnknownTransaction,
+// ErrInvalid.
 //
-// OpenID4VP 1.0, A.2; ISO/IEC TS 18013-7 (draft N2544), C.2.
+// OpenID4VP 1.0, A; ISO/IEC TS 18013-7 (draft N2544), C.2.
+func (v *Verifier) DigitalRequests(ctx context.Context, tenant, id, origin string) ([]dcapi.Request, error) {
+	t, r, req, err := v.openWay(ctx, tenant, id)
+	if err != nil {
+		return nil, err
+	}
+	return t.digitalRequests(ctx, r, &req, origin)
+}
+
 func (t *tenant) digitalRequests(ctx context.Context, r row, req *request, origin string) ([]dcapi.Request, error) {
+	if err := dcapi.CheckOrigin(origin); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	list, err := t.openIDRequests(ctx, r, req, origin)
+	if err != nil {
+		return nil, err
+	}
+	mdoc, err := t.mdocRequest(ctx, r, req, origin)
+	switch {
+	case errors.Is(err, ErrInvalid): // it asks for what a DeviceRequest has no words for
+	case err != nil:
+		return nil, err
+	default: // before the one that nobody signed
+		list = slices.Insert(list, len(list)-1, mdoc)
+	}
+	if r.retain == 0 {
+		return list, nil
+	}
+	served, err := json.Marshal(list)
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := t.sealEvidence(ctx, r, Evidence{Request: string(served)})
+	if err != nil {
+		return nil, err
+	}
+	return list, t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
+		return keepEvidence(ctx, tx, t.config.ID, r.id, evidence)
+	})
+}
+
+// openIDRequests asks by OpenID4VP: signed, signed under all names where the
+// relying party has several, and last not signed. The answer is encrypted.
+//
+// OpenID4VP 1.0, A.2 and A.3; HAIP 1.0, 5.2.
+func (t *tenant) openIDRequests(ctx context.Context, r row, req *request, origin string) ([]dcapi.Request, error) {
 	engine, err := t.engine(ctx)
 	if err != nil {
 		return nil, err
 	}
-	list := []dcapi.Request{}
-	if engine.ClientID == req.OID4VP.ClientID { // else the certificate was renewed in between
-		all, err := engine.DCRequests(ctx, &req.OID4VP, []string{origin}, t.v.now())
-		if err != nil {
-			return nil, err
-		}
-		for _, one := range all {
-			list = append(list, dcapi.Request{Protocol: one.Protocol, Data: one.Data})
-		}
-	}
-	mdoc, err := t.mdocRequest(ctx, r, req, origin)
-	if err == nil {
-		list = append(list, mdoc)
-	} else if !errors.Is(err, ErrInvalid) { // that is: a DeviceRequest has no words for what is asked
+	q, err := query.ParseDCQL(req.OID4VP.DCQL)
+	if err != nil {
 		return nil, err
 	}
-	return list, t.keepAsked(ctx, r, list)
-}
-
-// keepAsked notes what a page was given, of what is kept.
-func (t *tenant) keepAsked(ctx context.Context, r row, list []dcapi.Request) error {
-	if r.retain == 0 {
-		return nil
-	}
-	text, err := json.Marshal(list)
-	if err != nil {
+	var tx oid4vp.Transaction
+	now := t.v.now()
+	err = t.beginWay(ctx, ofPage(wayDigital, origin), r, &tx, func() error {
+		fresh, err := engine.Begin(oid4vp.Params{Query: q, Lifetime: r.expires.Sub(now)}, now)
+		if err == nil {
+			tx = *fresh
+		}
 		return err
-	}
-	evidence, err := t.sealEvidence(ctx, r, Evidence{Request: string(text)})
+	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error { return keepEvidence(ctx, tx, t.config.ID, r.id, evidence) })
+	all, err := engine.DCRequests(ctx, &tx, []string{origin}, now)
+	if _, ok := errors.AsType[*oid4vp.Error](err); ok { // such as a certificate that was renewed in between
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []dcapi.Request
+	for _, one := range all {
+		if one.Protocol != oid4vp.ProtocolMultisigned || len(engine.Also) > 0 {
+			list = append(list, dcapi.Request(one))
+		}
+	}
+	return list, nil
 }
 
 // serveDigital answers a page with what to ask the browser. Who knows the number
@@ -113,18 +164,49 @@ func (t *tenant) serveDigitalAnswer(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
+// AnswerDigital takes what the browser gave a page of an origin, verifies it and
+// ends the transaction. It returns where the browser goes next. Errors besides
+// those of DigitalRequests say what is wrong with the answer, for the page.
+//
+// OpenID4VP 1.0, A.4; ISO/IEC TS 18013-7 (draft N2544), C.3.
+func (v *Verifier) AnswerDigital(ctx context.Context, tenant, id, origin string, response dcapi.Response) (redirect string, err error) {
+	t, r, req, err := v.openWay(ctx, tenant, id)
+	if err != nil {
+		return "", err
+	}
+	return t.digitalAnswer(ctx, r, &req, origin, response)
+}
+
 // digitalAnswer has the protocol of an answer open it.
 func (t *tenant) digitalAnswer(ctx context.Context, r row, req *request, origin string, response dcapi.Response) (redirect string, err error) {
 	switch response.Protocol {
 	case dcapi.ProtocolMdoc, dcapi.ProtocolMdocDraft:
-		return t.answerMdoc(ctx, r, req, response)
+		return t.answerMdoc(ctx, r, req, origin, response)
 	case oid4vp.ProtocolSigned, oid4vp.ProtocolMultisigned, oid4vp.ProtocolUnsigned:
-		now := t.v.now()
-		posted, err := req.OID4VP.OpenDC(ctx, response.Data, origin, now)
-		if err != nil {
-			return "", asRefusal(err)
-		}
-		return t.answered(ctx, r, req, posted, []Field{{"protocol", response.Protocol}, {"data", string(response.Data)}}, now)
+		return t.answerOpenID(ctx, r, req, origin, response)
 	}
 	return "", &refusal{oid4vp.InvalidRequest, "this was not asked for: the protocol is none of the request"}
+}
+
+// answerOpenID opens an answer to a request of openIDRequests. That it was made
+// for a page of this origin its bindings show: an mdoc's transcript, and the
+// audience of a key binding JWT.
+//
+// OpenID4VP 1.0, A.4 and B.2.6.2.
+func (t *tenant) answerOpenID(ctx context.Context, r row, req *request, origin string, response dcapi.Response) (redirect string, err error) {
+	var tx oid4vp.Transaction
+	if _, err := t.goOn(ctx, ofPage(wayDigital, origin), r, &tx); err != nil {
+		return "", err
+	}
+	now := t.v.now()
+	posted, err := tx.OpenDC(ctx, response.Data, origin, now)
+	if err != nil {
+		return "", asRefusal(err)
+	}
+	return t.answered(ctx, r, req, posted, receivedFromPage(response), now)
+}
+
+// receivedFromPage is what a page handed on, for evidence.
+func receivedFromPage(r dcapi.Response) []Field {
+	return []Field{{"protocol", r.Protocol}, {"data", string(r.Data)}}
 }

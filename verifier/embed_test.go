@@ -163,7 +163,7 @@ func TestDigitalPageOpenID4VP(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn, keeping())
 		h := w.issue(5)
-		for _, protocol := range []string{oid4vp.ProtocolSigned, oid4vp.ProtocolMultisigned, oid4vp.ProtocolUnsigned} {
+		for _, protocol := range []string{oid4vp.ProtocolSigned, oid4vp.ProtocolUnsigned} {
 			tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, Retain: time.Hour})
 			w.check(err)
 			at := tr.Watch + "/dc"
@@ -171,7 +171,7 @@ func TestDigitalPageOpenID4VP(t *testing.T) {
 			w.check(err)
 			i := slices.IndexFunc(requests, func(r dcapi.Request) bool { return r.Protocol == protocol })
 			if i < 0 {
-				t.Fatalf("%s is not asked by: %+v", protocol, requests)
+				t.Fatalf("%s is not asked by: there are %d others", protocol, len(requests))
 			}
 			answer := func(origin string) string {
 				req, rep, err := oid4vp.OpenDC(t.Context(), protocol, requests[i].Data, origin, oid4vp.Environment{}, w.now())

@@ -143,8 +143,8 @@ func (v *Verifier) Past(ctx context.Context, tenant, number string) (Past, error
 // Evidence is what is kept of a transaction where that was asked for at its
 // start: enough to judge the answer again.
 type Evidence struct {
-	Request       string       `json:"request" doc:"request object as it was last served, JWT; for the browser the list of requests, JSON"`
-	Received      []Field      `json:"received" doc:"form that the wallet posted, or what the browser gave the page"`
+	Request       string       `json:"request" doc:"as it was last served: a request object (JWT), or the JSON of what a page asked its browser with"`
+	Received      []Field      `json:"received" doc:"form that the wallet posted, or protocol and data that a page handed on"`
 	Presentations []Presented  `json:"presentations" doc:"what was in it, decrypted"`
 	Transcript    []byte       `json:"transcript,omitempty" doc:"SessionTranscript that mdocs are bound to, CBOR"`
 	Result        *core.Result `json:"result,omitempty" doc:"as it was judged then"`

@@ -15,13 +15,14 @@ import (
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
-// An open transaction can be answered in three more ways, those of ISO/IEC TS
-// 18013-7: by the browser (Annex C), by the older OpenID4VP profile (Annex B),
-// and by a link of the reader (Annex A). What a way has to keep between its
+// An open transaction can be answered in more ways: by the browser, with
+// OpenID4VP (its annex A) or ISO/IEC TS 18013-7, Annex C; by the older OpenID4VP
+// profile (Annex B), and by a link of the reader (Annex A). What a way has to keep between its
 // messages is made when somebody asks for it, and kept sealed, as a single-use
 // thing, for as long as the request may be answered. Whichever way is first
 // ends the transaction.
 const (
+	wayDigital    = "presentation-digital"
 	wayBrowser    = "presentation-browser"
 	wayAnnexB     = "presentation-annex-b"
 	wayReaderLink = "presentation-reader-link"
@@ -169,13 +170,14 @@ type isoAnswer struct {
 	response, transcript []byte
 	mac                  key.Agreer // may be nil
 	refused              string     // why there is none, in words
+	received             []Field    // what came on the wire, where it is kept
 }
 
 // conclude verifies an answer and ends the transaction, once. It returns where
 // the browser goes next.
 func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Query, a isoAnswer, now time.Time) (redirect string, err error) {
 	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice, Error: a.refused}, code: secret()}
-	got := Evidence{Transcript: a.transcript}
+	got := Evidence{Transcript: a.transcript, Received: a.received}
 	if a.refused == "" {
 		result, known, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
 			p.Asked, p.Transcript, p.EReaderKey = q, a.transcript, a.mac

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -53,9 +54,9 @@ func TestBrowserMdoc(t *testing.T) {
 		w := newWorld(t, dsn, verifier.Config{})
 		h := w.issue(5)
 		tr := w.begin(ask)
-		r, err := w.v.MdocRequest(t.Context(), "default", tr.ID, pageOrigin)
+		r, err := w.mdocRequest(tr.ID, pageOrigin)
 		w.check(err)
-		if again, err := w.v.MdocRequest(t.Context(), "default", tr.ID, pageOrigin); err != nil || sameInfo(again) != sameInfo(r) {
+		if again, err := w.mdocRequest(tr.ID, pageOrigin); err != nil || sameInfo(again) != sameInfo(r) {
 			t.Errorf("asked again: %v", err)
 		}
 		req, err := dcapi.OpenMdoc(r, pageOrigin)
@@ -68,29 +69,42 @@ func TestBrowserMdoc(t *testing.T) {
 		}
 		relayed, err := dcapi.OpenMdoc(r, "https://evil.example")
 		w.check(err)
-		if _, err := w.v.AnswerMdoc(t.Context(), "default", tr.ID, respond(relayed)); err == nil || !strings.Contains(err.Error(), "another origin") {
+		if _, err := w.v.AnswerDigital(t.Context(), "default", tr.ID, pageOrigin, respond(relayed)); err == nil || !strings.Contains(err.Error(), "another origin") {
 			t.Errorf("relayed: %v", err)
 		}
 		other := w.begin(ask)
-		if _, err := w.v.AnswerMdoc(t.Context(), "default", other.ID, respond(req)); err == nil {
+		if _, err := w.v.AnswerDigital(t.Context(), "default", other.ID, pageOrigin, respond(req)); err == nil {
 			t.Error("answered without having asked this way")
 		}
-		_, err = w.v.MdocRequest(t.Context(), "default", other.ID, pageOrigin)
+		_, err = w.mdocRequest(other.ID, pageOrigin)
 		w.check(err)
-		if _, err := w.v.AnswerMdoc(t.Context(), "default", other.ID, respond(req)); err == nil || !strings.Contains(err.Error(), "another request") {
+		if _, err := w.v.AnswerDigital(t.Context(), "default", other.ID, pageOrigin, respond(req)); err == nil || !strings.Contains(err.Error(), "another request") {
 			t.Errorf("answer to another transaction: %v", err)
 		}
-		back, err := w.v.AnswerMdoc(t.Context(), "default", tr.ID, respond(req))
+		back, err := w.v.AnswerDigital(t.Context(), "default", tr.ID, pageOrigin, respond(req))
 		if err != nil || !strings.Contains(back, "/done?response_code=") {
 			t.Errorf("%s %v", back, err)
 		}
 		w.answered(tr)
-		if _, err := w.v.AnswerMdoc(t.Context(), "default", tr.ID, respond(req)); !errors.Is(err, verifier.ErrInvalid) {
+		if _, err := w.v.AnswerDigital(t.Context(), "default", tr.ID, pageOrigin, respond(req)); !errors.Is(err, verifier.ErrInvalid) {
 			t.Errorf("twice: %v", err)
 		}
 		w.check(w.v.Forget(t.Context(), "default", other.ID))
 		w.retention(dsn)
 	})
+}
+
+// mdocRequest is what a page asks by org-iso-mdoc.
+func (w *world) mdocRequest(id, origin string) (dcapi.Request, error) {
+	list, err := w.v.DigitalRequests(context.Background(), "default", id, origin)
+	if err != nil {
+		return dcapi.Request{}, err
+	}
+	i := slices.IndexFunc(list, func(r dcapi.Request) bool { return r.Protocol == dcapi.ProtocolMdoc })
+	if i < 0 {
+		return dcapi.Request{}, errors.New("not among the requests")
+	}
+	return list[i], nil
 }
 
 // sameInfo is the encryptionInfo of a request.
@@ -108,23 +122,23 @@ func TestBrowserMdocNotValid(t *testing.T) {
 	h := w.issue(7)
 	w.revoked[7] = true
 	tr := w.begin(ask)
-	r, err := w.v.MdocRequest(t.Context(), "default", tr.ID, pageOrigin)
+	r, err := w.mdocRequest(tr.ID, pageOrigin)
 	w.check(err)
 	req, err := dcapi.OpenMdoc(r, pageOrigin)
 	w.check(err)
 	data, err := req.Answer(h.present(req.Transcript(), "family_name", "age_over_21", "portrait"))
 	w.check(err)
-	if _, err := w.v.AnswerMdoc(t.Context(), "default", tr.ID, dcapi.Response{Protocol: dcapi.ProtocolMdoc, Data: data}); err == nil {
+	if _, err := w.v.AnswerDigital(t.Context(), "default", tr.ID, pageOrigin, dcapi.Response{Protocol: dcapi.ProtocolMdoc, Data: data}); err == nil {
 		t.Error("a revoked document was accepted")
 	}
 	if o := w.outcome(tr); o.State != verifier.Done || o.Result.OK() {
 		t.Errorf("%+v", o)
 	}
 	for name, f := range map[string]func() error{
-		"no tenant":      func() error { _, err := w.v.MdocRequest(t.Context(), "nobody", tr.ID, pageOrigin); return err },
-		"no transaction": func() error { _, err := w.v.MdocRequest(t.Context(), "default", "x", pageOrigin); return err },
-		"over":           func() error { _, err := w.v.MdocRequest(t.Context(), "default", tr.ID, pageOrigin); return err },
-		"no origin":      func() error { _, err := w.v.MdocRequest(t.Context(), "default", w.begin(ask).ID, "shop"); return err },
+		"no tenant":      func() error { _, err := w.v.DigitalRequests(t.Context(), "nobody", tr.ID, pageOrigin); return err },
+		"no transaction": func() error { _, err := w.mdocRequest("x", pageOrigin); return err },
+		"over":           func() error { _, err := w.mdocRequest(tr.ID, pageOrigin); return err },
+		"no origin":      func() error { _, err := w.mdocRequest(w.begin(ask).ID, "shop"); return err },
 	} {
 		if err := f(); err == nil {
 			t.Errorf("%s: asked", name)

@@ -165,19 +165,23 @@ type verifierCmd struct {
 
 type verifierRequestCmd struct {
 	roleFlags
-	Ask     string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
-	Purpose string `help:"Why, in words for the holder."`
-	Way     string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0, or by ISO/IEC TS 18013-7 the Digital Credentials API, the older OpenID4VP profile, or a reader's link."`
-	Origin  string `help:"Origin of the page that asks, for --way browser."`
-	Out     string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
-	QR      string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
-	JSON    bool   `help:"Print the request as JSON."`
+	Ask      string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
+	Purpose  string `help:"Why, in words for the holder."`
+	Way      string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
+	Origin   string `help:"Origin of the page that asks, for --way browser."`
+	Protocol string `placeholder:"NAME" help:"Ask by this protocol alone, for --way browser: openid4vp-v1-signed, openid4vp-v1-multisigned, openid4vp-v1-unsigned or org-iso-mdoc."`
+	Out      string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
+	QR       string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
+	JSON     bool   `help:"Print the request as JSON."`
 }
 
 // Run begins a transaction; the server has to run for the wallet to answer.
 func (c *verifierRequestCmd) Run(m *machine) error {
 	if (c.Way == wayBrowser) != (c.Origin != "") {
 		return usage("--origin goes with --way %s: it is that of the page", wayBrowser)
+	}
+	if c.Protocol != "" && c.Way != wayBrowser {
+		return usage("--protocol goes with --way %s", wayBrowser)
 	}
 	v, h, err := c.verifier(m, false)
 	if err != nil {

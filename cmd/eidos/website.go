@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eidos-id/eidos/protocol/dcapi"
@@ -76,11 +77,16 @@ func (c *verifierRequestCmd) invite(m *machine, v *verifier.Verifier, tx *verifi
 	case wayAnnexB:
 		tx.Link, err = v.AnnexBLink(m.ctx, c.Tenant, tx.ID)
 	case wayBrowser:
-		r, err := v.MdocRequest(m.ctx, c.Tenant, tx.ID, c.Origin)
+		list, err := v.DigitalRequests(m.ctx, c.Tenant, tx.ID, c.Origin)
 		if err != nil {
 			return "", err
 		}
-		requests, err := json.Marshal([]dcapi.Request{r})
+		if c.Protocol != "" {
+			if list = slices.DeleteFunc(list, func(r dcapi.Request) bool { return r.Protocol != c.Protocol }); len(list) == 0 {
+				return "", usage("this cannot be asked by the protocol %s, or not here", c.Protocol)
+			}
+		}
+		requests, err := json.Marshal(list)
 		return string(requests), err
 	}
 	return tx.Link, err
@@ -89,9 +95,10 @@ func (c *verifierRequestCmd) invite(m *machine, v *verifier.Verifier, tx *verifi
 // verifierAnswerCmd takes what a browser gave the page.
 type verifierAnswerCmd struct {
 	roleFlags
-	JSON bool   `help:"Print where the browser goes next as JSON."`
-	ID   string `arg:"" help:"Id of the request, as request prints it."`
-	File string `arg:"" help:"The response, as JSON with protocol and data."`
+	Origin string `required:"" help:"Origin of the page, as it was given to request."`
+	JSON   bool   `help:"Print where the browser goes next as JSON."`
+	ID     string `arg:"" help:"Id of the request, as request prints it."`
+	File   string `arg:"" help:"The response, as JSON with protocol and data."`
 }
 
 // Run verifies the answer and ends the request; show says what came of it.
@@ -109,7 +116,7 @@ func (c *verifierAnswerCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	redirect, err := v.AnswerMdoc(m.ctx, c.Tenant, strings.TrimSpace(c.ID), response)
+	redirect, err := v.AnswerDigital(m.ctx, c.Tenant, strings.TrimSpace(c.ID), c.Origin, response)
 	if err != nil {
 		return err
 	}
