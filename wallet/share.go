@@ -163,82 +163,14 @@ func (m *matter) ask(ctx context.Context) (query.Selection, error) {
 // agreed is the holder's selection in the plan's own words: nothing in it was
 // not asked for, whatever the Consent answered.
 func (m *matter) agreed(s query.Selection) (query.Selection, error) {
-	var out query.Selection
-	chosen := make([]int, len(m.plan.Query.Credentials))
-	for _, c := range s {
-		if c.Credential < 0 || c.Credential >= len(m.plan.Credentials) {
-			return nil, fmt.Errorf("consent: selection names credential %d of %d", c.Credential, len(m.plan.Credentials))
-		}
-		asked := &m.plan.Query.Credentials[c.Credential]
-		n := slices.IndexFunc(m.plan.Credentials[c.Credential], func(p query.Candidate) bool { return p.Held == c.Held })
-		if n < 0 || slices.ContainsFunc(out, func(o query.Candidate) bool { return o.Credential == c.Credential && o.Held == c.Held }) {
-			return nil, errors.New("consent: selection holds a document that is not in the plan, or one twice")
-		}
-		if chosen[c.Credential]++; chosen[c.Credential] > 1 && !asked.Multiple {
-			return nil, errors.New("consent: selection holds two documents where one was asked for")
-		}
-		planned := m.plan.Credentials[c.Credential][n]
-		narrowed, err := narrow(planned, c.Claims)
-		if err != nil {
-			return nil, err
-		}
-		if len(narrowed.Claims) < len(planned.Claims) && !asked.Partial {
-			return nil, errors.New("consent: this verifier takes all that it asked for or nothing (OpenID4VP 1.0, 6.4.1)")
-		}
-		if len(narrowed.Claims) == 0 && len(planned.Claims) > 0 {
-			chosen[c.Credential]-- // all struck out: the document is not shown
-			continue
-		}
-		out = append(out, narrowed)
-	}
-	if len(out) == 0 || !m.complete(chosen) {
+	out, err := m.plan.Check(s)
+	if errors.Is(err, query.ErrIncomplete) {
 		return nil, ErrRefused
 	}
-	return out, nil
-}
-
-// narrow is a planned candidate with only some of its claims.
-func narrow(planned query.Candidate, keep []query.Disclosure) (query.Candidate, error) {
-	out := planned
-	out.Claims = nil
-	for _, d := range planned.Claims {
-		if slices.ContainsFunc(keep, func(k query.Disclosure) bool { return k.Path.Equal(d.Path) }) {
-			out.Claims = append(out.Claims, d)
-		}
-	}
-	for _, k := range keep {
-		if !slices.ContainsFunc(planned.Claims, func(d query.Disclosure) bool { return d.Path.Equal(k.Path) }) {
-			return query.Candidate{}, errors.New("consent: selection holds an element that is not in the plan")
-		}
+	if err != nil {
+		return nil, fmt.Errorf("consent: %w", err)
 	}
 	return out, nil
-}
-
-// complete reports whether every required set has an option that was chosen
-// wholly, and nothing was chosen that belongs to no such option.
-func (m *matter) complete(chosen []int) bool {
-	covered := make([]bool, len(chosen))
-	for _, s := range m.plan.Sets {
-		met := false
-		for _, option := range s.Options {
-			if slices.ContainsFunc(option, func(i int) bool { return chosen[i] == 0 }) {
-				continue
-			}
-			met = true
-			for _, i := range option {
-				covered[i] = true
-			}
-		}
-		if s.Required && !met {
-			return false
-		}
-	}
-	for i, n := range chosen {
-		if n > 0 && !covered[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // taken is a copy that is about to be shown, and what of it.
