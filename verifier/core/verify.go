@@ -409,8 +409,9 @@ func answersAge(asked query.Path, ns, id string, value []byte) bool {
 	if len(asked) != 2 || asked[0] != ns || len(value) != 1 {
 		return false
 	}
-	want, ok := ageOver(asked[1])
-	have, ok2 := ageOver(id)
+	name, _ := asked[1].(string)
+	want, ok := doctype.AgeOver(name)
+	have, ok2 := doctype.AgeOver(id)
 	if !ok || !ok2 {
 		return false
 	}
@@ -421,13 +422,4 @@ func answersAge(asked query.Path, ns, id string, value []byte) bool {
 		return have <= want
 	}
 	return false
-}
-
-func ageOver(id any) (int, bool) {
-	s, _ := id.(string)
-	nn, ok := strings.CutPrefix(s, "age_over_")
-	if !ok || len(nn) != 2 || nn[0] < '0' || nn[0] > '9' || nn[1] < '0' || nn[1] > '9' {
-		return 0, false
-	}
-	return int(nn[0]-'0')*10 + int(nn[1]-'0'), true
 }
