@@ -125,6 +125,31 @@ type Tenant struct {
 	// Retain is the longest that answers may be kept where the question says
 	// that they will be. Optional: none is kept.
 	Retain time.Duration `yaml:"retain,omitempty"`
+	// Policy is what the relying party wants of documents beyond their being in
+	// order, over the internet and on-site. Optional: nothing more.
+	Policy Policy `yaml:"policy,omitempty"`
+}
+
+// Policy is what a relying party wants of documents. What does not meet it is
+// not valid, and the report says why.
+type Policy struct {
+	// MaxAge is how long ago the issuer may have signed a document. Optional:
+	// for as long as it is valid.
+	MaxAge time.Duration `yaml:"maxAge,omitempty"`
+	// MaxStatusAge is how old the status list may be that says that a document
+	// was not withdrawn; requireStatus refuses those of which nothing was found
+	// out. Optional: as old as the list allows.
+	MaxStatusAge time.Duration `yaml:"maxStatusAge,omitempty"`
+	// MinLevel is the level of assurance that the issuer must have by the list
+	// that it is trusted by: low, substantial or high. Optional: any, or none.
+	MinLevel string `yaml:"minLevel,omitempty"`
+	// Countries are those whose issuers are accepted, ISO 3166-1 alpha-2.
+	// Optional: all.
+	Countries []string `yaml:"countries,omitempty"`
+	// FirstUse are files with certificates of document signers, PEM or DER, that
+	// the operator accepted though no list has their issuers: each is trusted as
+	// it is, and every report warns of it. Optional: lists alone count.
+	FirstUse []string `yaml:"firstUse,omitempty"`
 }
 
 // The ways to name a relying party. OpenID4VP 1.0, 5.9.3.
@@ -231,6 +256,7 @@ func (t Tenant) check(types *doctype.Catalogue) error {
 	if t.Retain < 0 || t.Retain > 10*366*24*time.Hour {
 		p.Add("retain: wanted at most ten years")
 	}
+	p.AddError("policy", t.Policy.check())
 	for _, preset := range t.Presets {
 		if preset.Name == "" || strings.ContainsAny(preset.Name, ":/,;| ") || preset.Title == "" {
 			p.Add("presets: each needs a title and a name of letters and digits")

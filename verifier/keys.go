@@ -34,7 +34,7 @@ type tenant struct {
 	config   Tenant
 	base     string // public address, without trailing slash
 	host     string // of the reader certificate
-	anchors  func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	anchors  anchorsFunc
 	follower *assure.Follower    // nil if the anchors come from elsewhere
 	status   *statuslist.Fetcher // with network
 	presets  []core.Preset       // the tenant's own
@@ -66,6 +66,11 @@ func (v *Verifier) newTenant(c Tenant, anchors func(context.Context, time.Time) 
 		})
 		t.anchors = t.follower.Anchors
 	}
+	pins, err := c.Policy.pins()
+	if err != nil {
+		return nil, err
+	}
+	t.anchors = withPins(t.anchors, pins)
 	t.status = statuslist.NewFetcher(v.fetch, assure.StatusTrust(trustlist.Issuer, t.anchors), statuslist.Options{
 		MaxTTL: v.config.StatusMaxAge, MaxCopies: maxKnownLists,
 	})
@@ -162,6 +167,7 @@ func (t *tenant) params(ctx context.Context, now time.Time) (core.VerifyParams, 
 	}
 	return core.VerifyParams{
 		Anchors: anchors, Now: now, Types: t.v.types, Strict: t.v.config.Strict, RequireStatus: t.v.config.RequireStatus,
+		Policy: t.config.Policy.policy(),
 	}, nil
 }
 
