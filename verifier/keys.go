@@ -15,7 +15,6 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/statuslist"
 	"github.com/eidos-id/eidos/verifier/core"
 )
@@ -116,19 +115,6 @@ func (t *tenant) newCA() *keyring.CA {
 // reader returns the key that signs requests.
 func (t *tenant) reader(ctx context.Context) (keyring.Key, error) {
 	return t.ca.Key(ctx, keyring.Reader, t.v.now())
-}
-
-// engine is the OpenID4VP side of the tenant.
-func (t *tenant) engine(ctx context.Context) (*oid4vp.Verifier, error) {
-	k, err := t.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id := oid4vp.X509HashID(k.Record.Chain[0])
-	if t.config.ClientID == ClientX509SANDNS {
-		id = oid4vp.X509SANDNSID(t.host)
-	}
-	return &oid4vp.Verifier{ClientID: id, Key: k, Chain: k.Record.Chain}, nil
 }
 
 // Certificates lists the certificates in use. Error: ErrUnknownTenant.

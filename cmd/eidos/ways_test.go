@@ -3,19 +3,25 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/elliptic"
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/securearea/software"
@@ -40,9 +46,9 @@ type ways struct {
 // way is how a transaction is answered. It returns where the browser goes next.
 type way func(x *ways, tenant string, tr verifier.Transaction) string
 
-// newWays has the holder get documents from the demonstration's authority. The
-// configurations may still be changed, before verifier and app are made.
-func newWays(t *testing.T, cfg verifier.Config, app wallet.Config, deps wallet.Deps) *ways {
+// newWays has the holder get documents from the demonstration's authority. app
+// configures the app, once there is a verifier.
+func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, deps wallet.Deps) *ways {
 	t.Helper()
 	x := &ways{t: t, s: host(t)}
 	follower := x.s.house.followIn(wallet.OnceTx(wallet.NewMemory()))
@@ -67,7 +73,7 @@ func newWays(t *testing.T, cfg verifier.Config, app wallet.Config, deps wallet.D
 		}
 		return a.With(readers...)
 	}
-	x.w, err = wallet.New(app, deps)
+	x.w, err = wallet.New(app(x), deps)
 	x.check(err)
 	_, err = x.w.Install(t.Context(), x.s.urls[roleProvider]+"/default")
 	x.check(err)
@@ -133,6 +139,17 @@ func (x *ways) page(method, url string, body []byte) []byte {
 func (x *ways) byLink(_ string, tr verifier.Transaction) string {
 	x.t.Helper()
 	_, redirect, err := x.w.Answer(x.t.Context(), tr.Link)
+	x.check(err)
+	address, answer, ok := strings.Cut(redirect, "#")
+	if !ok {
+		return redirect
+	}
+	// What the script of the page does that the browser is sent to.
+	if rec := x.serve(fetch.GetRequest(address, "")); rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), "/fragment.js") {
+		x.t.Fatalf("%d %s", rec.Code, rec.Body)
+	}
+	rec := x.serve(fetch.Request{Method: "POST", URL: address, Body: []byte(answer), Header: map[string]string{"content-type": "application/x-www-form-urlencoded"}})
+	redirect, err = oid4vp.ParseResult(fetch.Response{Status: rec.Code, Body: rec.Body.Bytes()})
 	x.check(err)
 	return redirect
 }
@@ -211,19 +228,82 @@ func (x *ways) shares(name, tenant string, p verifier.AskParams, way way) {
 	}
 }
 
+// key is the public key of a relying party, as JWK.
+func (x *ways) key(tenant string) jose.JWK {
+	x.t.Helper()
+	ca, err := x.v.CA(tenant)
+	x.check(err)
+	k, err := ca.Key(x.t.Context(), keyring.Reader, time.Now())
+	x.check(err)
+	kid, err := jose.ThumbprintString(k.Public())
+	x.check(err)
+	return jose.JWK{Key: k.Public(), KID: kid}
+}
+
+// attest has somebody vouch for a relying party and its key.
+func (x *ways) attest(attester key.Signer, tenant string) string {
+	x.t.Helper()
+	token, err := jose.Sign(x.t.Context(), attester, jose.Header{Typ: oid4vp.AttestationType}, map[string]any{
+		"iss": "https://attester.example", "sub": "shop-" + tenant, "exp": time.Now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": x.key(tenant)},
+		"redirect_uris": []string{wayURL + "/" + tenant + "/response"},
+	})
+	x.check(err)
+	return token
+}
+
+// jwks is a JWK Set of one key.
+func jwks(t *testing.T, k jose.JWK) string {
+	t.Helper()
+	text, err := json.Marshal(jose.Set{Keys: []jose.JWK{k}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // TestWays: our verifier and our app, over HTTP, by every client identifier
 // prefix, in every way a request and its answer go, in both formats.
 func TestWays(t *testing.T) {
+	attestation, statement := filepath.Join(t.TempDir(), "attestation.jwt"), filepath.Join(t.TempDir(), "statement.json")
+	for name, text := range map[string]string{attestation: "none yet", statement: `{"says":"a shop"}`} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	tenants := []verifier.Tenant{
-		{ID: "hash", ClientID: verifier.ClientX509Hash}, {ID: "san", ClientID: verifier.ClientX509SANDNS},
+		{ID: "hash", ClientID: verifier.ClientX509Hash, Info: []verifier.Info{{Format: "example", File: statement}}},
+		{ID: "san", ClientID: verifier.ClientX509SANDNS},
+		{ID: "did-web", ClientID: verifier.ClientDIDWeb}, {ID: "did-jwk", ClientID: verifier.ClientDIDJWK},
+		{ID: "attested", ClientID: verifier.ClientAttestation, Attestation: attestation},
+		{ID: "known", ClientID: verifier.ClientRegistered, RegisteredAs: "shop"},
+		{ID: "many", ClientID: verifier.ClientX509Hash, AlsoNamed: []string{verifier.ClientX509SANDNS, verifier.ClientDIDWeb, verifier.ClientDIDJWK}},
 	}
 	for i := range tenants {
 		tenants[i].Name, tenants[i].Origins = "Shop "+tenants[i].ID, []string{wayPage}
+		tenants[i].Compatibility = verifier.Compatibility{Unsigned: true, ResponseModes: []string{oid4vp.DirectPost, oid4vp.Fragment}}
 	}
-	x := newWays(t, verifier.Config{Tenants: tenants}, wallet.Config{}, wallet.Deps{})
+	attester := testkit.Signer(t, elliptic.P256())
+	app := func(x *ways) wallet.Config {
+		x.check(os.WriteFile(attestation, []byte(x.attest(attester, "attested")+"\n"), 0o600))
+		return wallet.Config{
+			Attesters: []wallet.Attester{{Issuer: "https://attester.example", Keys: jwks(t, jose.JWK{Key: attester.Public()})}},
+			Verifiers: []wallet.KnownVerifier{{ClientID: "shop", Name: "The shop", ResponseURIs: []string{wayURL + "/known/response"}, Keys: jwks(t, x.key("known"))}},
+		}
+	}
+	x := newWays(t, verifier.Config{Tenants: tenants}, app, wallet.Deps{})
 	for _, tenant := range tenants {
-		x.shares("by reference", tenant.ID, verifier.AskParams{}, (*ways).byLink)
-		for _, protocol := range []string{oid4vp.ProtocolSigned, oid4vp.ProtocolUnsigned} {
+		for _, mode := range []string{oid4vp.DirectPostJWT, oid4vp.DirectPost, oid4vp.Fragment} {
+			x.shares(mode+" by reference", tenant.ID, verifier.AskParams{ResponseMode: mode}, (*ways).byLink)
+			x.shares(mode+" by value", tenant.ID, verifier.AskParams{ResponseMode: mode, ByValue: true}, (*ways).byLink)
+		}
+		x.shares("unsigned by reference", tenant.ID, verifier.AskParams{Unsigned: true}, (*ways).byLink)
+		x.shares("unsigned by value", tenant.ID, verifier.AskParams{Unsigned: true, ByValue: true, ResponseMode: oid4vp.DirectPost}, (*ways).byLink)
+		x.shares("unsigned fragment", tenant.ID, verifier.AskParams{Unsigned: true, ResponseMode: oid4vp.Fragment}, (*ways).byLink)
+		protocols := []string{oid4vp.ProtocolSigned, oid4vp.ProtocolUnsigned}
+		if tenant.AlsoNamed != nil {
+			protocols = append(protocols, oid4vp.ProtocolMultisigned)
+		}
+		for _, protocol := range protocols {
 			x.shares(protocol, tenant.ID, verifier.AskParams{}, byBrowser(protocol))
 		}
 		x.shares("ISO Annex A", tenant.ID, verifier.AskParams{}, (*ways).byReaderLink)
