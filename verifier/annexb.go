@@ -25,7 +25,7 @@ func (v *Verifier) AnnexBLink(ctx context.Context, tenant, id string) (string, e
 	if err != nil {
 		return "", err
 	}
-	engine, err := t.engine(ctx)
+	engine, err := t.certified(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -80,7 +80,7 @@ func (t *tenant) annexBObject(ctx context.Context, handle string) (string, error
 	if _, err := t.goOn(ctx, wayAnnexB, r, &tx); err != nil {
 		return "", err
 	}
-	engine, err := t.engine(ctx)
+	engine, err := t.certified(ctx)
 	if err != nil {
 		return "", err
 	}

@@ -42,6 +42,15 @@ type AskParams struct {
 	// relying party: at most what the tenant's configuration allows. The holder is
 	// told. Optional: nothing is kept, and only who has the id reads the answer.
 	Retain time.Duration
+	// ByValue puts the whole request into the link for the same device, which
+	// gets long; the QR code leads to it all the same. HAIP 1.0 has none of it.
+	ByValue bool
+	// Unsigned asks by link without proving who asks, under the client identifier
+	// prefix redirect_uri, if the tenant's Compatibility allows it.
+	Unsigned bool
+	// ResponseMode is how the answer to a link comes: direct_post.jwt if empty,
+	// or one that the tenant's Compatibility allows.
+	ResponseMode string
 }
 
 // Transaction is a question on its way, for whoever asked it.
@@ -49,6 +58,7 @@ type Transaction struct {
 	ID         string    `json:"id"`     // secret: whoever has it gets the result
 	Number     string    `json:"number"` // the same for logs, events and those who wait: no secret
 	Link       string    `json:"link"`
+	Code       string    `json:"code"` // what a QR code says: the link, but always by reference
 	RequestURI string    `json:"request_uri"`
 	Page       string    `json:"page"`  // our page that waits for the answer
 	Watch      string    `json:"watch"` // where the state is, for whoever waits
@@ -68,7 +78,7 @@ type Button struct {
 
 // Button is the transaction for a web page.
 func (t Transaction) Button() (Button, error) {
-	code, err := qrcode.Screen(t.Link)
+	code, err := qrcode.Screen(t.Code)
 	if err != nil {
 		return Button{}, fmt.Errorf("verifier: %w", err)
 	}
@@ -99,6 +109,10 @@ func (t *tenant) question(p AskParams) (core.Ask, error) {
 		return ask, fmt.Errorf("%w: the wallet's endpoint is https, or http to a loopback name, without a fragment", ErrInvalid)
 	case p.Retain < 0 || p.Retain > t.config.Retain:
 		return ask, fmt.Errorf("%w: answers are kept for %v at most, says the configuration", ErrInvalid, t.config.Retain)
+	case p.Unsigned && !t.config.Compatibility.Unsigned:
+		return ask, fmt.Errorf("%w: the configuration does not let questions go out unsigned", ErrInvalid)
+	case !t.allowsMode(p.ResponseMode):
+		return ask, fmt.Errorf("%w: the configuration does not allow the response mode %.40q", ErrInvalid, p.ResponseMode)
 	case p.Retain > 0:
 		ask = ask.WithRetain(true) // what is kept, the holder is told of
 	}
@@ -125,19 +139,13 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 	if err != nil {
 		return Transaction{}, err
 	}
-	now := v.now()
-	// The handle only has to be hard to guess for as long as the request
-	// lives; short, it makes a QR code that is easy to scan.
-	id, handle := secret(), rand.Text()
-	inner, err := engine.Begin(oid4vp.Params{
-		Query: ask.Query, RequestURI: t.base + "/request/" + handle, ResponseURI: t.base + "/response/" + handle,
-		Lifetime: v.config.RequestLifetime,
-	}, now)
+	now, id := v.now(), secret()
+	inner, handle, err := t.beginLink(engine, ask.Query, p, now)
 	if err != nil {
-		return Transaction{}, fmt.Errorf("verifier: %w", err)
+		return Transaction{}, err
 	}
 	r := row{id: once.Hash(id), handle: handle, state: Waiting, created: now, expires: inner.Expires, forget: inner.Expires.Add(v.config.ResultLifetime),
-		retain: p.Retain, opener: []byte{}}
+		retain: p.Retain, opener: []byte{}, evidence: []byte{}}
 	if p.Retain == 0 {
 		private, err := opener(id)
 		if err != nil {
@@ -147,10 +155,20 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 	}
 	req := request{
 		OID4VP: *inner, Title: ask.Title, Purpose: ask.Purpose, RedirectURI: p.RedirectURI, SameDevice: p.SameDevice, Wallet: p.Wallet,
+		ByValue: p.ByValue,
 	}
 	r.request, err = sealing.seal("request", r.id, req)
 	if err != nil {
 		return Transaction{}, err
+	}
+	link, err := t.link(ctx, &req)
+	if err != nil {
+		return Transaction{}, err
+	}
+	if p.ByValue { // nobody comes for it
+		if r.evidence, err = t.sealEvidence(ctx, r, Evidence{Request: link}); err != nil {
+			return Transaction{}, err
+		}
 	}
 	err = v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		if err := insertRow(ctx, tx, t.config.ID, r); err != nil {
@@ -162,22 +180,82 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 		return Transaction{}, fmt.Errorf("verifier: begin: %w", err)
 	}
 	return Transaction{
-		ID: id, Number: r.id, Link: req.link(), RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Watch: t.base + "/watch/" + r.id, Expires: inner.Expires,
+		ID: id, Number: r.id, Link: link, Code: req.reference(), RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Watch: t.base + "/watch/" + r.id, Expires: inner.Expires,
 	}, nil
 }
 
-// link leads to the wallet that was named, or to any. It invites the wallet to
-// post a nonce of its own; one that cannot, gets. OpenID4VP 1.0, 5.10.
-func (r *request) link() string {
-	link := r.OID4VP.Link(Scheme) + "&request_uri_method=post"
+// allowsMode reports whether answers to links may come so.
+func (t *tenant) allowsMode(mode string) bool {
+	return mode == "" || mode == oid4vp.DirectPostJWT || slices.Contains(t.config.Compatibility.ResponseModes, mode)
+}
+
+// beginLink makes what a link leads to, and the handle by which wallets speak of
+// it. It only has to be hard to guess for as long as the request lives; short, it
+// makes a QR code that is easy to scan.
+//
+// Wallets that know the addresses of a relying party beforehand have to find the
+// one of the answer among them, so that it cannot differ from one request to the
+// next: there the handle is in the answer.
+//
+// OpenID4VP 1.0, 5.9.3 and 8.2.
+func (t *tenant) beginLink(engine *oid4vp.Verifier, q query.Query, p AskParams, now time.Time) (*oid4vp.Transaction, string, error) {
+	handle, fixed := rand.Text(), !p.Unsigned && t.config.answersAtOneAddress()
+	params := oid4vp.Params{Query: q, Mode: p.ResponseMode, Unsigned: p.Unsigned, Lifetime: t.v.config.RequestLifetime}
+	address := t.base + "/response"
+	if !fixed {
+		address += "/" + handle
+	}
+	if p.ResponseMode == oid4vp.Fragment {
+		params.RedirectURI = address
+	} else {
+		params.ResponseURI = address
+	}
+	inner, err := engine.Begin(params, now)
+	if err != nil {
+		return nil, "", fmt.Errorf("verifier: %w", err)
+	}
+	if fixed {
+		id, err := inner.KeyID()
+		if err != nil {
+			return nil, "", err
+		}
+		if id != "" {
+			inner.State = id // an error may come as it is: OpenID4VP 1.0, 8.3.1
+		}
+		handle = inner.State
+	}
+	inner.RequestURI = t.base + "/request/" + handle
+	return inner, handle, nil
+}
+
+// reference leads to the wallet that was named, or to any. It invites the wallet
+// to post a nonce of its own; one that cannot, gets. OpenID4VP 1.0, 5.10.
+func (r *request) reference() string {
+	return r.OID4VP.Link(r.to()) + "&request_uri_method=post"
+}
+
+// to is the scheme or the endpoint that links begin with.
+func (r *request) to() string {
 	if r.Wallet == "" {
-		return link
+		return Scheme
 	}
-	_, params, _ := strings.Cut(link, "?")
-	if strings.Contains(r.Wallet, "?") {
-		return strings.TrimSuffix(r.Wallet, "&") + "&" + params
+	return strings.TrimSuffix(r.Wallet, "&")
+}
+
+// link is reference or, where that was asked for, has the whole request in it.
+func (t *tenant) link(ctx context.Context, r *request) (string, error) {
+	if !r.ByValue {
+		return r.reference(), nil
 	}
-	return r.Wallet + "?" + params
+	engine, err := t.engine(ctx)
+	if err != nil {
+		return "", err
+	}
+	link, err := engine.LinkByValue(ctx, &r.OID4VP, r.to(), t.v.now())
+	if err != nil {
+		return "", fmt.Errorf("verifier: %w", err)
+	}
+	return link, nil
 }
 
 // elementNames is what is asked, without a word about the person.

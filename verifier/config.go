@@ -10,6 +10,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/internal/conf"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
@@ -102,8 +103,24 @@ type Tenant struct {
 	// Country of the certificates, ISO 3166-1 alpha-2. Optional.
 	Country string `yaml:"country,omitempty"`
 	// ClientID is how the relying party is named to wallets: x509_hash, by its
-	// certificate, or x509_san_dns, by its host. Optional, x509_hash.
+	// certificate; x509_san_dns, by its host; did:web, by a DID whose document is
+	// at URL/ID/did.json; did:jwk, by its key; verifier_attestation, by somebody
+	// who vouches for it; or pre-registered, if wallets know it beforehand. The
+	// key is always that of its reader certificate. Optional, x509_hash, which
+	// HAIP 1.0 wants.
 	ClientID string `yaml:"clientID,omitempty"`
+	// AlsoNamed are further ones of these, for pages that ask through the browser:
+	// each signs the same request (openid4vp-v1-multisigned). Optional.
+	AlsoNamed []string `yaml:"alsoNamed,omitempty"`
+	// RegisteredAs is the client id that wallets know: for pre-registered.
+	RegisteredAs string `yaml:"registeredAs,omitempty"`
+	// Attestation is a file with a verifier attestation (JWT) for the key of the
+	// reader certificate: for verifier_attestation. It is read for every request:
+	// put a new one there before the old one ends.
+	Attestation string `yaml:"attestation,omitempty"`
+	// Info is what others say of the relying party, such as a registration
+	// certificate: it goes with every signed request. Optional.
+	Info []Info `yaml:"info,omitempty"`
 	// Issuers are the base URLs of issuing authorities whose list of status
 	// lists, below /status, is fetched into the offline pack. Optional: those
 	// that the trust anchors and the documents met so far name are known.
@@ -125,12 +142,66 @@ type Tenant struct {
 	// Retain is the longest that answers may be kept where the question says
 	// that they will be. Optional: none is kept.
 	Retain time.Duration `yaml:"retain,omitempty"`
+	// Policy is what the relying party wants of documents beyond their being in
+	// order, over the internet and on-site. Optional: nothing more.
+	Policy Policy `yaml:"policy,omitempty"`
+	// Compatibility lets questions depart from HAIP 1.0, for wallets that cannot
+	// follow it. Optional: none may.
+	Compatibility Compatibility `yaml:"compatibility,omitempty"`
+}
+
+// Compatibility is what a relying party's systems may ask for that HAIP 1.0 does
+// not allow. Questions that do not ask for it go out and come back as it wants.
+type Compatibility struct {
+	// Unsigned lets questions go out without a signature, under the client
+	// identifier prefix redirect_uri: nobody proves who asks.
+	Unsigned bool `yaml:"unsigned,omitempty"`
+	// ResponseModes are those that questions may name besides direct_post.jwt:
+	// direct_post, not encrypted, and fragment, which takes the answer through the
+	// address line of the holder's browser.
+	ResponseModes []string `yaml:"responseModes,omitempty"`
+}
+
+// Info is what somebody says of a relying party (verifier_info). OpenID4VP 1.0,
+// 5.1 and 5.11.
+type Info struct {
+	// Format says how to read it, such as registration_cert.
+	Format string `yaml:"format"`
+	// File has it: a JSON object, or a text such as a JWT. It is read for every
+	// request.
+	File string `yaml:"file"`
+}
+
+// Policy is what a relying party wants of documents. What does not meet it is
+// not valid, and the report says why.
+type Policy struct {
+	// MaxAge is how long ago the issuer may have signed a document. Optional:
+	// for as long as it is valid.
+	MaxAge time.Duration `yaml:"maxAge,omitempty"`
+	// MaxStatusAge is how old the status list may be that says that a document
+	// was not withdrawn; requireStatus refuses those of which nothing was found
+	// out. Optional: as old as the list allows.
+	MaxStatusAge time.Duration `yaml:"maxStatusAge,omitempty"`
+	// MinLevel is the level of assurance that the issuer must have by the list
+	// that it is trusted by: low, substantial or high. Optional: any, or none.
+	MinLevel string `yaml:"minLevel,omitempty"`
+	// Countries are those whose issuers are accepted, ISO 3166-1 alpha-2.
+	// Optional: all.
+	Countries []string `yaml:"countries,omitempty"`
+	// FirstUse are files with certificates of document signers, PEM or DER, that
+	// the operator accepted though no list has their issuers: each is trusted as
+	// it is, and every report warns of it. Optional: lists alone count.
+	FirstUse []string `yaml:"firstUse,omitempty"`
 }
 
 // The ways to name a relying party. OpenID4VP 1.0, 5.9.3.
 const (
-	ClientX509Hash   = "x509_hash"
-	ClientX509SANDNS = "x509_san_dns"
+	ClientX509Hash    = "x509_hash"
+	ClientX509SANDNS  = "x509_san_dns"
+	ClientDIDWeb      = "did:web"
+	ClientDIDJWK      = "did:jwk"
+	ClientAttestation = "verifier_attestation"
+	ClientRegistered  = "pre-registered"
 )
 
 const (
@@ -201,19 +272,17 @@ func (c Config) Check() error {
 		p.Add("types: %w", err)
 		types = doctype.Builtin()
 	}
-	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, func(t Tenant) error { return t.check(types) })
+	conf.Tenants(&p, c.Tenants, func(t Tenant) string { return t.ID }, func(t Tenant) error { return t.check(types, c.URL) })
 	return p.Err()
 }
 
-func (t Tenant) check(types *doctype.Catalogue) error {
+func (t Tenant) check(types *doctype.Catalogue, base string) error {
 	var p conf.Problems
 	p.Length("name", t.Name, 64)
 	if t.Country != "" {
 		p.Country("country", t.Country)
 	}
-	if t.ClientID != ClientX509Hash && t.ClientID != ClientX509SANDNS {
-		p.Add("clientID: %.40q, wanted %s or %s", t.ClientID, ClientX509Hash, ClientX509SANDNS)
-	}
+	t.checkNames(&p, base)
 	for _, u := range t.Issuers {
 		p.AddError("issuers", conf.Address(u))
 	}
@@ -230,6 +299,12 @@ func (t Tenant) check(types *doctype.Catalogue) error {
 	}
 	if t.Retain < 0 || t.Retain > 10*366*24*time.Hour {
 		p.Add("retain: wanted at most ten years")
+	}
+	p.AddError("policy", t.Policy.check())
+	for _, mode := range t.Compatibility.ResponseModes {
+		if mode != oid4vp.DirectPost && mode != oid4vp.Fragment {
+			p.Add("compatibility.responseModes: %.40q, wanted %s or %s", mode, oid4vp.DirectPost, oid4vp.Fragment)
+		}
 	}
 	for _, preset := range t.Presets {
 		if preset.Name == "" || strings.ContainsAny(preset.Name, ":/,;| ") || preset.Title == "" {

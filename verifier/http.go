@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,9 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/request/{handle}", of((*tenant).serveRequest))
 	mux.Handle("POST /{tenant}/response/{handle}", of((*tenant).serveResponse))
+	mux.Handle("POST /{tenant}/response", of((*tenant).serveResponse))
+	mux.Handle("GET /{tenant}/response/{handle}", of((*tenant).serveFragment))
+	mux.Handle("GET /{tenant}/response", of((*tenant).serveFragment))
 	mux.Handle("GET /{tenant}/annex-b/{handle}", of((*tenant).serveAnnexB))
 	mux.Handle("POST /{tenant}/annex-b/{handle}", of((*tenant).serveAnnexB))
 	mux.Handle("POST /{tenant}/mdoc/{handle}", of((*tenant).serveReader))
@@ -50,6 +54,7 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/reader-ca.crl", of(ca(publish.CRL)))
 	mux.Handle("GET /{tenant}/reader-ca.crl/{root}", of(ca(publish.CRL)))
 	mux.Handle("GET /{tenant}/certificates", of(ca(publish.Certificates)))
+	mux.Handle("GET /{tenant}/did.json", of((*tenant).serveDID))
 
 	mux.Handle("GET /{tenant}/watch/{number}", of((*tenant).serveWatch))
 	mux.Handle("GET /{tenant}/watch/{number}/events", of((*tenant).serveEvents))
@@ -69,7 +74,8 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/t/{id}", of((*tenant).serveTransaction))
 	mux.Handle("POST /{tenant}/t/{id}/forget", own.Handler(of((*tenant).serveForget)))
 	mux.Handle("GET /{tenant}/done", of((*tenant).serveDone))
-	mux.Handle("GET /{tenant}/wait.js", of((*tenant).serveScript))
+	mux.Handle("GET /{tenant}/wait.js", of(script("wait.js")))
+	mux.Handle("GET /{tenant}/fragment.js", of(script("fragment.js")))
 	return web.Wrap(mux, web.WrapOptions{Log: v.log, Role: "verifier", HTTPS: strings.HasPrefix(v.config.URL, "https:")})
 }
 
@@ -119,7 +125,13 @@ func (t *tenant) serveResponse(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	redirect, err := t.answer(r.Context(), r.PathValue("handle"), form)
+	handle := r.PathValue("handle")
+	if handle == "" && t.config.answersAtOneAddress() {
+		if handle, err = oid4vp.Addressee(form); err != nil {
+			return refuse(w, asRefusal(err))
+		}
+	}
+	redirect, err := t.answer(r.Context(), handle, form)
 	if err != nil {
 		return refuse(w, err)
 	}
@@ -157,13 +169,28 @@ func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
 
 const dayCache = 24 * time.Hour
 
-func (t *tenant) serveScript(w http.ResponseWriter, r *http.Request) error {
-	script, err := pageFiles.ReadFile("pages/wait.js")
-	if err != nil {
-		return err
+// script serves a script of our pages.
+func script(name string) func(*tenant, http.ResponseWriter, *http.Request) error {
+	return func(_ *tenant, w http.ResponseWriter, r *http.Request) error {
+		text, err := pageFiles.ReadFile("pages/" + name)
+		if err != nil {
+			return err
+		}
+		web.NewFile("text/javascript; charset=utf-8", bytes.Clone(text)).Serve(w, r, dayCache)
+		return nil
 	}
-	web.NewFile("text/javascript; charset=utf-8", bytes.Clone(script)).Serve(w, r, dayCache)
-	return nil
+}
+
+// serveFragment is the page that a wallet sends the browser to with the answer
+// behind "#": servers are not sent that, so its script posts it here.
+//
+// OpenID4VP 1.0, 8.1.
+func (t *tenant) serveFragment(w http.ResponseWriter, r *http.Request) error {
+	if !slices.Contains(t.config.Compatibility.ResponseModes, oid4vp.Fragment) {
+		return web.Errorf(http.StatusNotFound, "There is no such page here.")
+	}
+	web.NoStore(w)
+	return t.render(w, "One moment", "fragment.html", t.base+"/fragment.js")
 }
 
 // render writes a page in the tenant's name.

@@ -15,7 +15,6 @@ import (
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/statuslist"
 	"github.com/eidos-id/eidos/verifier/core"
 )
@@ -34,7 +33,7 @@ type tenant struct {
 	config   Tenant
 	base     string // public address, without trailing slash
 	host     string // of the reader certificate
-	anchors  func(ctx context.Context, now time.Time) (*assure.Anchors, error)
+	anchors  anchorsFunc
 	follower *assure.Follower    // nil if the anchors come from elsewhere
 	status   *statuslist.Fetcher // with network
 	presets  []core.Preset       // the tenant's own
@@ -66,6 +65,11 @@ func (v *Verifier) newTenant(c Tenant, anchors func(context.Context, time.Time) 
 		})
 		t.anchors = t.follower.Anchors
 	}
+	pins, err := c.Policy.pins()
+	if err != nil {
+		return nil, err
+	}
+	t.anchors = withPins(t.anchors, pins)
 	t.status = statuslist.NewFetcher(v.fetch, assure.StatusTrust(trustlist.Issuer, t.anchors), statuslist.Options{
 		MaxTTL: v.config.StatusMaxAge, MaxCopies: maxKnownLists,
 	})
@@ -113,19 +117,6 @@ func (t *tenant) reader(ctx context.Context) (keyring.Key, error) {
 	return t.ca.Key(ctx, keyring.Reader, t.v.now())
 }
 
-// engine is the OpenID4VP side of the tenant.
-func (t *tenant) engine(ctx context.Context) (*oid4vp.Verifier, error) {
-	k, err := t.reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	id := oid4vp.X509HashID(k.Record.Chain[0])
-	if t.config.ClientID == ClientX509SANDNS {
-		id = oid4vp.X509SANDNSID(t.host)
-	}
-	return &oid4vp.Verifier{ClientID: id, Key: k, Chain: k.Record.Chain}, nil
-}
-
 // Certificates lists the certificates in use. Error: ErrUnknownTenant.
 func (v *Verifier) Certificates(ctx context.Context, tenant string) ([]keyring.Published, error) {
 	t, err := v.tenant(tenant)
@@ -162,6 +153,7 @@ func (t *tenant) params(ctx context.Context, now time.Time) (core.VerifyParams, 
 	}
 	return core.VerifyParams{
 		Anchors: anchors, Now: now, Types: t.v.types, Strict: t.v.config.Strict, RequireStatus: t.v.config.RequireStatus,
+		Policy: t.config.Policy.policy(),
 	}, nil
 }
 

@@ -53,6 +53,7 @@ type request struct {
 	RedirectURI string             `json:"redirect_uri,omitempty"`
 	SameDevice  bool               `json:"same_device,omitempty"`
 	Wallet      string             `json:"wallet,omitempty"` // its endpoint
+	ByValue     bool               `json:"by_value,omitempty"`
 }
 
 // finished is what is sealed of a finished one.
@@ -168,10 +169,6 @@ func (t *tenant) requestObject(ctx context.Context, handle string, post oid4vp.W
 	engine, err := t.engine(ctx)
 	if err != nil {
 		return "", err
-	}
-	// A certificate that was renewed in between would change who asks.
-	if engine.ClientID != req.OID4VP.ClientID {
-		return "", &refusal{oid4vp.InvalidRequest, "the verifier's certificate has changed; start again at the verifier"}
 	}
 	object, err := engine.RequestObject(ctx, &req.OID4VP, post, t.v.now())
 	if err != nil {

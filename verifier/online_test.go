@@ -446,7 +446,11 @@ func TestConfig(t *testing.T) {
 		"presets": func(c *verifier.Config) {
 			c.Tenants[0].Presets = []core.Preset{{Name: "x", Title: "X", Ask: "nonsense"}}
 		},
-		"country": func(c *verifier.Config) { c.Tenants[0].Country = "ut" },
+		"country":   func(c *verifier.Config) { c.Tenants[0].Country = "ut" },
+		"maxAge":    func(c *verifier.Config) { c.Tenants[0].Policy.MaxAge = -time.Hour },
+		"minLevel":  func(c *verifier.Config) { c.Tenants[0].Policy.MinLevel = "highest" },
+		"countries": func(c *verifier.Config) { c.Tenants[0].Policy.Countries = []string{"Utopia"} },
+		"firstUse":  func(c *verifier.Config) { c.Tenants[0].Policy.FirstUse = []string{"/nowhere.pem"} },
 	} {
 		c := good
 		c.Tenants = []verifier.Tenant{good.Tenants[0]}

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"html/template"
@@ -124,30 +125,33 @@ func (t *tenant) serveTransaction(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if o.State.open() {
-		return t.renderWaiting(w, &o, req)
+		return t.renderWaiting(r.Context(), w, &o, req)
 	}
 	return t.renderResult(w, &o)
 }
 
-func (t *tenant) renderWaiting(w http.ResponseWriter, o *Outcome, req *request) error {
+func (t *tenant) renderWaiting(ctx context.Context, w http.ResponseWriter, o *Outcome, req *request) error {
 	asked, err := query.ParseDCQL(req.OID4VP.DCQL)
 	if err != nil {
 		return err
 	}
-	link := req.link()
+	link, err := t.link(ctx, req)
+	if err != nil {
+		return err
+	}
 	page := waiting{
 		State: o.State, Title: req.Title, Purpose: req.Purpose, Expires: o.Expires, Wants: t.wants(asked),
 		Link:  template.URL(link), // ours: the scheme is not one that templates know
 		Watch: t.base + "/watch/" + once.Hash(o.ID), Script: t.base + "/wait.js", SameDevice: req.SameDevice,
 	}
-	if _, params, ok := strings.Cut(link, "?"); ok && t.v.config.WalletLink != "" {
+	if _, params, ok := strings.Cut(req.reference(), "?"); ok && t.v.config.WalletLink != "" {
 		page.Pages = t.v.config.WalletLink + "?" + params
 	}
 	for _, s := range asked.Sets {
 		page.Choice = page.Choice || len(s.Options) > 1
 	}
 	if !req.SameDevice {
-		code, err := qrcode.Screen(link)
+		code, err := qrcode.Screen(req.reference())
 		if err != nil {
 			return err
 		}

@@ -32,7 +32,7 @@ func insertRow(ctx context.Context, tx *db.Tx, tenant string, r row) error {
 		insert into presentation (tenant, `+rowColumns+`)
 		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
 		tenant, r.id, r.handle, string(r.state), r.created.UnixMilli(), r.expires.UnixMilli(), r.forget.UnixMilli(), "", r.request, []byte{},
-		r.opener, r.retain.Milliseconds(), []byte{})
+		r.opener, r.retain.Milliseconds(), r.evidence)
 	return err
 }
 

@@ -148,8 +148,9 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 	ok := func(body []byte, err error) (fetch.Response, error) {
 		return fetch.Response{Status: 200, Body: body, Header: map[string]string{}}, err
 	}
+	r.URL = strings.Replace(r.URL, rpTrust, trustURL, 1) // the same for verifiers on the internet
 	switch {
-	case strings.HasPrefix(r.URL, "http://verifier.localhost:"):
+	case strings.HasPrefix(r.URL, "http://verifier.localhost:"), strings.HasPrefix(r.URL, rpURL+"/"):
 		return w.serve(r), nil
 	case r.URL == issuerURL+"/status":
 		return ok([]byte(`{"status_lists":["`+issuerURL+`/status/1"]}`), nil)

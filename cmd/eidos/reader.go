@@ -165,14 +165,17 @@ type verifierCmd struct {
 
 type verifierRequestCmd struct {
 	roleFlags
-	Ask      string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
-	Purpose  string `help:"Why, in words for the holder."`
-	Way      string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
-	Origin   string `help:"Origin of the page that asks, for --way browser."`
-	Protocol string `placeholder:"NAME" help:"Ask by this protocol alone, for --way browser: openid4vp-v1-signed, openid4vp-v1-multisigned, openid4vp-v1-unsigned or org-iso-mdoc."`
-	Out      string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
-	QR       string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
-	JSON     bool   `help:"Print the request as JSON."`
+	Ask          string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
+	Purpose      string `help:"Why, in words for the holder."`
+	Way          string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
+	Origin       string `help:"Origin of the page that asks, for --way browser."`
+	Protocol     string `placeholder:"NAME" help:"Ask by this protocol alone, for --way browser: openid4vp-v1-signed, openid4vp-v1-multisigned, openid4vp-v1-unsigned or org-iso-mdoc."`
+	ByValue      bool   `help:"Put the whole request into the link, for the same device."`
+	Unsigned     bool   `help:"Ask without proving who asks, where the tenant's compatibility allows it."`
+	ResponseMode string `default:"direct_post.jwt" enum:"direct_post.jwt,direct_post,fragment" help:"How the answer comes; others than direct_post.jwt where the tenant's compatibility allows them."`
+	Out          string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
+	QR           string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
+	JSON         bool   `help:"Print the request as JSON."`
 }
 
 // Run begins a transaction; the server has to run for the wallet to answer.
@@ -188,7 +191,9 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
-	tx, err := v.Begin(m.ctx, c.Tenant, verifier.AskParams{Ask: c.Ask, Purpose: c.Purpose})
+	tx, err := v.Begin(m.ctx, c.Tenant, verifier.AskParams{
+		Ask: c.Ask, Purpose: c.Purpose, ByValue: c.ByValue, Unsigned: c.Unsigned, ResponseMode: c.ResponseMode,
+	})
 	if err != nil {
 		return err
 	}
@@ -203,7 +208,7 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 		}
 	}
 	if c.QR != "" {
-		if err := writeQR(c.QR, tx.Link); err != nil {
+		if err := writeQR(c.QR, tx.Code); err != nil {
 			return err
 		}
 	}
@@ -211,7 +216,7 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 		return m.json(tx)
 	}
 	if isTerminal(m.out) {
-		drawQR(m.out, tx.Link)
+		drawQR(m.out, tx.Code)
 	}
 	fmt.Fprintf(m.out, "link:    %s\npage:    %s\nid:      %s\nexpires: %s\n", tx.Link, tx.Page, tx.ID, tx.Expires.Local().Format("15:04:05"))
 	return nil

@@ -74,8 +74,10 @@ func (c *verifierRequestCmd) invite(m *machine, v *verifier.Verifier, tx *verifi
 	switch c.Way {
 	case wayReaderLink:
 		tx.Link, err = v.ReaderLink(m.ctx, c.Tenant, tx.ID)
+		tx.Code = tx.Link
 	case wayAnnexB:
 		tx.Link, err = v.AnnexBLink(m.ctx, c.Tenant, tx.ID)
+		tx.Code = tx.Link
 	case wayBrowser:
 		list, err := v.DigitalRequests(m.ctx, c.Tenant, tx.ID, c.Origin)
 		if err != nil {

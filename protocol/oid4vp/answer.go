@@ -52,6 +52,32 @@ func (t *Transaction) Open(ctx context.Context, form url.Values, now time.Time) 
 	return t.answer(resp, "")
 }
 
+// KeyID names the key that the answer is encrypted to; empty if it comes as it
+// is.
+func (t *Transaction) KeyID() (string, error) {
+	if !encrypts(t.mode()) {
+		return "", nil
+	}
+	jwk, err := t.responseJWK()
+	return jwk.KID, err
+}
+
+// Addressee is which transaction was answered, for verifiers that take all
+// answers at one address: the KeyID, or the state where it came as it is.
+//
+// OpenID4VP 1.0, 8.1 and 8.3.
+func Addressee(form url.Values) (string, error) {
+	token := form.Get("response")
+	if token == "" {
+		return form.Get("state"), nil
+	}
+	jwe, err := jose.ParseJWE(token)
+	if err != nil {
+		return "", fail(InvalidRequest, "response is no JWE (OpenID4VP 1.0, 8.3): %w", err)
+	}
+	return jwe.Header.KID, nil
+}
+
 // received reads a response in the form that the response mode wants.
 func (t *Transaction) received(ctx context.Context, form url.Values) (*response, error) {
 	resp := new(response)

@@ -2,6 +2,9 @@ package oid4vp
 
 import (
 	"context"
+	"crypto"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -23,6 +26,47 @@ type attestation struct {
 	} `json:"cnf"`
 	RedirectURIs *[]string `json:"redirect_uris"`
 	jose.Times
+}
+
+// CheckAttestation is for the verifier that an attestation is about: it returns
+// the subject, after "verifier_attestation:" its client identifier, of one that
+// holds now and is for the key. pub may be nil: any key. Whether the issuer signed
+// it the wallets know that trust the issuer.
+//
+// OpenID4VP 1.0, 12.
+func CheckAttestation(text string, pub crypto.PublicKey, now time.Time) (subject string, err error) {
+	jwt, err := jose.Parse(text, jose.Limits{Token: 64 << 10})
+	if err != nil {
+		return "", fmt.Errorf("verifier attestation: %w (OpenID4VP 1.0, 12)", err)
+	}
+	var a attestation
+	if err := jwt.Claims(&a); err != nil {
+		return "", fmt.Errorf("verifier attestation: %w (OpenID4VP 1.0, 12)", err)
+	}
+	switch {
+	case !jwt.Header.HasType(AttestationType):
+		return "", fmt.Errorf("verifier attestation: typ is %.40q, not %s (OpenID4VP 1.0, 12)", jwt.Header.Typ, AttestationType)
+	case a.Subject == "" || a.Expires == 0 || a.CNF.JWK == nil:
+		return "", errors.New("verifier attestation without sub, exp or a key in cnf (OpenID4VP 1.0, 12)")
+	}
+	if err := a.Times.Check(now, maxSkew); err != nil {
+		return "", fmt.Errorf("verifier attestation: %w: have its issuer make a new one (OpenID4VP 1.0, 12)", err)
+	}
+	if pub == nil {
+		return a.Subject, nil
+	}
+	ours, err := jose.ThumbprintString(pub)
+	if err != nil {
+		return "", err
+	}
+	theirs, err := jose.ThumbprintString(a.CNF.JWK.Key)
+	if err != nil {
+		return "", fmt.Errorf("verifier attestation: %w (OpenID4VP 1.0, 12)", err)
+	}
+	if ours != theirs {
+		return "", errors.New("verifier attestation for another key: have its issuer make one for the key of the reader certificate (OpenID4VP 1.0, 12)")
+	}
+	return a.Subject, nil
 }
 
 // byAttestation takes the prefix verifier_attestation: an attester whom the

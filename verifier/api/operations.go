@@ -67,6 +67,9 @@ type startRequest struct {
 	SameDevice  bool            `json:"same_device,omitempty" doc:"hand the answer out only with the response_code that the browser comes back with"`
 	Wallet      string          `json:"wallet,omitempty" max:"1024" doc:"authorization endpoint of a certain wallet, in the place of openid4vp:"`
 	RetainHours int             `json:"retain_hours,omitempty" min:"1" max:"87840" doc:"keep the answer and what came on the wire for this long; the holder is told. Absent: nothing is kept"`
+	ByValue     bool            `json:"by_value,omitempty" doc:"put the whole request into link, for the same device; the QR code leads to it all the same"`
+	Unsigned    bool            `json:"unsigned,omitempty" doc:"ask by link without proving who asks, where the tenant's compatibility allows it"`
+	Mode        string          `json:"response_mode,omitempty" enum:"direct_post.jwt|direct_post|fragment" doc:"of the answer to a link; direct_post.jwt if absent, others where the tenant's compatibility allows them"`
 	QR          string          `json:"qr,omitempty" enum:"png|svg" doc:"answer with the link as a QR code, too"`
 }
 
@@ -75,18 +78,18 @@ type startRequest struct {
 type started struct {
 	ID         string          `json:"id" doc:"for logs, events and those who wait; no secret"`
 	Secret     string          `json:"secret" doc:"opens the answer: keep it with the session of your user"`
-	Link       string          `json:"link" doc:"opens the wallet: client_id, request_uri and request_uri_method behind the scheme or the wallet's endpoint"`
+	Link       string          `json:"link" doc:"opens the wallet: client_id, request_uri and request_uri_method, or with by_value the request itself, behind the scheme or the wallet's endpoint"`
 	RequestURI string          `json:"request_uri"`
 	Page       string          `json:"page" doc:"our own page that shows link and code and waits; holds the secret"`
 	Expires    time.Time       `json:"expires"`
-	QR         string          `json:"qr,omitempty" doc:"data: URL (RFC 2397) of an image of the link"`
+	QR         string          `json:"qr,omitempty" doc:"data: URL (RFC 2397) of an image of the link, by reference"`
 	Button     verifier.Button `json:"button" doc:"for eidos-verify.js: pass it on to the page as it is"`
 }
 
 func (s *Server) start(c rest.Call, in startRequest) (started, error) {
 	tr, err := s.verifier.Begin(c, c.Tenant, verifier.AskParams{
 		Ask: in.Ask, DCQL: in.DCQL, Purpose: in.Purpose, RedirectURI: in.RedirectURI, SameDevice: in.SameDevice, Wallet: in.Wallet,
-		Retain: time.Duration(in.RetainHours) * time.Hour,
+		Retain: time.Duration(in.RetainHours) * time.Hour, ByValue: in.ByValue, Unsigned: in.Unsigned, ResponseMode: in.Mode,
 	})
 	if err != nil {
 		return started{}, err
@@ -95,7 +98,7 @@ func (s *Server) start(c rest.Call, in startRequest) (started, error) {
 	if a.Button, err = tr.Button(); err != nil || in.QR == "" {
 		return a, err
 	}
-	code, err := qrcode.Screen(tr.Link)
+	code, err := qrcode.Screen(tr.Code)
 	if err == nil {
 		a.QR = code.DataURL(in.QR)
 	}
