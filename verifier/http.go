@@ -152,8 +152,18 @@ func refuse(w http.ResponseWriter, err error) error {
 	web.JSON(w, http.StatusBadRequest, struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
-	}{no.code, no.text})
+	}{no.code, ascii(no.text)})
 	return nil
+}
+
+// ascii is text as an error_description may have it. RFC 6749, 4.1.2.1.
+func ascii(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return '\''
+		}
+		return r
+	}, s)
 }
 
 // serveResult answers the relying party's own systems and pages, and our page.

@@ -261,19 +261,9 @@ func (t *tenant) end(ctx context.Context, end ending, got Evidence, now time.Tim
 	}
 	if end.Result != nil && end.Result.Verdict == core.Invalid {
 		// The wallet learns at once, and why; the page and the result have it too.
-		return "", &refusal{oid4vp.InvalidRequest, ascii(end.Result.Reason)}
+		return "", &refusal{oid4vp.InvalidRequest, end.Result.Reason}
 	}
 	return t.redirect(end.asked, end.code), nil
-}
-
-// ascii is text as an error_description may have it. RFC 6749, 4.1.2.1.
-func ascii(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' || r == '"' || r == '\\' {
-			return '\''
-		}
-		return r
-	}, s)
 }
 
 // ending is how a transaction ends.

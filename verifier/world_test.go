@@ -56,6 +56,7 @@ type world struct {
 	before                 *formerRoot // nil until the authority changes its root
 	listed                 []*x509.Certificate
 	revoked                map[uint64]bool
+	list                   func() ([]byte, error) // in the place of the status list
 	unplugged              bool
 	fetched                []string
 
@@ -154,6 +155,8 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		return w.serve(r), nil
 	case r.URL == issuerURL+"/status":
 		return ok([]byte(`{"status_lists":["`+issuerURL+`/status/1"]}`), nil)
+	case r.URL == issuerURL+"/status/1" && w.list != nil:
+		return ok(w.list())
 	case r.URL == issuerURL+"/status/1":
 		return ok(w.statusList(issuerURL + "/status/1"))
 	case r.URL == issuerURL+"/iaca.crl", r.URL == nextCRL:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/eidos-id/eidos/cmd/eidos/demodata"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -19,8 +20,8 @@ import (
 // the authority's page, fills the form in, approves, and ends where the page
 // sends it back to the app.
 type scriptedBrowser struct {
-	fetch  fetch.Func
-	cookie string
+	fetch   fetch.Func
+	cookies map[string]string // by origin
 }
 
 // identify walks through the authority's pages and returns the URI that leads
@@ -55,6 +56,68 @@ func (b *scriptedBrowser) follow(redirectURI string) func(ctx context.Context, p
 	}
 }
 
+// openWithin is how long a page may take to open, all redirects together.
+const openWithin = 30 * time.Second
+
+// open opens a page, as the browser does that a verifier's answer leads to, and
+// returns where its redirects ended: at a page, or at a link for an app.
+//
+// OpenID4VP 1.0, 8.2.
+func (b *scriptedBrowser) open(ctx context.Context, page string) (at string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, openWithin)
+	defer cancel()
+	at = page
+	for range 10 {
+		u, err := url.Parse(at)
+		if err != nil {
+			return "", errors.New("the verifier's page leads to what is no address")
+		}
+		if u.Scheme != "https" && u.Scheme != "http" {
+			return at, nil // for an app
+		}
+		u.Fragment = "" // stays in the browser: RFC 9110, 4.2.5
+		resp, err := b.exchange(ctx, fetch.GetRequest(u.String(), "text/html"))
+		switch {
+		case err != nil:
+			return "", fmt.Errorf("open the verifier's page: %w", err)
+		case resp.Status >= 200 && resp.Status < 300:
+			return at, nil
+		case !isRedirect(resp):
+			return "", fmt.Errorf("the verifier's page on %s answered %d", u.Host, resp.Status)
+		}
+		if at, err = resolve(at, resp.Header["location"]); err != nil {
+			return "", errors.New("the verifier's page leads to what is no address")
+		}
+	}
+	return "", errors.New("the verifier's pages lead in circles")
+}
+
+// isRedirect reports whether an answer sends the browser on. RFC 9110, 15.4.
+func isRedirect(r fetch.Response) bool {
+	return r.Status >= 300 && r.Status <= 399 && r.Header["location"] != ""
+}
+
+// exchange sends a request with the origin's cookie, and keeps the one that
+// comes back.
+func (b *scriptedBrowser) exchange(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+	u, err := url.Parse(r.URL)
+	if err != nil {
+		return fetch.Response{}, err
+	}
+	origin := u.Scheme + "://" + u.Host
+	if cookie := b.cookies[origin]; cookie != "" {
+		r.Header["cookie"] = cookie
+	}
+	resp, err := b.fetch(ctx, r)
+	if set := resp.Header["set-cookie"]; err == nil && set != "" {
+		if b.cookies == nil {
+			b.cookies = map[string]string{}
+		}
+		b.cookies[origin], _, _ = strings.Cut(set, ";")
+	}
+	return resp, err
+}
+
 var (
 	formToken  = regexp.MustCompile(`name="form" value="([^"]*)"`)
 	formAction = regexp.MustCompile(`<form method="post" action="([^"]*)"`)
@@ -86,15 +149,9 @@ func (b *scriptedBrowser) get(ctx context.Context, page string) (string, string,
 // do sends a request and follows redirects until they leave the authority.
 func (b *scriptedBrowser) do(ctx context.Context, r fetch.Request) (at, body string, err error) {
 	for range 10 {
-		if b.cookie != "" {
-			r.Header["cookie"] = b.cookie
-		}
-		resp, err := b.fetch(ctx, r)
+		resp, err := b.exchange(ctx, r)
 		if err != nil {
 			return "", "", err
-		}
-		if set := resp.Header["set-cookie"]; set != "" {
-			b.cookie, _, _ = strings.Cut(set, ";")
 		}
 		if resp.Status < 300 || resp.Status > 399 {
 			if resp.Status != 200 {

@@ -464,7 +464,9 @@ type walletPresentCmd struct {
 	Yes  bool   `help:"Share what is asked for without asking; for trying out."`
 	JSON bool   `help:"Print what was shared as JSON."`
 	From string `placeholder:"HOST" help:"Host of the page that has the link, for links of a reader (mdoc://…)."`
-	Link string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…, mdoc://…), or a file that holds it."`
+	// For conformance suites, which wait until somebody comes to their page.
+	Follow bool   `help:"Open the page where the verifier sends the browser, without a browser, and follow where it leads."`
+	Link   string `arg:"" optional:"" help:"Link of a website's request (openid4vp://…, mdoc://…), or a file that holds it."`
 }
 
 // Run presents. On-site it ends when the reader does.
@@ -493,14 +495,7 @@ func (c *walletPresentCmd) Run(m *machine) error {
 			}
 			return printLog(m, entries, c.JSON)
 		}
-		entry, redirect, err := w.Answer(m.ctx, link)
-		if err != nil {
-			return err
-		}
-		if redirect != "" && !c.JSON {
-			fmt.Fprintf(m.out, "Go on in the browser: %s\n", visible(redirect))
-		}
-		return printLog(m, []wallet.LogEntry{entry}, c.JSON)
+		return c.answer(m, w, link, &scriptedBrowser{fetch: h.fetch})
 	}
 	ln, err := tcp.Listen(m.ctx, "127.0.0.1:0", tcp.Options{})
 	if err != nil {
@@ -516,4 +511,31 @@ func (c *walletPresentCmd) Run(m *machine) error {
 		return err
 	}
 	return printLog(m, entries, c.JSON)
+}
+
+// answer answers a website. Where it sends the browser is opened after a refusal
+// too: the page that began waits for somebody to come back.
+func (c *walletPresentCmd) answer(m *machine, w *wallet.Wallet, link string, browser *scriptedBrowser) error {
+	entry, redirect, err := w.Answer(m.ctx, link)
+	say := m.out
+	if c.JSON {
+		say = m.err // what is on standard output is one value
+	}
+	switch {
+	case redirect == "":
+	case !c.Follow:
+		if err == nil {
+			fmt.Fprintf(say, "Go on in the browser: %s\n", visible(redirect))
+		}
+	default:
+		at, opened := browser.open(m.ctx, redirect)
+		if opened == nil {
+			fmt.Fprintf(say, "Opened: %s\n", visible(at))
+		}
+		err = errors.Join(err, opened)
+	}
+	if err != nil {
+		return err
+	}
+	return printLog(m, []wallet.LogEntry{entry}, c.JSON)
 }

@@ -22,6 +22,7 @@ func isReaderLink(link string) bool {
 // walletAnswerCmd is what a platform does between page and app.
 type walletAnswerCmd struct {
 	walletFlags
+	walletRules
 	Origin string `required:"" help:"Origin of the page that asks, such as https://shop.example."`
 	Out    string `short:"o" type:"path" placeholder:"FILE" help:"Write the response for the page here; without it, it is printed."`
 	Yes    bool   `help:"Share what is asked for without asking; for trying out."`
@@ -35,7 +36,11 @@ func (c *walletAnswerCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
-	w, h, err := c.open(m, c.Yes)
+	consent, err := c.consent(m, c.Yes)
+	if err != nil {
+		return err
+	}
+	w, h, err := c.openWith(m, consent)
 	if err != nil {
 		return err
 	}

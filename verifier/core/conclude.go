@@ -27,13 +27,19 @@ func (v *verification) conclude() Result {
 		r.Report.Warn(name, clause, fmt.Sprintf("missing: %d of what was needed", len(r.Missing)),
 			"the holder may not have it or did not want to share it; decide without, or ask for something else")
 	}
+	bad := r.Report.Failed()
+	if len(bad) > 0 { // whatever is in it, this is no answer to the question
+		for i := range r.Documents {
+			r.Documents[i].Elements, r.Documents[i].Portrait, r.Documents[i].PortraitType = nil, nil, ""
+		}
+	}
 	for i := range r.Documents {
 		if d := &r.Documents[i]; d.Verdict != Valid {
 			r.Verdict, r.Reason = Invalid, d.Name+": "+d.Reason
 			return *r
 		}
 	}
-	switch bad := r.Report.Failed(); {
+	switch {
 	case len(bad) > 0:
 		r.Verdict, r.Reason = Invalid, sentence(bad[0])
 	case len(r.Documents) == 0:

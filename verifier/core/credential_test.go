@@ -288,8 +288,8 @@ func TestCredentialTransactions(t *testing.T) {
 	family := sdjwt.Path{"family_name"}
 	agreed := reg.shown(t, func(k *sdjwt.KeyBinding) { k.Transactions.Values = []string{"h"} }, family)
 	p := reg.params(t, pid(`{"path":["family_name"]}`))
-	if r := verifyOne(t, agreed, p); r.Verdict != core.Invalid || !strings.Contains(r.Reason, "transaction data") {
-		t.Errorf("agreed to what nobody asked: %s %s", r.Verdict, r.Reason)
+	if r := verifyOne(t, agreed, p); r.Verdict != core.Invalid || !strings.Contains(r.Reason, "transaction data") || r.Documents[0].Elements != nil {
+		t.Errorf("agreed to what nobody asked: %s %s %+v", r.Verdict, r.Reason, r.Documents[0].Elements)
 	}
 	p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
 		if diff := cmp.Diff(map[string][]sdjwt.TransactionHashes{"pid": {{Values: []string{"h"}}}}, found); diff != "" {

@@ -45,8 +45,8 @@ type Result struct {
 // OK reports whether the answer is valid and complete.
 func (r *Result) OK() bool { return r.Verdict == Valid }
 
-// Document is one document of an answer. Without a Valid verdict it has no
-// elements and no portrait.
+// Document is one document of an answer. Without a Valid verdict, or if the
+// answer's own report has a failure, it has no elements and no portrait.
 type Document struct {
 	Credential string  `json:"credential"` // id of the query's credential that it answers
 	Format     string  `json:"format"`     // mso_mdoc or dc+sd-jwt
