@@ -293,8 +293,10 @@ func (c *console) serveAnswer(v visit) error {
 	data := struct {
 		Base, ID  string
 		Documents []document
+		Agreed    []core.Agreed
 	}{Base: v.base, ID: v.r.PathValue("id")}
 	if e.Result != nil {
+		data.Agreed = e.Result.Agreed
 		for _, d := range e.Result.Documents {
 			data.Documents = append(data.Documents, document{d, verifier.Picture(d)})
 		}
