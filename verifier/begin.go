@@ -51,6 +51,9 @@ type AskParams struct {
 	// ResponseMode is how the answer to a link comes: direct_post.jwt if empty,
 	// or one that the tenant's Compatibility allows.
 	ResponseMode string
+	// Agree is what the holder is to agree to by answering, of the tenant's
+	// TransactionTypes. It goes by OpenID4VP alone, by link or through the browser.
+	Agree []Agreement
 }
 
 // Transaction is a question on its way, for whoever asked it.
@@ -200,7 +203,11 @@ func (t *tenant) allowsMode(mode string) bool {
 // OpenID4VP 1.0, 5.9.3 and 8.2.
 func (t *tenant) beginLink(engine *oid4vp.Verifier, q query.Query, p AskParams, now time.Time) (*oid4vp.Transaction, string, error) {
 	handle, fixed := rand.Text(), !p.Unsigned && t.config.answersAtOneAddress()
-	params := oid4vp.Params{Query: q, Mode: p.ResponseMode, Unsigned: p.Unsigned, Lifetime: t.v.config.RequestLifetime}
+	transactions, err := t.agreements(p.Agree, q)
+	if err != nil {
+		return nil, "", err
+	}
+	params := oid4vp.Params{Query: q, Transactions: transactions, Mode: p.ResponseMode, Unsigned: p.Unsigned, Lifetime: t.v.config.RequestLifetime}
 	address := t.base + "/response"
 	if !fixed {
 		address += "/" + handle

@@ -145,9 +145,26 @@ type Tenant struct {
 	// Policy is what the relying party wants of documents beyond their being in
 	// order, over the internet and on-site. Optional: nothing more.
 	Policy Policy `yaml:"policy,omitempty"`
+	// TransactionTypes are the types of transaction data that questions may have
+	// holders agree to. Optional, none.
+	TransactionTypes []TransactionType `yaml:"transactionTypes,omitempty"`
 	// Compatibility lets questions depart from HAIP 1.0, for wallets that cannot
 	// follow it. Optional: none may.
 	Compatibility Compatibility `yaml:"compatibility,omitempty"`
+}
+
+// TransactionType is a type of transaction data: what a holder may agree to by
+// answering, such as a payment. Wallets have to know it, too. OpenID4VP 1.0, 8.4.
+type TransactionType struct {
+	// Type is its name, often a URI.
+	Type string `yaml:"type"`
+	// Element is the device-signed element in which an mdoc agrees, as
+	// NAMESPACE/ELEMENT; the issuer of the document has to allow it. Optional:
+	// SD-JWT VCs alone can agree.
+	Element string `yaml:"element,omitempty"`
+	// HashAlgorithms are those that wallets choose from: sha-256, sha-384,
+	// sha-512. Optional, sha-256.
+	HashAlgorithms []string `yaml:"hashAlgorithms,omitempty"`
 }
 
 // Compatibility is what a relying party's systems may ask for that HAIP 1.0 does
@@ -301,6 +318,7 @@ func (t Tenant) check(types *doctype.Catalogue, base string) error {
 		p.Add("retain: wanted at most ten years")
 	}
 	p.AddError("policy", t.Policy.check())
+	t.checkTransactionTypes(&p)
 	for _, mode := range t.Compatibility.ResponseModes {
 		if mode != oid4vp.DirectPost && mode != oid4vp.Fragment {
 			p.Add("compatibility.responseModes: %.40q, wanted %s or %s", mode, oid4vp.DirectPost, oid4vp.Fragment)

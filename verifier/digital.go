@@ -79,10 +79,14 @@ func (t *tenant) openIDRequests(ctx context.Context, r row, req *request, origin
 	if err != nil {
 		return nil, err
 	}
+	transactions, err := req.transactions()
+	if err != nil {
+		return nil, err
+	}
 	var tx oid4vp.Transaction
 	now := t.v.now()
 	err = t.beginWay(ctx, ofPage(wayDigital, origin), r, &tx, func() error {
-		fresh, err := engine.Begin(oid4vp.Params{Query: q, Lifetime: r.expires.Sub(now)}, now)
+		fresh, err := engine.Begin(oid4vp.Params{Query: q, Transactions: transactions, Lifetime: r.expires.Sub(now)}, now)
 		if err == nil {
 			tx = *fresh
 		}

@@ -143,7 +143,7 @@ func (v *Verifier) Past(ctx context.Context, tenant, number string) (Past, error
 // Evidence is what is kept of a transaction where that was asked for at its
 // start: enough to judge the answer again.
 type Evidence struct {
-	Request       string       `json:"request" doc:"as it was last served: a request object (JWT), or the JSON of what a page asked its browser with"`
+	Request       string       `json:"request" doc:"as it was last served: a request object (JWT), the link that held it, or the JSON of what a page asked its browser with"`
 	Received      []Field      `json:"received" doc:"form that the wallet posted, or protocol and data that a page handed on"`
 	Presentations []Presented  `json:"presentations" doc:"what was in it, decrypted"`
 	Transcript    []byte       `json:"transcript,omitempty" doc:"SessionTranscript that mdocs are bound to, CBOR"`

@@ -57,6 +57,9 @@ func (v *Verifier) openNumber(ctx context.Context, tenant, number string) (*tena
 
 // isoQuery is what a transaction asks, as a DeviceRequest can carry it best.
 func (r *request) isoQuery(extended bool) (query.Query, error) {
+	if len(r.OID4VP.Transactions) > 0 {
+		return query.Query{}, fmt.Errorf("%w: what is to be agreed to goes by OpenID4VP alone", ErrInvalid)
+	}
 	q, err := query.ParseDCQL(r.OID4VP.DCQL)
 	if err != nil {
 		return q, err

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
@@ -284,6 +285,31 @@ func TestNamesConfig(t *testing.T) {
 		cfg := verifier.Config{URL: c.url, Trust: rpTrust, Tenants: []verifier.Tenant{c.tenant}}
 		if err := cfg.Check(); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%v, wanted %q", err, says)
+		}
+	}
+}
+
+// A key that goes between question and answer changes who asks, where the name
+// is of the key: then nothing more is served. Where it is not, the new one signs.
+func TestKeyChanges(t *testing.T) {
+	for kind, goesOn := range map[string]bool{verifier.ClientX509Hash: false, verifier.ClientX509SANDNS: true, verifier.ClientDIDJWK: false} {
+		w := newNamed(t, verifier.Tenant{ClientID: kind})
+		tr := w.beginAs(verifier.AskParams{Ask: ask})
+		w.asked(tr, shop)
+		k, err := w.readerKey()
+		w.check(err)
+		cert, err := pki.ParseCertificate(k.Record.Chain[0])
+		w.check(err)
+		ca, err := w.v.CA("default")
+		w.check(err)
+		_, err = ca.Revoke(t.Context(), cert, "superseded", w.now())
+		w.check(err)
+		w.pass(time.Minute)
+		if _, err := w.opened(tr); (err == nil) != goesOn || err != nil && !strings.Contains(err.Error(), "start again") {
+			t.Errorf("%s: the link: %v", kind, err)
+		}
+		if _, err := w.v.DigitalRequests(t.Context(), "default", tr.ID, shop); (err == nil) != goesOn || err != nil && !errors.Is(err, verifier.ErrInvalid) {
+			t.Errorf("%s: the page: %v", kind, err)
 		}
 	}
 }

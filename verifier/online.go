@@ -339,15 +339,23 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	return t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
+	authorised := false
+	result, lists, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
 		p.Asked, p.Transcript, p.Audience, p.Nonce = asked, posted.Transcript, posted.Audience, posted.Nonce
 		if len(posted.Transactions) > 0 {
+			p.TransactionElements = t.agreedElements(posted.Transactions)
 			p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
-				return oid4vp.CheckTransactions(posted.Transactions, found)
+				err := oid4vp.CheckTransactions(posted.Transactions, found)
+				authorised = err == nil
+				return err
 			}
 		}
 		return core.VerifyPresentations(ctx, posted.Presentations, p)
 	})
+	if authorised && result.Verdict != core.Invalid {
+		result.Agreed = agreed(posted.Transactions)
+	}
+	return result, lists, err
 }
 
 // judge verifies with what the tenant knows, and once more with newer trust

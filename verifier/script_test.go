@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/verifier"
 )
 
@@ -124,5 +125,66 @@ func TestScriptInABrowser(t *testing.T) {
 	done := next("done")
 	if done.body["state"] != "done" || done.body["verdict"] == "" || !strings.Contains(done.body["status"], "arrived") {
 		t.Errorf("%s", done.text)
+	}
+}
+
+// A wallet sends the browser to our page with the answer behind "#"; the page
+// hands it over and goes on to the relying party, and keeps nothing of it.
+func TestFragmentInABrowser(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium here to run the script in (Debian package chromium)")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	origin, back := "http://verifier.localhost:"+port, "http://shop.localhost:"+port+"/back"
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{URL: origin, Trust: trustURL, Tenants: []verifier.Tenant{{
+		ID: "default", Name: "Shop", RedirectURIs: []string{back}, Compatibility: verifier.Compatibility{ResponseModes: []string{oid4vp.Fragment}},
+	}}})
+	came := make(chan *http.Request, 4)
+	s := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.Host, "shop.localhost:") {
+			if r.URL.Path == "/back" {
+				came <- r
+			}
+			return
+		}
+		w.v.Handler().ServeHTTP(rw, r)
+	})}
+	go s.Serve(ln)
+	t.Cleanup(func() { s.Close() })
+	tr := w.beginAs(verifier.AskParams{Ask: ask, ResponseMode: oid4vp.Fragment, RedirectURI: back, SameDevice: true})
+	req, err := w.opened(tr)
+	w.check(err)
+	answer := w.issue(5).answer(req, "family_name", "age_over_21", "portrait")
+	if answer.Method != "GET" || !strings.Contains(answer.URL, "#") {
+		t.Fatalf("%s %s", answer.Method, answer.URL)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	browser := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), answer.URL)
+	w.check(browser.Start())
+	defer func() {
+		browser.Process.Kill()
+		browser.Wait()
+	}()
+	select {
+	case r := <-came:
+		if strings.Contains(r.Referer(), "vp_token") || strings.Contains(r.URL.String(), "vp_token") {
+			t.Error("the answer goes along to the relying party's page")
+		}
+		o, err := w.v.Outcome(t.Context(), "default", tr.ID, r.URL.Query().Get("response_code"))
+		if err != nil || o.State != verifier.Done || !o.Result.OK() {
+			t.Errorf("%+v %v", o, err)
+		}
+	case <-ctx.Done():
+		t.Fatal("the browser never comes back")
 	}
 }

@@ -247,6 +247,12 @@ type holder struct {
 // issue makes a driving licence at an index of the status list.
 func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
 	w.t.Helper()
+	return w.issueFor(index, mdoc.KeyAuthorizations{}, more...)
+}
+
+// issueFor is issue with what the device may sign.
+func (w *world) issueFor(index uint64, device mdoc.KeyAuthorizations, more ...mdoc.Element) *holder {
+	w.t.Helper()
 	h := &holder{w: w, key: testkit.Signer(w.t, elliptic.P256())}
 	midnight := w.now().Truncate(day)
 	elements := append([]mdoc.Element{
@@ -257,7 +263,7 @@ func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
 	var err error
 	h.stored, err = mdoc.Issue(context.Background(), mdoc.IssueParams{
 		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: elements}},
-		DeviceKey: h.key.Public(), Chain: [][]byte{w.ds.Raw},
+		DeviceKey: h.key.Public(), KeyAuthorizations: device, Chain: [][]byte{w.ds.Raw},
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * day)},
 		Status:   &status.Claim{List: &status.ListReference{Index: index, URI: issuerURL + "/status/1"}},
 	}, w.dsKey)
@@ -268,6 +274,12 @@ func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
 // present answers with elements, bound to a transcript.
 func (h *holder) present(transcript []byte, ids ...string) []byte {
 	h.w.t.Helper()
+	return h.presentWith(nil, transcript, ids...)
+}
+
+// presentWith is present with elements of the device's own.
+func (h *holder) presentWith(device []mdoc.DeviceNameSpace, transcript []byte, ids ...string) []byte {
+	h.w.t.Helper()
 	s, err := mdoc.ParseIssuerSigned(h.stored)
 	h.w.check(err)
 	var refs []mdoc.ElementRef
@@ -276,6 +288,9 @@ func (h *holder) present(transcript []byte, ids ...string) []byte {
 	}
 	p, err := s.Select(refs)
 	h.w.check(err)
+	if device != nil {
+		h.w.check(p.SignElements(device))
+	}
 	h.w.check(p.Sign(context.Background(), transcript, h.key))
 	raw, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
 	h.w.check(err)

@@ -165,17 +165,18 @@ type verifierCmd struct {
 
 type verifierRequestCmd struct {
 	roleFlags
-	Ask          string `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
-	Purpose      string `help:"Why, in words for the holder."`
-	Way          string `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
-	Origin       string `help:"Origin of the page that asks, for --way browser."`
-	Protocol     string `placeholder:"NAME" help:"Ask by this protocol alone, for --way browser: openid4vp-v1-signed, openid4vp-v1-multisigned, openid4vp-v1-unsigned or org-iso-mdoc."`
-	ByValue      bool   `help:"Put the whole request into the link, for the same device."`
-	Unsigned     bool   `help:"Ask without proving who asks, where the tenant's compatibility allows it."`
-	ResponseMode string `default:"direct_post.jwt" enum:"direct_post.jwt,direct_post,fragment" help:"How the answer comes; others than direct_post.jwt where the tenant's compatibility allows them."`
-	Out          string `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
-	QR           string `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
-	JSON         bool   `help:"Print the request as JSON."`
+	Ask          string   `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
+	Purpose      string   `help:"Why, in words for the holder."`
+	Way          string   `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
+	Origin       string   `help:"Origin of the page that asks, for --way browser."`
+	Protocol     string   `placeholder:"NAME" help:"Ask by this protocol alone, for --way browser: openid4vp-v1-signed, openid4vp-v1-multisigned, openid4vp-v1-unsigned or org-iso-mdoc."`
+	ByValue      bool     `help:"Put the whole request into the link, for the same device."`
+	Agree        []string `type:"path" placeholder:"FILE" help:"What the holder is to agree to by answering: JSON with type, data and, where not any may agree, credential_ids. May be repeated."`
+	Unsigned     bool     `help:"Ask without proving who asks, where the tenant's compatibility allows it."`
+	ResponseMode string   `default:"direct_post.jwt" enum:"direct_post.jwt,direct_post,fragment" help:"How the answer comes; others than direct_post.jwt where the tenant's compatibility allows them."`
+	Out          string   `short:"o" type:"path" placeholder:"FILE" help:"Write the link, or the requests for the page, here."`
+	QR           string   `type:"path" placeholder:"FILE" help:"Write the link as a QR code (PNG) here."`
+	JSON         bool     `help:"Print the request as JSON."`
 }
 
 // Run begins a transaction; the server has to run for the wallet to answer.
@@ -191,8 +192,12 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 		return err
 	}
 	defer h.close()
+	agree, err := c.agreements(m)
+	if err != nil {
+		return err
+	}
 	tx, err := v.Begin(m.ctx, c.Tenant, verifier.AskParams{
-		Ask: c.Ask, Purpose: c.Purpose, ByValue: c.ByValue, Unsigned: c.Unsigned, ResponseMode: c.ResponseMode,
+		Ask: c.Ask, Purpose: c.Purpose, Agree: agree, ByValue: c.ByValue, Unsigned: c.Unsigned, ResponseMode: c.ResponseMode,
 	})
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/verifier"
@@ -71,6 +72,23 @@ const (
 	wayAnnexB     = "annex-b"
 	wayBrowser    = "browser"
 )
+
+// agreements reads what the holder is to agree to.
+func (c *verifierRequestCmd) agreements(m *machine) ([]verifier.Agreement, error) {
+	var list []verifier.Agreement
+	for _, name := range c.Agree {
+		data, err := m.readInput(name)
+		if err != nil {
+			return nil, err
+		}
+		var a verifier.Agreement
+		if err := jose.Unmarshal(data, &a, jose.Limits{Token: 64 << 10}); err != nil {
+			return nil, usage("%s: %v", name, err)
+		}
+		list = append(list, a)
+	}
+	return list, nil
+}
 
 // invite is what takes a request to the holder by the way that was chosen: a
 // link, or the requests for the page.

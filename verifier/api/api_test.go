@@ -73,7 +73,8 @@ func newHouse(t *testing.T, dsn string) *house {
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	h.verifier, err = verifier.New(verifier.Config{Tenants: []verifier.Tenant{
 		{ID: "default", Name: "Shop", Retain: 48 * time.Hour, Origins: []string{shop}, RedirectURIs: []string{shop + "/back"}},
-		{ID: "second", Name: "Second"},
+		{ID: "second", Name: "Second", TransactionTypes: []verifier.TransactionType{{Type: "payment"}},
+			Compatibility: verifier.Compatibility{Unsigned: true, ResponseModes: []string{oid4vp.DirectPost}}},
 	}}, verifier.Deps{
 		DB: h.db, Area: area, Now: h.now, Log: log,
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return assure.NewAnchors() },
@@ -385,4 +386,31 @@ func TestEventsWithoutAttributes(t *testing.T) {
 			t.Errorf("events: %q", bodies)
 		}
 	})
+}
+
+// What departs from HAIP 1.0, and what a holder is to agree to, goes out where the
+// tenant lets it, and not elsewhere.
+func TestStartOtherwise(t *testing.T) {
+	h := newHouse(t, testkit.SQLite(t))
+	const body = `{"ask":"pid@sd-jwt:family_name","unsigned":true,"by_value":true,"response_mode":"direct_post","transaction_data":[{"type":"payment","data":{"amount":"5.00"}}],"qr":"svg"}`
+	answer := h.Want(h.Ask(h.token("second", Ask), "POST", "/v1/second/transactions", body), 201, "")
+	u, err := url.Parse(answer.Text("link"))
+	h.check(err)
+	q := u.Query()
+	var data []string
+	if err := json.Unmarshal([]byte(q.Get("transaction_data")), &data); err != nil || len(data) != 1 {
+		t.Fatalf("%v: %v", u, err)
+	}
+	object, err := base64.RawURLEncoding.DecodeString(data[0])
+	if !strings.HasPrefix(q.Get("client_id"), "redirect_uri:http://verifier.localhost:8080/second/response/") || q.Get("response_mode") != "direct_post" ||
+		err != nil || string(object) != `{"amount":"5.00","credential_ids":["pid-sd-jwt"],"type":"payment"}` || !strings.HasPrefix(answer.Text("qr"), "data:image/svg") {
+		t.Errorf("%s %s", u, object)
+	}
+	h.Want(h.Ask(h.token("default", Ask), "POST", "/v1/default/transactions", body), 422, "invalid")
+	for _, wrong := range []string{
+		`{"ask":"age18","response_mode":"fragment"}`, `{"ask":"age18","response_mode":"query"}`, `{"ask":"age18","transaction_data":[{"type":"gift"}]}`,
+		`{"ask":"mdl:family_name","transaction_data":[{"type":"payment"}]}`, `{"ask":"pid@sd-jwt:family_name","transaction_data":[{"type":"payment","credential_ids":["x"]}]}`,
+	} {
+		h.Want(h.Ask(h.token("second", Ask), "POST", "/v1/second/transactions", wrong), 422, "invalid")
+	}
 }

@@ -298,8 +298,10 @@ func (c *console) serveAnswer(v visit) error {
 	data := struct {
 		Base, ID  string
 		Documents []document
+		Agreed    []core.Agreed
 	}{Base: v.base, ID: v.r.PathValue("id")}
 	if e.Result != nil {
+		data.Agreed = e.Result.Agreed
 		for _, d := range e.Result.Documents {
 			shown := document{Document: d, Picture: verifier.Picture(d)}
 			for _, e := range d.Elements {

@@ -60,17 +60,18 @@ func (s *Server) presets(c rest.Call, _ rest.None) (presetList, error) {
 }
 
 type startRequest struct {
-	Ask         string          `json:"ask,omitempty" max:"4096" doc:"a preset, or a question such as pid:family_name,birth_date"`
-	DCQL        json.RawMessage `json:"dcql,omitempty" doc:"the question as DCQL, in the place of ask (OpenID4VP 1.0, 6)"`
-	Purpose     string          `json:"purpose,omitempty" max:"200" doc:"for the holder; that of the preset if absent"`
-	RedirectURI string          `json:"redirect_uri,omitempty" max:"2048" doc:"where the browser comes back to on the same device: one of the tenant's redirectURIs"`
-	SameDevice  bool            `json:"same_device,omitempty" doc:"hand the answer out only with the response_code that the browser comes back with"`
-	Wallet      string          `json:"wallet,omitempty" max:"1024" doc:"authorization endpoint of a certain wallet, in the place of openid4vp:"`
-	RetainHours int             `json:"retain_hours,omitempty" min:"1" max:"87840" doc:"keep the answer and what came on the wire for this long; the holder is told. Absent: nothing is kept"`
-	ByValue     bool            `json:"by_value,omitempty" doc:"put the whole request into link, for the same device; the QR code leads to it all the same"`
-	Unsigned    bool            `json:"unsigned,omitempty" doc:"ask by link without proving who asks, where the tenant's compatibility allows it"`
-	Mode        string          `json:"response_mode,omitempty" enum:"direct_post.jwt|direct_post|fragment" doc:"of the answer to a link; direct_post.jwt if absent, others where the tenant's compatibility allows them"`
-	QR          string          `json:"qr,omitempty" enum:"png|svg" doc:"answer with the link as a QR code, too"`
+	Ask         string               `json:"ask,omitempty" max:"4096" doc:"a preset, or a question such as pid:family_name,birth_date"`
+	DCQL        json.RawMessage      `json:"dcql,omitempty" doc:"the question as DCQL, in the place of ask (OpenID4VP 1.0, 6)"`
+	Purpose     string               `json:"purpose,omitempty" max:"200" doc:"for the holder; that of the preset if absent"`
+	RedirectURI string               `json:"redirect_uri,omitempty" max:"2048" doc:"where the browser comes back to on the same device: one of the tenant's redirectURIs"`
+	SameDevice  bool                 `json:"same_device,omitempty" doc:"hand the answer out only with the response_code that the browser comes back with"`
+	Wallet      string               `json:"wallet,omitempty" max:"1024" doc:"authorization endpoint of a certain wallet, in the place of openid4vp:"`
+	RetainHours int                  `json:"retain_hours,omitempty" min:"1" max:"87840" doc:"keep the answer and what came on the wire for this long; the holder is told. Absent: nothing is kept"`
+	ByValue     bool                 `json:"by_value,omitempty" doc:"put the whole request into link, for the same device; the QR code leads to it all the same"`
+	Unsigned    bool                 `json:"unsigned,omitempty" doc:"ask by link without proving who asks, where the tenant's compatibility allows it"`
+	Mode        string               `json:"response_mode,omitempty" enum:"direct_post.jwt|direct_post|fragment" doc:"of the answer to a link; direct_post.jwt if absent, others where the tenant's compatibility allows them"`
+	Agree       []verifier.Agreement `json:"transaction_data,omitempty" doc:"what the holder is to agree to by answering; it comes back as agreed"`
+	QR          string               `json:"qr,omitempty" enum:"png|svg" doc:"answer with the link as a QR code, too"`
 }
 
 // started holds a secret. It is answered once, or again under the same
@@ -90,6 +91,7 @@ func (s *Server) start(c rest.Call, in startRequest) (started, error) {
 	tr, err := s.verifier.Begin(c, c.Tenant, verifier.AskParams{
 		Ask: in.Ask, DCQL: in.DCQL, Purpose: in.Purpose, RedirectURI: in.RedirectURI, SameDevice: in.SameDevice, Wallet: in.Wallet,
 		Retain: time.Duration(in.RetainHours) * time.Hour, ByValue: in.ByValue, Unsigned: in.Unsigned, ResponseMode: in.Mode,
+		Agree: in.Agree,
 	})
 	if err != nil {
 		return started{}, err

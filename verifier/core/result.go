@@ -1,6 +1,7 @@
 package core
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -29,6 +30,7 @@ const (
 //	    "status": { "outcome": "valid", "text": "status list 12 minutes old", "issued": …, "age_seconds": 720 },
 //	    "device": "signature", "report": { "checks": [ … ] } } ],
 //	  "missing": [ { "credential": "mdl", "doctype": …, "namespace": …, "id": …, "label": …, "why": … } ],
+//	  "agreed": [ { "type": "https://bank.example/payment", "data": { … } } ],
 //	  "report": { "checks": [ … ] } }
 type Result struct {
 	Verdict Verdict `json:"verdict"`
@@ -38,9 +40,21 @@ type Result struct {
 	Documents  []Document `json:"documents"`
 	// Missing is what was asked for and needed but did not come.
 	Missing []Missing `json:"missing,omitempty"`
+	// Agreed is what the holder agreed to, where that was asked for; nothing of an
+	// answer that is not valid. OpenID4VP 1.0, 8.4.
+	Agreed []Agreed `json:"agreed,omitempty"`
 	// Report is about the answer as a whole; each document has its own.
 	Report check.Report `json:"report"`
 }
+
+// Agreed is an entry of transaction_data that a presentation authorised.
+type Agreed struct {
+	Type string          `json:"type"`
+	Data json.RawMessage `json:"data"` // the whole object, as the wallet had it
+}
+
+// Text is the object for people.
+func (a Agreed) Text() string { return printable(string(a.Data)) }
 
 // OK reports whether the answer is valid and complete.
 func (r *Result) OK() bool { return r.Verdict == Valid }

@@ -28,6 +28,12 @@ func (r *Result) WriteText(w io.Writer, report bool) error {
 			line(&b, m.Label, m.Why)
 		}
 	}
+	if len(r.Agreed) > 0 {
+		b.WriteString("\nAGREED TO\n")
+		for _, a := range r.Agreed {
+			line(&b, a.Type, a.Text())
+		}
+	}
 	if len(r.Documents) == 0 {
 		fmt.Fprintf(&b, "%s  %s\n", strings.ToUpper(string(r.Verdict)), printable(r.Reason))
 	}
