@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -107,7 +106,7 @@ func (h *house) wallet(ctx context.Context, consent wallet.Consent) (*wallet.Wal
 	f := h.followIn(wallet.OnceTx(store))
 	return wallet.New(h.cfg.Wallet, wallet.Deps{
 		Storage: store, Area: area, Fetch: h.fetch, Anchors: f.Anchors, Refresh: f.Refresh, Now: h.now, Consent: consent,
-		Log: slog.New(slog.DiscardHandler),
+		Log: h.log,
 	})
 }
 

@@ -113,7 +113,7 @@ func (c *client) fetch(ctx context.Context, r fetch.Request) (fetch.Response, er
 		if ue, ok := errors.AsType[*url.Error](err); ok {
 			err = ue.Err // without the URL, which may hold secrets
 		}
-		return fetch.Response{}, fmt.Errorf("web: %s %s: %w", r.Method, u.Host, err)
+		return fetch.Response{}, fmt.Errorf("web: %s %s: %w", r.Method, u.Host, c.late(ctx, err))
 	}
 	defer resp.Body.Close()
 	limit := int64(r.MaxBytes)
@@ -125,13 +125,32 @@ func (c *client) fetch(ctx context.Context, r fetch.Request) (fetch.Response, er
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return fetch.Response{}, fmt.Errorf("web: %s %s: read the answer: %w", r.Method, u.Host, err)
+		return fetch.Response{}, fmt.Errorf("web: %s %s: read the answer: %w", r.Method, u.Host, c.late(ctx, err))
 	}
 	if int64(len(body)) > limit {
 		return fetch.Response{}, fmt.Errorf("web: %s %s: %w: at most %d bytes", r.Method, u.Host, fetch.ErrTooLarge, limit)
 	}
 	return fetch.Response{Status: resp.StatusCode, Header: flatten(resp.Header), Body: body}, nil
 }
+
+// late says in plain words that our own limit of time ended an exchange.
+func (c *client) late(ctx context.Context, err error) error {
+	if ne, ok := errors.AsType[net.Error](err); ok && ne.Timeout() && ctx.Err() == nil {
+		return lateError{c.options.Timeout, err}
+	}
+	return err
+}
+
+type lateError struct {
+	limit time.Duration
+	cause error
+}
+
+func (e lateError) Error() string {
+	return fmt.Sprintf("there was no complete answer within the %v that it may take", e.limit)
+}
+
+func (e lateError) Unwrap() error { return e.cause }
 
 // checkURL refuses what is neither https nor, where allowed, http to loopback.
 func (c *client) checkURL(raw string) (*url.URL, error) {

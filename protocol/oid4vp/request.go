@@ -74,6 +74,8 @@ func (o *opening) step(name, clause, seen string, err error) error {
 	e := &Error{Code: CodeOf(err), Err: err}
 	if inner := (*Error)(nil); errors.As(err, &inner) {
 		e.Err = inner.Err
+	} else if !strings.HasSuffix(err.Error(), ")") { // of a package that does not know where its bytes stand
+		e.Err = fmt.Errorf("%s: %w (%s)", name, err, clause)
 	}
 	advice := "nothing was sent"
 	if o.known {
