@@ -59,6 +59,22 @@ func someQuestion() wallet.Question {
 	return q
 }
 
+// Documents that are called the same are told apart by their format, others are
+// not burdened with it.
+func TestTellApart(t *testing.T) {
+	named := func(name, format string) candidateView {
+		return candidateView{Choice: wallet.Choice{Document: wallet.Document{Name: name, Format: format}}}
+	}
+	list := []candidateView{named("Card", query.FormatMdoc), named("Card", query.FormatSDJWT), named("Card", query.FormatMdoc), named("Paper", query.FormatMdoc)}
+	sets := []setView{{Options: []optionView{{Credentials: []credentialView{{Candidates: list[:1]}}}, {Credentials: []credentialView{{Candidates: list[1:]}}}}}}
+	tellApart(sets)
+	for i, want := range []string{"mdoc", "SD-JWT VC", "mdoc", ""} {
+		if list[i].Form != want {
+			t.Errorf("%d: %q, want %q", i, list[i].Form, want)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	both := candidate(0, 0, "age_over_18", "family_name")
 	tests := []struct {
