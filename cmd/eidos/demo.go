@@ -190,6 +190,7 @@ func (d *demo) present(ctx context.Context) {
 	d.step(phaseIssuing, "the authority revokes the mDL", func() (string, error) { return d.revoke(ctx) })
 	d.step(phaseOnSite, "the reader, lists renewed, refuses the mDL", func() (string, error) { return d.refusedOnSite(ctx) })
 	d.step(phaseRemote, "the website refuses the mDL", func() (string, error) { return d.refusedRemotely(ctx) })
+	d.step(phaseRemote, "the phone learns it too, and offers it no more", func() (string, error) { return d.learnRevoked(ctx) })
 	d.step(phaseRemote, "the PID still verifies, with a fresh copy", func() (string, error) { return d.showRemotely(ctx) })
 }
 

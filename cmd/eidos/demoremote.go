@@ -15,6 +15,7 @@ import (
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/statuslist"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/verifier/core"
 	"github.com/eidos-id/eidos/wallet"
@@ -299,6 +300,27 @@ func (d *demo) refusedRemotely(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("the website has no result (%s) %s", out.State, out.Error)
 	}
 	return expectRevoked(*out.Result)
+}
+
+// learnRevoked has the phone ask the status list, as whoever it was shown to
+// does, and be asked for the mDL once more.
+func (d *demo) learnRevoked(ctx context.Context) (string, error) {
+	doc, err := d.wallet.CheckStatus(ctx, d.docs["mdl"].ID)
+	if err != nil {
+		return "", err
+	}
+	if doc.Status != statuslist.Invalid {
+		return "", fmt.Errorf("the phone finds the revoked document %s", doc.Status)
+	}
+	_, tx, end, err := d.begin(ctx, "default", verifier.AskParams{Ask: askOnSite})
+	if err != nil {
+		return "", err
+	}
+	defer end()
+	if _, _, err := d.wallet.Answer(ctx, tx.Link); !errors.Is(err, wallet.ErrNothing) {
+		return "", fmt.Errorf("asked for the revoked document the phone says: %w", err)
+	}
+	return doc.Name + ": revoked, says the issuer's list, which does not learn who asks for what", nil
 }
 
 func expectRevoked(res core.Result) (string, error) {

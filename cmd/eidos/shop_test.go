@@ -41,7 +41,10 @@ func TestShopInABrowser(t *testing.T) {
 	c := newChromium(t)
 	d := newStage(t)
 	shop := d.servers.house.shop
-	c.open(<-d.link).says("Your documents")
+	c.open(<-d.link).says("Your documents", "as mdoc", "as SD-JWT VC").fits()
+	if n := c.eval("document.querySelectorAll('.doc img.portrait').length"); n != 4.0 {
+		t.Errorf("%v of four documents show whose they are", n)
+	}
 
 	c.open(shop.origin + "/").says("Are you over 18?").fits().press(".eidos-button").until("!!document.querySelector('svg.eidos-qr')").fits()
 	c.press("summary").press(".eidos-link").says("A website asks", "verifier.localhost").fits().press("main form button")
@@ -99,7 +102,7 @@ func consoleInABrowser(t *testing.T, c *chromium, d *demo) {
 		t.Errorf("%v transactions instead of three", rows)
 	}
 	c.eval("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('valid')).querySelector('a').click()")
-	c.says("it is in order", "Photo ID", "ISO/IEC 18013-5", "Over 18").fits()
+	c.says("it is in order", "Photo ID", "Over 18").press("summary").says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").fits()
 	if text := c.trimmed("body"); strings.Contains(text, "Sommerfeld") {
 		t.Errorf("the console shows attributes: %s", text)
 	}
