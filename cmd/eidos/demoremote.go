@@ -72,6 +72,14 @@ func identity(out verifier.Outcome, format string) (string, error) {
 	return doc.Name + " as " + formatName(doc.Format) + ": " + strings.Join(texts(doc), ", "), nil
 }
 
+// askFormat is a format as questions name it, see core.ParseAsk.
+func askFormat(format string) string {
+	if format == query.FormatSDJWT {
+		return "@sd-jwt"
+	}
+	return "@mdoc"
+}
+
 // formatName is a format as people write it.
 func formatName(format string) string {
 	if format == query.FormatSDJWT {
@@ -82,7 +90,7 @@ func formatName(format string) string {
 
 // showRemotely shows name and birth date of the PID.
 func (d *demo) showRemotely(ctx context.Context) (string, error) {
-	out, err := d.askRemotely(ctx, d.wallet, fmt.Sprintf(askIdentity, "@mdoc"))
+	out, err := d.askRemotely(ctx, d.wallet, fmt.Sprintf(askIdentity, askFormat(query.FormatMdoc)))
 	if err != nil {
 		return "", err
 	}
@@ -102,7 +110,7 @@ func reasonOf(out verifier.Outcome) string {
 func (d *demo) showSameDevice(ctx context.Context) (string, error) {
 	back := d.servers.house.shop.origin + "/verified"
 	v, tx, end, err := d.begin(ctx, shopTenant, verifier.AskParams{
-		Ask: fmt.Sprintf(askIdentity, "@sd-jwt"), Purpose: "Make out the bill", SameDevice: true, RedirectURI: back,
+		Ask: fmt.Sprintf(askIdentity, askFormat(query.FormatSDJWT)), Purpose: "Make out the bill", SameDevice: true, RedirectURI: back,
 	})
 	if err != nil {
 		return "", err
@@ -221,12 +229,13 @@ func (d *demo) showAcrossDevices(ctx context.Context) (string, error) {
 	return fmt.Sprintf("asked by %s (%s); its page learns of the answer by itself: %s", entry.Party.Name, entry.Party.Standing, said), nil
 }
 
-// showByBrowser has the shop's page ask the browser, which asks the app in the
-// name of the page's origin.
+// showByBrowser has the shop's page ask the browser, which of what the page
+// offers takes a protocol that it lets pass, and asks the app in the name of the
+// page's origin.
 //
 // W3C Digital Credentials (working draft), 4.
-func (d *demo) showByBrowser(ctx context.Context) (string, error) {
-	v, tx, end, err := d.begin(ctx, shopTenant, verifier.AskParams{Ask: fmt.Sprintf(askIdentity, "@mdoc"), Purpose: "Make out the bill"})
+func (d *demo) showByBrowser(ctx context.Context, format, protocol string) (string, error) {
+	v, tx, end, err := d.begin(ctx, shopTenant, verifier.AskParams{Ask: fmt.Sprintf(askIdentity, askFormat(format)), Purpose: "Make out the bill"})
 	if err != nil {
 		return "", err
 	}
@@ -238,11 +247,19 @@ func (d *demo) showByBrowser(ctx context.Context) (string, error) {
 		}})
 		return answer, err
 	}
-	requests, err := asPage("GET", nil)
+	offered, err := asPage("GET", nil)
 	if err != nil {
 		return "", err
 	}
-	response, _, err := d.wallet.AnswerBrowser(ctx, []byte(requests), c.shop.origin)
+	requests, err := dcapi.ParseRequests([]byte(offered))
+	if err != nil {
+		return "", err
+	}
+	passed, err := json.Marshal(slices.DeleteFunc(requests, func(r dcapi.Request) bool { return r.Protocol != protocol }))
+	if err != nil {
+		return "", err
+	}
+	response, _, err := d.wallet.AnswerBrowser(ctx, passed, c.shop.origin)
 	if err != nil {
 		return "", err
 	}
@@ -253,12 +270,8 @@ func (d *demo) showByBrowser(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	shown, err := identity(out, query.FormatMdoc)
-	if err != nil {
-		return "", err
-	}
-	r, err := dcapi.ParseResponse(response)
-	return fmt.Sprintf("%s; by %s, bound to the origin %s", shown, r.Protocol, c.shop.origin), err
+	shown, err := identity(out, format)
+	return fmt.Sprintf("%s; by %s, bound to the origin %s", shown, protocol, c.shop.origin), err
 }
 
 // refuser is a holder who says no.

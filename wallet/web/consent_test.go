@@ -163,12 +163,15 @@ func (w *world) pending(ctx context.Context, c *http.Cookie, q wallet.Question) 
 func TestConsent(t *testing.T) {
 	w := newWorld(t)
 	mine, other := w.enter(), w.enter()
-	page, result := w.pending(t.Context(), mine, someQuestion())
+	asked := someQuestion()
+	asked.Authorises = []string{"Payment of <i>€ 9.50</i>"}
+	page, result := w.pending(t.Context(), mine, asked)
 	allow := url.Values{"decision": {"allow"}, "set-0": {"1"}}
 
 	out := w.do(with(request("GET", page, nil), mine))
 	body := out.Body.String()
-	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="0.1"`, `type="radio" name="set-0" value="1.0"`, "you may leave it out", "Refuse"} {
+	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="0.1"`, `type="radio" name="set-0" value="1.0"`, "you may leave it out", "Refuse",
+		"By sharing you authorise", "Payment of &lt;i&gt;€ 9.50", "Share and authorise"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}
