@@ -57,6 +57,10 @@ func TestShopInABrowser(t *testing.T) {
 		t.Errorf("back at %s", at)
 	}
 
+	c.open(shop.origin + "/").press(".eidos-button").until("!!document.querySelector('.eidos-cancel')")
+	c.eval("document.querySelector('.eidos-cancel').focus()")
+	c.press(".eidos-cancel").until("document.querySelector('.eidos-panel').hidden && document.activeElement.className === 'eidos-button'")
+
 	begin := func() (link string) {
 		t.Helper()
 		c.open(shop.origin + "/").press(".eidos-button").until("!!document.querySelector('.eidos-link')")
@@ -85,7 +89,7 @@ func TestShopInABrowser(t *testing.T) {
 	consoleInABrowser(t, c, d)
 }
 
-// consoleInABrowser logs in by token and reads what became of the three
+// consoleInABrowser logs in by token and reads what became of the four
 // transactions.
 func consoleInABrowser(t *testing.T, c *chromium, d *demo) {
 	t.Helper()
@@ -97,9 +101,9 @@ func consoleInABrowser(t *testing.T, c *chromium, d *demo) {
 	c.open(home).says("Log in").fits().fill("#token", "eiv_wrong").press("main button").says("token")
 	c.open(home + "shop/").says("Log in") // nothing without a session
 	c.fill("#token", strings.TrimSpace(string(token))).press("main button").says("Relying parties", "shop").fits()
-	c.press(`a[href="/console/shop/"]`).says("Transactions", "valid", "refused").fits()
-	if rows := c.eval("document.querySelectorAll('tbody tr').length"); rows != 3.0 {
-		t.Errorf("%v transactions instead of three", rows)
+	c.press(`a[href="/console/shop/"]`).says("Transactions", "valid", "refused", "waiting").fits()
+	if rows := c.eval("document.querySelectorAll('tbody tr').length"); rows != 4.0 {
+		t.Errorf("%v transactions instead of four", rows)
 	}
 	c.eval("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('valid')).querySelector('a').click()")
 	c.says("it is in order", "Photo ID", "Over 18").press("summary").says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").fits()
