@@ -211,6 +211,11 @@ type Policy struct {
 	FirstUse []string `yaml:"firstUse,omitempty"`
 }
 
+// DemoTenant is the relying party of the demonstration, with a page for everybody.
+func DemoTenant() Tenant {
+	return Tenant{ID: defaultTenant, Name: "Eidos Demo Verifier", Page: true}
+}
+
 // The ways to name a relying party. OpenID4VP 1.0, 5.9.3.
 const (
 	ClientX509Hash    = "x509_hash"
@@ -234,7 +239,7 @@ func (c Config) complete() Config {
 		c.Trust = defaultTrust
 	}
 	if len(c.Tenants) == 0 {
-		c.Tenants = []Tenant{{ID: defaultTenant, Name: "Eidos Demo Verifier", Page: true}}
+		c.Tenants = []Tenant{DemoTenant()}
 	}
 	conf.Default(&c.RequestLifetime, 5*time.Minute)
 	conf.Default(&c.ResultLifetime, 5*time.Minute)

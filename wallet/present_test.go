@@ -14,6 +14,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/protocol/session"
@@ -566,6 +567,33 @@ func TestExpired(t *testing.T) {
 	entries, err := w.meet(d, wallet.PresentOptions{Once: true}, func(r *reader) { r.ask(r.request(nil, wants(mdoc.DocTypeMDL, "family_name"))) })
 	if err != nil || entries[0].Outcome != wallet.OutcomeNothing || !strings.Contains(entries[0].Reason, "not valid at this time") {
 		t.Errorf("%+v %v", entries, err)
+	}
+}
+
+// A document that the app knows to be revoked is not shown, and the question
+// says why.
+func TestRevoked(t *testing.T) {
+	w := newWorld(t)
+	d, doc := w.holder(nil)
+	if err := w.revoked.Set(4, status.Invalid); err != nil {
+		t.Fatal(err)
+	}
+	meet := func() wallet.LogEntry {
+		t.Helper()
+		entries, err := w.meet(d, wallet.PresentOptions{Once: true}, func(r *reader) { r.ask(r.request(nil, wants(mdoc.DocTypeMDL, "family_name"))) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entries[0]
+	}
+	if e := meet(); e.Outcome != wallet.OutcomeDone {
+		t.Errorf("before the app asks, nobody knows: %+v", e)
+	}
+	if _, err := d.CheckStatus(t.Context(), doc.ID); err != nil {
+		t.Fatal(err)
+	}
+	if e := meet(); e.Outcome != wallet.OutcomeNothing || !strings.Contains(e.Reason, "was revoked") {
+		t.Errorf("%+v", e)
 	}
 }
 

@@ -142,15 +142,16 @@ func (m *matter) warnings(q Question) []string {
 // overAsking says where less would do.
 func (m *matter) overAsking() []string {
 	var out []string
-	age, birth, count := false, false, 0
+	age, birth := false, false
 	var beyondAge []string
+	counts := make([]int, len(m.plan.Query.Credentials))
 	for i, c := range m.plan.Query.Credentials {
 		for _, cl := range c.Claims {
 			ids := m.touched(i, cl.Path)
 			if len(ids) == 0 {
 				continue
 			}
-			count++
+			counts[i]++
 			over := slices.ContainsFunc(ids, func(id string) bool { _, over := doctype.AgeOver(id); return over })
 			age = age || over
 			birth = birth || slices.Contains(ids, "birth_date") || slices.Contains(ids, "birthdate")
@@ -165,10 +166,43 @@ func (m *matter) overAsking() []string {
 	if onlyAge(m.plan.Query) && len(beyondAge) > 0 {
 		out = append(out, "It says that it is about the age, and asks for more: "+strings.Join(beyondAge, ", ")+".")
 	}
-	if count >= manyElements {
+	if count := longest(m.plan.Query, counts); count >= manyElements {
 		out = append(out, fmt.Sprintf("It asks for %d elements: more than most purposes need.", count))
 	}
 	return out
+}
+
+// longest is how many elements the longest answer to a query has, where each
+// credential has so many: of alternatives, one is shown.
+func longest(q query.Query, counts []int) int {
+	sum := 0
+	if len(q.Sets) == 0 {
+		for _, n := range counts {
+			sum += n
+		}
+		return sum
+	}
+	taken := make(map[string]bool)
+	for _, s := range q.Sets {
+		var most []string
+		best := 0
+		for _, o := range s.Options {
+			n := 0
+			for i, c := range q.Credentials {
+				if slices.Contains(o, c.ID) && !taken[c.ID] {
+					n += counts[i]
+				}
+			}
+			if n > best {
+				best, most = n, o
+			}
+		}
+		for _, id := range most {
+			taken[id] = true
+		}
+		sum += best
+	}
+	return sum
 }
 
 // typeAsked is the type of a credential asked for, the first of several.

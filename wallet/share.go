@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/eidos-id/eidos/protocol/query"
+	"github.com/eidos-id/eidos/statuslist"
 )
 
 // holding is a document with the copy that is to be shown next.
@@ -54,14 +55,15 @@ func (w *Wallet) consider(ctx context.Context, q query.Query, channel Channel, p
 	m.plan = query.Make(q, list)
 	for i, c := range q.Credentials {
 		if len(m.plan.Credentials[i]) == 0 && slices.ContainsFunc(c.Types, func(t string) bool { return slices.Contains(old, t) }) {
-			m.plan.Missing[i] = "the document is not valid at this time"
+			m.plan.Missing[i] = "the document is not valid at this time, or was revoked"
 		}
 	}
 	return m, nil
 }
 
 // load reads the documents of the types asked for, each with its next copy.
-// It also returns the types of those that are not valid at this time.
+// It also returns the types of those that are not valid at this time, or were
+// revoked as far as this app was told.
 func (m *matter) load(ctx context.Context, q query.Query) (old []string, err error) {
 	now := m.w.now()
 	err = m.w.deps.Storage.View(ctx, func(t Txn) error {
@@ -74,7 +76,9 @@ func (m *matter) load(ctx context.Context, q query.Query) (old []string, err err
 			if !asksFor(q, d) {
 				continue
 			}
-			if now.Before(d.ValidFrom) || now.After(d.ValidUntil) {
+			// Nobody accepts what was revoked; new copies, if there are any, come
+			// with a status of their own.
+			if now.Before(d.ValidFrom) || now.After(d.ValidUntil) || d.Status == statuslist.Invalid {
 				old = append(old, d.DocType)
 				continue
 			}

@@ -52,6 +52,9 @@ func (h *house) api(ctx context.Context, v *verifier.Verifier, d *db.DB) (run fu
 		return nil, err
 	}
 	h.apiURL, run, err = h.listenAPI(ctx, l, tokens, s.Handler())
+	if err == nil && h.shop != nil {
+		err = h.shop.employ(ctx, tokens, h.apiURL)
+	}
 	return run, err
 }
 

@@ -155,7 +155,7 @@ func (b *scriptedBrowser) do(ctx context.Context, r fetch.Request) (at, body str
 		}
 		if resp.Status < 300 || resp.Status > 399 {
 			if resp.Status != 200 {
-				return "", "", fmt.Errorf("%s: the authority's page answered %d", r.URL, resp.Status)
+				return "", "", fmt.Errorf("%s: the page answered %d", r.URL, resp.Status)
 			}
 			return r.URL, string(resp.Body), nil
 		}
@@ -168,7 +168,7 @@ func (b *scriptedBrowser) do(ctx context.Context, r fetch.Request) (at, body str
 		}
 		r = fetch.Request{Method: "GET", URL: target, Header: map[string]string{}}
 	}
-	return "", "", errors.New("the authority's pages lead in circles")
+	return "", "", errors.New("the pages lead in circles")
 }
 
 func resolve(base, ref string) (string, error) {

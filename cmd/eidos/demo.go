@@ -6,10 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/protocol/dcapi"
+	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -71,7 +74,7 @@ func (c *demoCmd) Run(m *machine) error {
 		select {
 		case link := <-d.link:
 			if !c.JSON {
-				fmt.Fprintf(m.out, "\nAda's phone in one browser, once: %s\n", link)
+				fmt.Fprintf(m.out, "\nAda's phone, in one browser, once: %s\n", link)
 			}
 		case <-m.ctx.Done():
 			return nil
@@ -81,9 +84,9 @@ func (c *demoCmd) Run(m *machine) error {
 
 // demoConfig is the zero configuration, but that a revocation is seen at once:
 // outside a demonstration lists are kept for minutes, so that caches spare
-// everybody.
+// everybody. And the verifier's API is open, for the shop and the console.
 func demoConfig(listen string) Config {
-	return Config{Listen: listen, Verifier: verifier.Config{StatusMaxAge: statusMaxAge}}
+	return Config{Listen: listen, Verifier: verifier.Config{StatusMaxAge: statusMaxAge, API: verifier.API{Listen: "127.0.0.1:0"}}}
 }
 
 // demo is one play of the demonstration: the people in it and what they hold.
@@ -156,6 +159,12 @@ func (d *demo) step(phase, name string, f func() (detail string, err error)) {
 
 // play is the life of a mobile document.
 func (d *demo) play(ctx context.Context, cfg Config, dir string) {
+	d.prepare(ctx, cfg, dir)
+	d.present(ctx)
+}
+
+// prepare brings everything up and documents onto the phone.
+func (d *demo) prepare(ctx context.Context, cfg Config, dir string) {
 	d.docs = make(map[string]wallet.Document)
 	d.link = make(chan string, 1)
 
@@ -166,17 +175,24 @@ func (d *demo) play(ctx context.Context, cfg Config, dir string) {
 	d.step(phaseIssuing, "mDL by HAIP: identified in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "mdl") })
 	d.step(phaseIssuing, "PID by HAIP: identified in the browser", func() (string, error) { return d.acceptInBrowser(ctx, "pid", "pid-sd-jwt") })
 	d.step(phaseIssuing, "Photo ID: offer and PIN from the officer", func() (string, error) { return d.acceptWithPIN(ctx, "photoid") })
+}
 
+// present shows the documents in every way, and what happens when one is
+// withdrawn.
+func (d *demo) present(ctx context.Context) {
 	d.step(phaseOnSite, "the reader packs lists for offline use", func() (string, error) { return d.pack(ctx) })
 	d.step(phaseOnSite, "both offline: the shop asks for age and photo", func() (string, error) { return d.showOnSite(ctx) })
 
-	d.step(phaseRemote, "a website asks for name and birth date", func() (string, error) { return d.showRemotely(ctx) })
+	d.step(phaseRemote, "QR code on a shop's page, scanned by the phone", func() (string, error) { return d.showAcrossDevices(ctx) })
+	d.step(phaseRemote, "link on the phone itself, and back with a code", func() (string, error) { return d.showSameDevice(ctx) })
+	d.step(phaseRemote, "through the browser: Digital Credentials API", func() (string, error) { return d.showByBrowser(ctx, query.FormatMdoc, dcapi.ProtocolMdoc) })
 	d.step(phaseRemote, "the holder refuses another request", func() (string, error) { return d.refuseRemotely(ctx) })
 
 	d.step(phaseIssuing, "new copies of the PID, without the holder", func() (string, error) { return d.reissue(ctx, "pid") })
 	d.step(phaseIssuing, "the authority revokes the mDL", func() (string, error) { return d.revoke(ctx) })
 	d.step(phaseOnSite, "the reader, lists renewed, refuses the mDL", func() (string, error) { return d.refusedOnSite(ctx) })
 	d.step(phaseRemote, "the website refuses the mDL", func() (string, error) { return d.refusedRemotely(ctx) })
+	d.step(phaseRemote, "the phone learns it too, and offers it no more", func() (string, error) { return d.learnRevoked(ctx) })
 	d.step(phaseRemote, "the PID still verifies, with a fresh copy", func() (string, error) { return d.showRemotely(ctx) })
 }
 
@@ -186,12 +202,15 @@ func (d *demo) invite(dir string) {
 		return
 	}
 	w := d.m.out
-	fmt.Fprintf(w, "\nAll roles stay up. Their pages:\n")
+	fmt.Fprintf(w, "\nAll roles stay up. Open their pages in a browser on this machine:\n")
+	fmt.Fprintf(w, "  %-9s %s/   a website of somebody else's, which asks whether you are over 18\n", "shop", d.servers.house.shop.origin)
 	for _, role := range allRoles() {
 		if role != roleWallet {
 			fmt.Fprintf(w, "  %-9s %s/default/\n", role, d.servers.urls[role])
 		}
 	}
+	fmt.Fprintf(w, "  %-9s %s/console/   what became of all these requests; log in with what is in\n            %s\n",
+		"console", d.servers.house.apiURL, filepath.Join(dir, roleVerifier, verifierTokenFile))
 	fmt.Fprintf(w, `
 Try it by hand, in a second terminal:
 
@@ -215,6 +234,7 @@ func offline(context.Context, fetch.Request) (fetch.Response, error) {
 // start brings all roles up.
 func (d *demo) start(ctx context.Context, cfg Config, dir string) (string, error) {
 	var err error
+	d.m.shop = true
 	if d.servers, err = d.m.start(ctx, cfg, dir, cfg.rolesHere([]string{"all"}), slog.New(slog.DiscardHandler), d.invited); err != nil {
 		return "", err
 	}

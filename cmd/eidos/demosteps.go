@@ -305,90 +305,6 @@ func (d *demo) refusedOnSite(ctx context.Context) (string, error) {
 	return expectRevoked(res)
 }
 
-func expectRevoked(res core.Result) (string, error) {
-	if res.OK() {
-		return "", errors.New("a revoked document was accepted")
-	}
-	if !strings.Contains(strings.ToLower(res.Reason), "revoked") {
-		return "", fmt.Errorf("refused, but the reason is %q", res.Reason)
-	}
-	return "refused: " + res.Reason, nil
-}
-
-// askRemotely begins a transaction of the website and has the phone answer
-// with w. It returns what the website knows afterwards.
-func (d *demo) askRemotely(ctx context.Context, w *wallet.Wallet, ask string) (verifier.Outcome, error) {
-	h := *d.servers.house
-	h.closers = nil
-	defer h.close()
-	v, err := h.verifier(ctx, h.fetch)
-	if err != nil {
-		return verifier.Outcome{}, err
-	}
-	tx, err := v.Begin(ctx, "default", verifier.AskParams{Ask: ask})
-	if err != nil {
-		return verifier.Outcome{}, err
-	}
-	if _, _, err := w.Answer(ctx, tx.Link); err != nil && !errors.Is(err, wallet.ErrRefused) {
-		out, outErr := v.Outcome(ctx, "default", tx.ID, "")
-		if outErr == nil && out.State == verifier.Done {
-			return out, nil // the website did not accept the answer, and says why
-		}
-		return verifier.Outcome{}, err
-	}
-	return v.Outcome(ctx, "default", tx.ID, "")
-}
-
-// showRemotely shows name and birth date of the PID.
-func (d *demo) showRemotely(ctx context.Context) (string, error) {
-	out, err := d.askRemotely(ctx, d.wallet, "pid:family_name,given_name,birth_date")
-	if err != nil {
-		return "", err
-	}
-	if out.Result == nil || !out.Result.OK() || len(out.Result.Documents) != 1 {
-		return "", fmt.Errorf("the website has no valid result (%s) %s", out.State, reasonOf(out))
-	}
-	doc := out.Result.Documents[0]
-	if want := []string{"birth_date", "family_name", "given_name"}; !slices.Equal(elementsOf(doc), want) {
-		return "", fmt.Errorf("%v left the phone, %v was asked for", elementsOf(doc), want)
-	}
-	return fmt.Sprintf("%s: %s", doc.Name, strings.Join(texts(doc), ", ")), nil
-}
-
-func reasonOf(out verifier.Outcome) string {
-	if out.Result != nil {
-		return out.Result.Reason
-	}
-	return out.Error
-}
-
-// refuser is a holder who says no.
-type refuser struct{}
-
-// Ask implements wallet.Consent.
-func (refuser) Ask(context.Context, wallet.Question) (wallet.Answer, error) {
-	return wallet.Answer{}, nil
-}
-
-// refuseRemotely says no to a website that asks for too much.
-func (d *demo) refuseRemotely(ctx context.Context) (string, error) {
-	phone := *d.phone
-	phone.closers = nil
-	defer phone.close()
-	w, err := phone.wallet(ctx, refuser{})
-	if err != nil {
-		return "", err
-	}
-	out, err := d.askRemotely(ctx, w, "pid:family_name,given_name,birth_date,resident_address,portrait")
-	if err != nil {
-		return "", err
-	}
-	if out.State != verifier.Refused || out.Result != nil {
-		return "", fmt.Errorf("the website holds the transaction for %s", out.State)
-	}
-	return "the website learns that the holder declined, and nothing else", nil
-}
-
 // revoke withdraws the mDL.
 func (d *demo) revoke(ctx context.Context) (string, error) {
 	var ids []string
@@ -400,20 +316,6 @@ func (d *demo) revoke(ctx context.Context) (string, error) {
 		return "", err
 	}
 	return fmt.Sprintf("%d document, all copies; the status list is published", len(ids)), nil
-}
-
-// refusedRemotely shows the mDL to the website, which refuses it, once the copy
-// of the status list that it keeps is due.
-func (d *demo) refusedRemotely(ctx context.Context) (string, error) {
-	time.Sleep(statusMaxAge)
-	out, err := d.askRemotely(ctx, d.wallet, askOnSite)
-	if err != nil {
-		return "", err
-	}
-	if out.Result == nil {
-		return "", fmt.Errorf("the website has no result (%s) %s", out.State, out.Error)
-	}
-	return expectRevoked(*out.Result)
 }
 
 // enrolmentCode is what the authority's letter to a person says.

@@ -59,6 +59,7 @@ type house struct {
 	adminURL string            // where the issuer's API is, "" if it is off
 	apiURL   string            // where the verifier's API is, "" if it is off
 	invite   func(link string) // tells the holder how to get to the app's pages
+	shop     *shop             // of the demonstration; nil elsewhere
 	closers  []func() error
 }
 

@@ -31,6 +31,7 @@ type machine struct {
 	getenv func(string) string
 	now    func() time.Time
 	keep   *keeper // what crosses the wires, for demo --keep; nil keeps nothing
+	shop   bool    // the demonstration's shop is served beside the roles
 }
 
 // run is the program: it returns the exit status.

@@ -103,6 +103,9 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 	if len(h.cfg.Verifier.Tenants) == 0 && h.cfg.Verifier.WalletLink == "" && slices.Contains(roles, roleWallet) {
 		h.cfg.Verifier.WalletLink = h.cfg.WalletPages.URL + "/request" // the demonstration's website knows the demonstration's app
 	}
+	if m.shop {
+		h.openShop(port, m.keep.fetch("shop", h.network))
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)
 	r := &running{house: h, address: ln.Addr().String(), urls: make(map[string]string)}
@@ -141,6 +144,9 @@ func (r *running) serve(ctx context.Context, group *errgroup.Group, ln net.Liste
 		mux.Handle(u.Hostname(), s.handler)
 		r.urls[role] = h.url(role)
 		services = append(services, s)
+	}
+	if h.shop != nil {
+		mux.Handle(shopHost, h.shop.handler())
 	}
 	o := web.ServeOptions{Log: h.log, Drain: time.Second, Connections: h.cfg.Limits.complete().Connections}
 	if t := h.cfg.TLS; t.Certificate != "" {

@@ -266,11 +266,12 @@ func (c *console) serveTransaction(v visit) error {
 	data := struct {
 		verifier.Past
 		Base      string
+		Elements  []string
 		Documents []document
 		Checks    []check.Check
 		MayRead   bool
 		MayDelete bool
-	}{Past: p, Base: v.base, MayRead: slices.Contains(v.token.Scopes, Data) && !p.Kept.IsZero(), MayDelete: slices.Contains(v.token.Scopes, Ask)}
+	}{Past: p, Base: v.base, Elements: strings.Fields(p.Asked), MayRead: slices.Contains(v.token.Scopes, Data) && !p.Kept.IsZero(), MayDelete: slices.Contains(v.token.Scopes, Ask)}
 	for _, d := range p.Documents {
 		data.Documents = append(data.Documents, document{d, d.Report.Checks})
 	}

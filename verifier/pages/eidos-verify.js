@@ -182,10 +182,12 @@
 		}
 
 		#end(text) {
+			const inside = this.#panel.contains(document.activeElement);
 			this.#panel.replaceChildren();
 			this.#panel.hidden = true;
 			this.#button.disabled = false;
 			this.#status.textContent = text;
+			if (inside) this.#button.focus(); // what had it is gone
 		}
 	}
 	if (!customElements.get("eidos-verify")) customElements.define("eidos-verify", EidosVerify);

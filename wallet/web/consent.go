@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -279,6 +280,7 @@ type candidateView struct {
 	Elements []elementView
 	Partial  bool
 	Again    string // what it means that the copy was shown before
+	Form     string // the format, where a document of the same name comes in two
 }
 
 type elementView struct {
@@ -327,7 +329,53 @@ func (a *App) viewSets(ctx context.Context, q wallet.Question) []setView {
 			out = append(out, s)
 		}
 	}
+	tellApart(out)
 	return out
+}
+
+// tellApart names the formats of documents that are called the same.
+func tellApart(sets []setView) {
+	var all []*candidateView
+	for _, s := range sets {
+		for _, o := range s.Options {
+			for _, c := range o.Credentials {
+				for k := range c.Candidates {
+					all = append(all, &c.Candidates[k])
+				}
+			}
+		}
+	}
+	twice := inTwoFormats(func(yield func(wallet.Document) bool) {
+		for _, c := range all {
+			if !yield(c.Document) {
+				return
+			}
+		}
+	})
+	for _, c := range all {
+		if twice[c.Document.Name] {
+			c.Form = formatName(c.Document.Format)
+		}
+	}
+}
+
+// inTwoFormats are the names that documents of more than one format have.
+func inTwoFormats(docs iter.Seq[wallet.Document]) map[string]bool {
+	twice, formats := make(map[string]bool), make(map[string]string)
+	for d := range docs {
+		if known, seen := formats[d.Name]; seen && known != d.Format {
+			twice[d.Name] = true
+		}
+		formats[d.Name] = d.Format
+	}
+	return twice
+}
+
+func formatName(format string) string {
+	if format == query.FormatSDJWT {
+		return "SD-JWT VC"
+	}
+	return "mdoc"
 }
 
 // untick leaves the choice among the options wholly to the holder.

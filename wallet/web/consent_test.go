@@ -59,6 +59,22 @@ func someQuestion() wallet.Question {
 	return q
 }
 
+// Documents that are called the same are told apart by their format, others are
+// not burdened with it.
+func TestTellApart(t *testing.T) {
+	named := func(name, format string) candidateView {
+		return candidateView{Choice: wallet.Choice{Document: wallet.Document{Name: name, Format: format}}}
+	}
+	list := []candidateView{named("Card", query.FormatMdoc), named("Card", query.FormatSDJWT), named("Card", query.FormatMdoc), named("Paper", query.FormatMdoc)}
+	sets := []setView{{Options: []optionView{{Credentials: []credentialView{{Candidates: list[:1]}}}, {Credentials: []credentialView{{Candidates: list[1:]}}}}}}
+	tellApart(sets)
+	for i, want := range []string{"mdoc", "SD-JWT VC", "mdoc", ""} {
+		if list[i].Form != want {
+			t.Errorf("%d: %q, want %q", i, list[i].Form, want)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	both := candidate(0, 0, "age_over_18", "family_name")
 	tests := []struct {
@@ -147,12 +163,15 @@ func (w *world) pending(ctx context.Context, c *http.Cookie, q wallet.Question) 
 func TestConsent(t *testing.T) {
 	w := newWorld(t)
 	mine, other := w.enter(), w.enter()
-	page, result := w.pending(t.Context(), mine, someQuestion())
+	asked := someQuestion()
+	asked.Authorises = []string{"Payment of <i>€ 9.50</i>"}
+	page, result := w.pending(t.Context(), mine, asked)
 	allow := url.Values{"decision": {"allow"}, "set-0": {"1"}}
 
 	out := w.do(with(request("GET", page, nil), mine))
 	body := out.Body.String()
-	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="0.1"`, `type="radio" name="set-0" value="1.0"`, "you may leave it out", "Refuse"} {
+	for _, want := range []string{"&lt;b&gt;Shop", "unknown", "may be invented", "will be kept", `type="radio" name="set-0" value="0.1"`, `type="radio" name="set-0" value="1.0"`, "you may leave it out", "Refuse",
+		"By sharing you authorise", "Payment of &lt;i&gt;€ 9.50", "Share and authorise"} {
 		if !strings.Contains(body, want) {
 			t.Errorf("the page does not say %q", want)
 		}

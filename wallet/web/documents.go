@@ -7,14 +7,18 @@ import (
 	"fmt"
 	"html/template"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"encoding/base64"
+	"encoding/json"
 
+	"github.com/eidos-id/eidos/format/sdjwt"
 	site "github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/attestation"
 	"github.com/eidos-id/eidos/protocol/oid4vci"
+	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/statuslist"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -40,6 +44,7 @@ type card struct {
 	Holder   string // name in the document
 	Status   statusView
 	Left     string // of the copies
+	Form     string // the format, where a document of the same name comes in two
 }
 
 // statusView is whether a document can be used, in a word and a sentence.
@@ -68,7 +73,7 @@ func (a *App) viewCard(d wallet.Document, elements []wallet.Element) card {
 	c := card{Document: d, Status: a.viewStatus(d), Left: d.CopiesLeft()}
 	var given, family string
 	for _, e := range elements {
-		switch e.ID {
+		switch a.elementID(d, e) {
 		case "portrait":
 			if c.Portrait == "" {
 				c.Portrait = pictureOf(e.Image)
@@ -81,6 +86,19 @@ func (a *App) viewCard(d wallet.Document, elements []wallet.Element) card {
 	}
 	c.Holder = strings.TrimSpace(given + " " + family)
 	return c
+}
+
+// elementID is what an element is called in an mdoc of the same type.
+func (a *App) elementID(d wallet.Document, e wallet.Element) string {
+	if t, known := a.types.ByVCT(d.DocType); known && d.Format == query.FormatSDJWT {
+		var p sdjwt.Path
+		if json.Unmarshal([]byte(e.ID), &p) == nil {
+			for _, same := range t.ClaimElements(p) {
+				return same.ID
+			}
+		}
+	}
+	return e.ID
 }
 
 // copiesUse says how the copies are used, and what others could find out.
@@ -118,12 +136,16 @@ func (a *App) serveDocuments(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	cards := make([]card, len(docs))
+	twice := inTwoFormats(slices.Values(docs))
 	for i, d := range docs {
 		_, elements, err := a.wallet.Show(r.Context(), d.ID)
 		if err != nil {
 			return err
 		}
 		cards[i] = a.viewCard(d, elements)
+		if twice[d.Name] {
+			cards[i].Form = formatName(d.Format)
+		}
 	}
 	a.render(w, "/", "Your documents", "documents.html", cards)
 	return nil
