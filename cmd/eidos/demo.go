@@ -12,6 +12,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/protocol/dcapi"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/wallet"
@@ -186,6 +187,7 @@ func (d *demo) present(ctx context.Context) {
 	d.step(phaseRemote, "QR code on a shop's page, scanned by the phone", func() (string, error) { return d.showAcrossDevices(ctx) })
 	d.step(phaseRemote, "link on the phone itself, and back with a code", func() (string, error) { return d.showSameDevice(ctx) })
 	d.step(phaseRemote, "through the browser: Digital Credentials API", func() (string, error) { return d.showByBrowser(ctx, query.FormatMdoc, dcapi.ProtocolMdoc) })
+	d.step(phaseRemote, "the same by OpenID4VP, as SD-JWT VC", func() (string, error) { return d.showByBrowser(ctx, query.FormatSDJWT, oid4vp.ProtocolSigned) })
 	d.step(phaseRemote, "the holder refuses another request", func() (string, error) { return d.refuseRemotely(ctx) })
 
 	d.step(phaseIssuing, "new copies of the PID, without the holder", func() (string, error) { return d.reissue(ctx, "pid") })
