@@ -47,23 +47,26 @@ func (c *walletAnswerCmd) Run(m *machine) error {
 	}
 	defer h.close()
 	response, entry, err := w.AnswerBrowser(m.ctx, request, c.Origin)
-	if response != nil && c.Out != "" {
-		err = errors.Join(err, writeFile(c.Out, append(response, '\n'), 0o600))
-	}
-	if err != nil {
+	if response == nil { // the platform tells the page that nothing came
 		return err
+	}
+	if c.Out != "" {
+		if errOut := writeFile(c.Out, append(response, '\n'), 0o600); errOut != nil {
+			return errors.Join(err, errOut)
+		}
 	}
 	switch {
 	case c.JSON:
-		return m.json(struct {
+		err = errors.Join(err, m.json(struct {
 			Response json.RawMessage `json:"response"`
 			Entry    wallet.LogEntry `json:"entry"`
-		}{response, entry})
+		}{response, entry}))
 	case c.Out == "":
 		fmt.Fprintf(m.out, "%s\n", response)
-		return nil
+	case err == nil:
+		err = printLog(m, []wallet.LogEntry{entry}, false)
 	}
-	return printLog(m, []wallet.LogEntry{entry}, false)
+	return err
 }
 
 // The ways to ask over the internet: what verifierRequestCmd.Way says.
