@@ -7,4 +7,4 @@ dirs=$(grep -rlE --include='*.go' '^[[:space:]]*go (func|[a-zA-Z_.]+\()|\.Go\(|h
 	grep -vE '/(testdata|node_modules)/' | xargs -rn1 dirname | sort -u)
 [ -n "$dirs" ] || exit 0
 # shellcheck disable=SC2086 # several packages
-go test -race -short $dirs
+go test -race -short -timeout 20m $dirs
