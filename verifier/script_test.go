@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -67,8 +68,8 @@ func TestScriptInABrowser(t *testing.T) {
 		}
 		return port
 	}
-	var w *world
-	origin := "http://verifier.localhost:" + listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.v.Handler().ServeHTTP(rw, r) }))
+	var served atomic.Pointer[verifier.Verifier] // its URL needs the port first
+	origin := "http://verifier.localhost:" + listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { served.Load().Handler().ServeHTTP(rw, r) }))
 	shop := "http://shop.localhost:" + listen(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		rw.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'self' "+origin+"; connect-src 'self' "+origin)
 		switch {
@@ -87,7 +88,8 @@ func TestScriptInABrowser(t *testing.T) {
 			rw.WriteHeader(http.StatusNotFound)
 		}
 	}))
-	w = newWorld(t, testkit.SQLite(t), verifier.Config{URL: origin, Trust: trustURL, Tenants: []verifier.Tenant{{ID: "default", Name: "Shop", Page: true, Origins: []string{shop}}}})
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{URL: origin, Trust: trustURL, Tenants: []verifier.Tenant{{ID: "default", Name: "Shop", Page: true, Origins: []string{shop}}}})
+	served.Store(w.v)
 	h := w.issue(5)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

@@ -1,6 +1,7 @@
 package wallet_test
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"io"
@@ -155,17 +156,24 @@ func (h *hostile) announced(w http.ResponseWriter, r *http.Request) {
 	h.endless(w, r)
 }
 
+// bomb is 1 MiB of nothing as one member of a gzip file, of which many may
+// follow one another. RFC 1952, 2.2.
+var bomb = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	z.Write(make([]byte, 1<<20)) // to memory, like Close
+	z.Close()
+	return b.Bytes()
+})
+
 // zipped sends 1 GiB in 1 MiB.
 func zipped(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Encoding", "gzip")
-	z := gzip.NewWriter(w)
-	block := make([]byte, 1<<20)
 	for range 1 << 10 {
-		if _, err := z.Write(block); err != nil {
+		if _, err := w.Write(bomb()); err != nil {
 			return
 		}
 	}
-	z.Close()
 }
 
 func longHeader(w http.ResponseWriter, r *http.Request) {

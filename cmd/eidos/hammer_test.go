@@ -33,6 +33,14 @@ func hammerRunOf(t *testing.T, load string, args ...string) hammerResult {
 	return r
 }
 
+// noLoadUnderRace skips what is the work of other tests many times over.
+func noLoadUnderRace(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("load under the race detector takes minutes, and finds nothing that one flow does not")
+	}
+}
+
 // checkHammered looks at the shape of the figures, not at how fast it was. Each
 // flow has one request of each kind.
 func checkHammered(t *testing.T, r hammerResult, batch int, kinds ...string) {
@@ -63,6 +71,7 @@ func checkHammered(t *testing.T, r hammerResult, batch int, kinds ...string) {
 }
 
 func TestHammerIssue(t *testing.T) {
+	noLoadUnderRace(t)
 	r := hammerRunOf(t, "issue", "--for", "1s", "--clients", "2")
 	checkHammered(t, r, 10, "offer", "token", "nonce", "credential")
 	if l := r.Load; l.Database != "sqlite" || !l.Issue.Encryption || l.Issue.Proofs != "attestation" || l.Clients != 2 || l.Procs != 1 {
@@ -71,6 +80,7 @@ func TestHammerIssue(t *testing.T) {
 }
 
 func TestHammerIssueOtherwise(t *testing.T) {
+	noLoadUnderRace(t)
 	r := hammerRunOf(t, "issue", "--documents", "40", "--clients", "2", "--offering", "pid-sd-jwt", "--proofs", "jwt", "--plain", "--db", testkit.Postgres(t))
 	checkHammered(t, r, 10, "offer", "token", "nonce", "credential")
 	if l := r.Load; r.Documents != 40 || l.Database != "postgres" || !strings.HasPrefix(l.Schema, "hammer") || l.Issue.Encryption || l.Issue.Proofs != "jwt" {
@@ -79,6 +89,7 @@ func TestHammerIssueOtherwise(t *testing.T) {
 }
 
 func TestHammerPresent(t *testing.T) {
+	noLoadUnderRace(t)
 	for _, dsn := range []string{"", testkit.Postgres(t)} {
 		args, database := []string{"--transactions", "30", "--clients", "2"}, "sqlite"
 		if dsn != "" {
@@ -93,6 +104,7 @@ func TestHammerPresent(t *testing.T) {
 }
 
 func TestHammerWait(t *testing.T) {
+	noLoadUnderRace(t)
 	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "wait", "--json", "--open", "40", "--watch", "10", "--clients", "2").Output()
 	var r hammerWaitResult
 	if err != nil || json.Unmarshal(out, &r) != nil || r.Open != 40 || r.Watching != 10 || r.Database != "sqlite" || r.Memory.Later <= 0 || r.Memory.Start <= 0 {
@@ -105,6 +117,7 @@ func TestHammerWait(t *testing.T) {
 
 // A question that the driving licence does not answer alone fails each flow.
 func TestHammerPresentAnother(t *testing.T) {
+	noLoadUnderRace(t)
 	out, err := exec.CommandContext(t.Context(), "eidos", "hammer", "present", "--transactions", "1", "--ask", "pid@mdoc:family_name").CombinedOutput()
 	if err == nil || !bytes.Contains(out, []byte("is not one that the driving licence answers alone")) {
 		t.Errorf("%v: %s", err, out)
@@ -113,6 +126,7 @@ func TestHammerPresentAnother(t *testing.T) {
 
 // TestHammerURL loads an authority that was started by itself.
 func TestHammerURL(t *testing.T) {
+	noLoadUnderRace(t)
 	cmd := exec.CommandContext(t.Context(), "eidos", "hammer", "authority", "--tied")
 	tie, err := cmd.StdinPipe()
 	if err != nil {
