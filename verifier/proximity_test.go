@@ -289,7 +289,7 @@ func TestOnSiteRefusals(t *testing.T) {
 
 	// A document bound to another session is a result: not valid.
 	p := w.phone(method, func(p *phone, _ *mdoc.DeviceRequest) []byte {
-		other := mdoc.TranscriptQR(p.eng.Raw, []byte{0xa0})
+		other := mdoc.Transcript(p.eng.Raw, []byte{0xa0}, nil)
 		m, err := p.dev.Respond(h.present(other, "family_name"), true, w.now())
 		w.check(err)
 		return m

@@ -108,7 +108,7 @@ func establish(t *testing.T, transcript []byte, counter byte, request []byte) []
 	must(err)
 	z, err := private.ECDH(eng.EDeviceKey)
 	must(err)
-	salt := sha256.Sum256(cbor.AppendEmbedded(nil, mdoc.TranscriptQR(raw, key)))
+	salt := sha256.Sum256(cbor.AppendEmbedded(nil, mdoc.Transcript(raw, key, nil)))
 	sk, err := hkdf.Key(sha256.New, z, salt[:], "SKReader", 32)
 	must(err)
 	block, err := aes.NewCipher(sk)

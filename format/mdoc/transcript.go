@@ -16,39 +16,50 @@ import (
 //
 // ISO/IEC 18013-5:2021, 9.1.5.1.
 
-// TranscriptQR is the transcript after QR engagement. engagement is the
-// DeviceEngagement as it stood in the QR code, without tag 24; eReaderKey is
-// the EReaderKeyBytes of the SessionEstablishment, tag 24 included; both as
-// received. ISO/IEC 18013-5:2021, 9.1.5.1.
-func TranscriptQR(engagement, eReaderKey []byte) []byte {
-	return cbor.AppendNull(proximity(engagement, eReaderKey, 1))
-}
-
-// TranscriptNFC is the transcript after NFC engagement. handoverSelect and
-// handoverRequest are the NDEF messages as exchanged; a nil request is static
-// handover. The others are as in [TranscriptQR]. ISO/IEC 18013-5:2021, 9.1.5.1.
-func TranscriptNFC(engagement, eReaderKey, handoverSelect, handoverRequest []byte) []byte {
-	t := proximity(engagement, eReaderKey, 12+len(handoverSelect)+len(handoverRequest))
-	t = cbor.AppendBytes(cbor.AppendArray(t, 2), handoverSelect)
-	if handoverRequest == nil {
+// Transcript is the transcript of device retrieval, in the proximity or by a
+// website. engagement is the DeviceEngagement as it stood in the QR code, without
+// tag 24; eReaderKey is the EReaderKeyBytes of the SessionEstablishment, tag 24
+// included; both as received. handover is nil after engagement by QR code, else
+// NFCHandover or WebsiteHandover.
+//
+//	SessionTranscript = [ DeviceEngagementBytes, EReaderKeyBytes, Handover ]
+//
+// ISO/IEC 18013-5:2021, 9.1.5.1.
+func Transcript(engagement, eReaderKey, handover []byte) []byte {
+	t := make([]byte, 0, 24+len(engagement)+len(eReaderKey)+len(handover))
+	t = cbor.AppendEmbedded(cbor.AppendArray(t, 3), engagement)
+	t = append(t, eReaderKey...)
+	if handover == nil {
 		return cbor.AppendNull(t)
 	}
-	return cbor.AppendBytes(t, handoverRequest)
+	return append(t, handover...)
 }
 
-// TranscriptWebsite is the transcript of device retrieval to a website.
-// readerEngagement is the ReaderEngagement as it stood in the link, without
-// tag 24. ISO/IEC TS 18013-7 (draft N2544), A.8.
-func TranscriptWebsite(engagement, eReaderKey, readerEngagement []byte) []byte {
+// NFCHandover encodes the Handover of NFC engagement from the Handover Select
+// message and, if it was negotiated, the Handover Request message; else nil.
+// Both are the bytes as they crossed the field.
+//
+//	NFCHandover = [ bstr, bstr / nil ]
+//
+// ISO/IEC 18013-5:2021, 9.1.5.1.
+func NFCHandover(handoverSelect, handoverRequest []byte) []byte {
+	b := make([]byte, 0, len(handoverSelect)+len(handoverRequest)+16)
+	b = cbor.AppendBytes(cbor.AppendArray(b, 2), handoverSelect)
+	if handoverRequest == nil {
+		return cbor.AppendNull(b)
+	}
+	return cbor.AppendBytes(b, handoverRequest)
+}
+
+// WebsiteHandover encodes the Handover of engagement by a website: the hash of
+// the ReaderEngagement as it stood in the link.
+//
+//	Handover = bstr   ; SHA-256 of #6.24(bstr .cbor ReaderEngagement)
+//
+// ISO/IEC TS 18013-7 (draft N2544), A.8.
+func WebsiteHandover(readerEngagement []byte) []byte {
 	hash := sha256.Sum256(cbor.AppendEmbedded(nil, readerEngagement))
-	return cbor.AppendBytes(proximity(engagement, eReaderKey, 40), hash[:])
-}
-
-// proximity writes the transcript up to the handover, with room for it.
-func proximity(engagement, eReaderKey []byte, room int) []byte {
-	t := make([]byte, 0, 16+len(engagement)+len(eReaderKey)+room)
-	t = cbor.AppendEmbedded(cbor.AppendArray(t, 3), engagement)
-	return append(t, eReaderKey...)
+	return cbor.AppendBytes(nil, hash[:])
 }
 
 // TranscriptOpenID4VP is the transcript of a redirect-based OpenID4VP request.

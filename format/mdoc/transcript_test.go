@@ -15,7 +15,7 @@ func TestTranscriptNFC(t *testing.T) {
 	hs := load(t, "iso18013-5/d3_3_nfc_handover_select")
 	hr := load(t, "iso18013-5/d3_2_nfc_handover_request")
 	key := eReaderKeyBytes(t)
-	got := mdoc.TranscriptNFC(hs.want(t, "device_engagement"), key, hs.bytes(t), hr.bytes(t))
+	got := mdoc.Transcript(hs.want(t, "device_engagement"), key, mdoc.NFCHandover(hs.bytes(t), hr.bytes(t)))
 	sameBytes(t, "SessionTranscript", got, want.want(t, "session_transcript_untagged"))
 	tagged := mdoc.SessionTranscriptBytes(got)
 	sameBytes(t, "SessionTranscriptBytes", tagged, want.bytes(t))
@@ -23,7 +23,7 @@ func TestTranscriptNFC(t *testing.T) {
 	sameBytes(t, "salt", salt[:], want.want(t, "sha256_salt"))
 
 	// Static handover has null in the place of the request.
-	static := mdoc.TranscriptNFC(hs.want(t, "device_engagement"), key, hs.bytes(t), nil)
+	static := mdoc.Transcript(hs.want(t, "device_engagement"), key, mdoc.NFCHandover(hs.bytes(t), nil))
 	head := got[:len(got)-len(cbor.AppendBytes(nil, hr.bytes(t)))]
 	sameBytes(t, "static handover", static, append(append([]byte(nil), head...), 0xf6))
 }
@@ -31,7 +31,7 @@ func TestTranscriptNFC(t *testing.T) {
 func TestTranscriptQR(t *testing.T) {
 	want := load(t, "iso18013-5/derived_session_transcript_qr")
 	engagement := load(t, "iso18013-5/d3_1_device_engagement_qr").bytes(t)
-	got := mdoc.TranscriptQR(engagement, eReaderKeyBytes(t))
+	got := mdoc.Transcript(engagement, eReaderKeyBytes(t), nil)
 	sameBytes(t, "SessionTranscriptBytes", mdoc.SessionTranscriptBytes(got), want.bytes(t))
 }
 
@@ -93,7 +93,7 @@ func TestTranscriptWebsite(t *testing.T) {
 	engagement, key, reader := []byte{0xa1, 0x00, 0x01}, []byte{0xd8, 0x18, 0x41, 0xa0}, []byte{0xa1, 0x00, 0x02}
 	hash := sha256.Sum256([]byte{0xd8, 0x18, 0x43, 0xa1, 0x00, 0x02})
 	want := append([]byte{0x83, 0xd8, 0x18, 0x43, 0xa1, 0x00, 0x01, 0xd8, 0x18, 0x41, 0xa0, 0x58, 0x20}, hash[:]...)
-	sameBytes(t, "SessionTranscript", mdoc.TranscriptWebsite(engagement, key, reader), want)
+	sameBytes(t, "SessionTranscript", mdoc.Transcript(engagement, key, mdoc.WebsiteHandover(reader)), want)
 }
 
 func TestDeviceAuthenticationBytes(t *testing.T) {

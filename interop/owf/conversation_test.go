@@ -46,7 +46,7 @@ func proximity(t testing.TB, name string, curve elliptic.Curve, o engagement.Opt
 	told := hexes(append([][]byte{e.Raw, readerKey}, handover...)...)
 	c.told = task{"flow": "qr", "engagement": told[0], "eReaderKey": told[1]}
 	if len(handover) == 0 {
-		c.transcript = mdoc.TranscriptQR(e.Raw, readerKey)
+		c.transcript = mdoc.Transcript(e.Raw, readerKey, nil)
 		return c
 	}
 	c.told["flow"], c.told["select"] = "nfc", told[2]
@@ -54,7 +54,7 @@ func proximity(t testing.TB, name string, curve elliptic.Curve, o engagement.Opt
 	if len(handover) == 2 {
 		request, c.told["request"] = handover[1], told[3]
 	}
-	c.transcript = mdoc.TranscriptNFC(e.Raw, readerKey, handover[0], request)
+	c.transcript = mdoc.Transcript(e.Raw, readerKey, mdoc.NFCHandover(handover[0], request))
 	return c
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/cose"
+	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/engagement"
 )
 
@@ -40,7 +41,7 @@ func newDevice(private *ecdh.PrivateKey) *Device {
 func (d *Device) EDeviceKey() *ecdh.PublicKey { return d.public }
 
 // Engage says which engagement was shown, and the NFC handover: nil after a QR
-// code, else the CBOR of the Handover (NFCHandover). It keeps both slices,
+// code, else the CBOR of the Handover (mdoc.NFCHandover). It keeps both slices,
 // which must not change. From now on the deadline runs. The engagement has to
 // hold EDeviceKey; there is one engagement in a session, a second is ErrOrder.
 func (d *Device) Engage(e *engagement.DeviceEngagement, handover []byte, now time.Time) error {
@@ -64,7 +65,7 @@ func (d *Device) Engage(e *engagement.DeviceEngagement, handover []byte, now tim
 //
 // ISO/IEC TS 18013-7 (draft N2544), A.7.
 func (d *Device) EngageReader(e *engagement.DeviceEngagement, reader *engagement.ReaderEngagement, now time.Time) error {
-	if err := d.Engage(e, WebsiteHandover(reader.Raw), now); err != nil {
+	if err := d.Engage(e, mdoc.WebsiteHandover(reader.Raw), now); err != nil {
 		return err
 	}
 	if reader.EReaderKey == nil || reader.EReaderKey.Curve() != d.public.Curve() {
@@ -134,7 +135,7 @@ func (d *Device) establish(m message) error {
 // derive makes the session's keys. keyBytes is the reader's key as received,
 // tag included.
 func (d *Device) derive(keyBytes []byte, peer *ecdh.PublicKey) error {
-	script := transcript(d.engagement, keyBytes, d.handover)
+	script := mdoc.Transcript(d.engagement, keyBytes, d.handover)
 	channel, err := newChannel(d.private, peer, script, false)
 	if err != nil {
 		return fmt.Errorf("%w: eReaderKey: %w", ErrEncryption, err)

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/eidos-id/eidos/format/cbor"
@@ -58,46 +57,4 @@ func parse(raw []byte) (message, error) {
 func statusMessage(s Status) []byte {
 	b := cbor.AppendText(cbor.AppendMap(nil, 1), "status")
 	return cbor.AppendUint(b, uint64(s))
-}
-
-// NFCHandover encodes the Handover of NFC engagement from the Handover Select
-// message and, if it was negotiated, the Handover Request message; else nil.
-// Both are the bytes as they crossed the field.
-//
-//	NFCHandover = [ bstr, bstr / nil ]
-//
-// ISO/IEC 18013-5:2021, 9.1.5.1.
-func NFCHandover(handoverSelect, handoverRequest []byte) []byte {
-	b := make([]byte, 0, len(handoverSelect)+len(handoverRequest)+16)
-	b = cbor.AppendBytes(cbor.AppendArray(b, 2), handoverSelect)
-	if handoverRequest == nil {
-		return cbor.AppendNull(b)
-	}
-	return cbor.AppendBytes(b, handoverRequest)
-}
-
-// WebsiteHandover encodes the Handover of engagement by a website: the hash of
-// the ReaderEngagement as it stood in the link.
-//
-//	Handover = bstr   ; SHA-256 of #6.24(bstr .cbor ReaderEngagement)
-//
-// ISO/IEC TS 18013-7 (draft N2544), A.8.
-func WebsiteHandover(readerEngagement []byte) []byte {
-	hash := sha256.Sum256(cbor.AppendEmbedded(nil, readerEngagement))
-	return cbor.AppendBytes(nil, hash[:])
-}
-
-// transcript is the untagged SessionTranscript.
-//
-//	SessionTranscript = [ DeviceEngagementBytes, EReaderKeyBytes, Handover ]
-//
-// ISO/IEC 18013-5:2021, 9.1.5.1.
-func transcript(engagement, readerKey, handover []byte) []byte {
-	b := make([]byte, 0, len(engagement)+len(readerKey)+len(handover)+24)
-	b = cbor.AppendEmbedded(cbor.AppendArray(b, 3), engagement)
-	b = append(b, readerKey...)
-	if handover == nil {
-		return cbor.AppendNull(b)
-	}
-	return append(b, handover...)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/engagement"
 )
 
@@ -22,7 +23,7 @@ type Reader struct {
 
 // NewReader makes the ephemeral key on the curve of the engagement's key and
 // derives the session's keys. Handover is nil after a QR code, else the CBOR
-// of the Handover (NFCHandover). engagement.ErrUnsupported if the engagement's
+// of the Handover (mdoc.NFCHandover). engagement.ErrUnsupported if the engagement's
 // key is on a curve that we do not have.
 func NewReader(e *engagement.DeviceEngagement, handover []byte) (*Reader, error) {
 	if e.EDeviceKey == nil {
@@ -40,7 +41,7 @@ func newReader(e *engagement.DeviceEngagement, handover []byte, private *ecdh.Pr
 	if err != nil {
 		return nil, fmt.Errorf("session: %w", err)
 	}
-	script := transcript(e.Raw, keyBytes, handover)
+	script := mdoc.Transcript(e.Raw, keyBytes, handover)
 	channel, err := newChannel(private, e.EDeviceKey, script, true)
 	if err != nil {
 		return nil, fmt.Errorf("session: EDeviceKey: %w", err)

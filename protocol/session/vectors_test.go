@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/cbor"
+	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/protocol/session"
@@ -63,7 +64,7 @@ func parse(t testing.TB, raw []byte) *engagement.DeviceEngagement {
 func both(t testing.TB) (*session.Device, *session.Reader) {
 	t.Helper()
 	hs := load(t, "d3_3_nfc_handover_select")
-	handover := session.NFCHandover(vectors.Hex(t, hs.Hex), vectors.Hex(t, load(t, "d3_2_nfc_handover_request").Hex))
+	handover := mdoc.NFCHandover(vectors.Hex(t, hs.Hex), vectors.Hex(t, load(t, "d3_2_nfc_handover_request").Hex))
 	e := parse(t, vectors.Hex(t, hs.Expected["device_engagement"]))
 	dk, rk, _ := keys(t)
 	d := session.NewDeviceWithKey(dk)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/protocol/engagement"
 )
 
@@ -118,7 +119,7 @@ func (s *Website) reader() (*Reader, error) {
 	if err != nil {
 		return nil, errors.New("session: the stored key is damaged")
 	}
-	r, err := newReader(e, WebsiteHandover(s.ReaderEngagement), private)
+	r, err := newReader(e, mdoc.WebsiteHandover(s.ReaderEngagement), private)
 	if err != nil {
 		return nil, err
 	}

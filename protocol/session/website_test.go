@@ -89,7 +89,7 @@ func TestWebsite(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := mdoc.TranscriptWebsite(e.Raw, keyBytes, s.ReaderEngagement); !bytes.Equal(r.Transcript(), want) {
+		if want := mdoc.Transcript(e.Raw, keyBytes, mdoc.WebsiteHandover(s.ReaderEngagement)); !bytes.Equal(r.Transcript(), want) {
 			t.Errorf("transcript %x, want %x", r.Transcript(), want)
 		}
 		request := must(t)(r.Request([]byte("request"), now))
@@ -200,7 +200,7 @@ func TestWebsiteRefuses(t *testing.T) {
 func TestWebsiteKeyChanges(t *testing.T) {
 	s := website(t)
 	d, _, e := follow(t, s, ecdh.P256(), engagement.FromDomain(domain))
-	r, err := session.NewReader(e, session.WebsiteHandover(s.ReaderEngagement))
+	r, err := session.NewReader(e, mdoc.WebsiteHandover(s.ReaderEngagement))
 	if err != nil {
 		t.Fatal(err)
 	}

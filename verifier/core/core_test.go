@@ -141,7 +141,7 @@ func TestAnnexDRefused(t *testing.T) {
 		change func(p *core.VerifyParams)
 		reason string
 	}{
-		"another session":  {func(p *core.VerifyParams) { p.Transcript = mdoc.TranscriptQR([]byte{0xa0}, []byte{0xa0}) }, "device"},
+		"another session":  {func(p *core.VerifyParams) { p.Transcript = mdoc.Transcript([]byte{0xa0}, []byte{0xa0}, nil) }, "device"},
 		"no transcript":    {func(p *core.VerifyParams) { p.Transcript = nil }, "device"},
 		"expired":          {func(p *core.VerifyParams) { p.Now = p.Now.AddDate(3, 0, 0) }, "2021"},
 		"unknown issuer":   {func(p *core.VerifyParams) { p.Anchors = nil }, "issuer"},
