@@ -206,6 +206,3 @@ func sizeText(lang string, kind Kind, n int) string {
 	}
 	return fmt.Sprintf(wordsIn(lang).bytes, n)
 }
-
-// ImageSize names a picture by its size in bytes, in a language: "image, 21 KiB".
-func ImageSize(lang string, n int) string { return sizeText(lang, JPEG, n) }

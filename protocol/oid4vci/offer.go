@@ -149,12 +149,6 @@ func LinkByReference(scheme, uri string) string {
 	return scheme + "://?" + url.Values{"credential_offer_uri": {uri}}.Encode()
 }
 
-// IsOffer reports whether link looks like a credential offer, whatever its scheme.
-func IsOffer(link string) bool {
-	u, err := url.Parse(link)
-	return err == nil && (u.Query().Has("credential_offer") || u.Query().Has("credential_offer_uri"))
-}
-
 // ReadOffer reads the offer in a link under any scheme, fetching it where it
 // is given by reference.
 //

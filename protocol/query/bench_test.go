@@ -23,7 +23,7 @@ func BenchmarkPlan(b *testing.B) {
 		for nn := 10 + i%3; nn < 70; nn += 3 {
 			m[fmt.Sprintf("age_over_%02d", nn)] = nn < 40
 		}
-		held = append(held, query.Held{Format: query.FormatMdoc, Type: "t", Bound: true, Claims: query.JSONClaims{space: m}})
+		held = append(held, query.Held{Format: query.FormatMdoc, Type: "t", Bound: true, Claims: jsonClaims{space: m}})
 	}
 	var dcql askedDCQL
 	dev := &mdoc.DeviceRequest{Info: &mdoc.DeviceRequestInfo{}}

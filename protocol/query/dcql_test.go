@@ -14,7 +14,7 @@ func of(members string) string {
 }
 
 func vc(claims map[string]any, authorities ...query.Authority) query.Held {
-	return query.Held{Format: query.FormatSDJWT, Type: "t", Bound: true, Claims: query.JSONClaims(claims), Authorities: authorities}
+	return query.Held{Format: query.FormatSDJWT, Type: "t", Bound: true, Claims: jsonClaims(claims), Authorities: authorities}
 }
 
 // TestDCQLPlan has what the vectors leave out.

@@ -75,7 +75,7 @@ func FuzzFromDeviceRequest(f *testing.F) {
 		f.Add(vectors.Hex(f, v.Hex))
 	}
 	claims := map[string]any{"family_name": "x", "portrait": "y", "birth_date": "z", "age_over_21": true}
-	held := []query.Held{{Format: query.FormatMdoc, Type: mdoc.DocTypeMDL, Bound: true, Claims: query.JSONClaims{"org.iso.18013.5.1": claims}}}
+	held := []query.Held{{Format: query.FormatMdoc, Type: mdoc.DocTypeMDL, Bound: true, Claims: jsonClaims{"org.iso.18013.5.1": claims}}}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := mdoc.ParseDeviceRequest(data)
 		if err != nil {

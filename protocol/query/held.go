@@ -136,21 +136,6 @@ func (c SDJWTClaims) Values(p Path) []any {
 	return out
 }
 
-// JSONClaims are claims that are JSON already, numbers as json.Number or int64.
-type JSONClaims map[string]any
-
-// Has reports whether the path selects anything.
-func (j JSONClaims) Has(p Path) bool { return len(j.Values(p)) > 0 }
-
-// Values returns what the path selects.
-func (j JSONClaims) Values(p Path) []any {
-	vs, err := p.Select(map[string]any(j))
-	if err != nil {
-		return nil
-	}
-	return vs
-}
-
 // Accepts reports whether what a claim's path selects is among the values that
 // it wants; anything is if it wants none.
 //

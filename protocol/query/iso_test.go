@@ -100,7 +100,7 @@ func holds(elements ...string) query.Held {
 		name, no := strings.CutPrefix(e, "-")
 		m[name] = !no
 	}
-	return query.Held{Format: query.FormatMdoc, Type: "t", Bound: true, Claims: query.JSONClaims{space: m}}
+	return query.Held{Format: query.FormatMdoc, Type: "t", Bound: true, Claims: jsonClaims{space: m}}
 }
 
 func TestStandIns(t *testing.T) {

@@ -83,9 +83,9 @@ func drawPaper(t *rapid.T, format string) *paper {
 }
 
 func (p *paper) held() query.Held {
-	h := query.Held{Format: p.format, Type: p.kind, Bound: p.bound, Claims: query.JSONClaims(p.claims)}
+	h := query.Held{Format: p.format, Type: p.kind, Bound: p.bound, Claims: jsonClaims(p.claims)}
 	if p.format == query.FormatMdoc {
-		h.Claims = query.JSONClaims{space: p.claims}
+		h.Claims = jsonClaims{space: p.claims}
 	}
 	for _, a := range p.authorities {
 		h.Authorities = append(h.Authorities, query.Authority{Type: query.AuthorityAKI, Value: a})

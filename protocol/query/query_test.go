@@ -29,13 +29,13 @@ type heldVector struct {
 }
 
 func (h heldVector) held() query.Held {
-	out := query.Held{Format: h.Format, Type: h.DocType + h.VCT, Bound: h.Binding, Claims: query.JSONClaims(h.Claims)}
+	out := query.Held{Format: h.Format, Type: h.DocType + h.VCT, Bound: h.Binding, Claims: jsonClaims(h.Claims)}
 	if h.NameSpaces != nil {
 		m := map[string]any{}
 		for ns, els := range h.NameSpaces {
 			m[ns] = map[string]any(els)
 		}
-		out.Claims = query.JSONClaims(m)
+		out.Claims = jsonClaims(m)
 	}
 	for _, a := range h.Authorities {
 		out.Authorities = append(out.Authorities, query.Authority{Type: a.Type, Value: a.Value})
