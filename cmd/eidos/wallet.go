@@ -71,15 +71,15 @@ func (r walletRules) consent(m *machine, yes bool) (wallet.Consent, error) {
 
 // open opens the app, with a consent that is asked on the terminal unless yes.
 func (f walletFlags) open(m *machine, yes bool) (*wallet.Wallet, *house, error) {
-	consent, err := walletRules{}.consent(m, yes)
+	return f.openBy(m, walletRules{}, yes)
+}
+
+// openBy opens the app, with the consent that the rules say.
+func (f walletFlags) openBy(m *machine, r walletRules, yes bool) (*wallet.Wallet, *house, error) {
+	consent, err := r.consent(m, yes)
 	if err != nil {
 		return nil, nil, err
 	}
-	return f.openWith(m, consent)
-}
-
-// openWith opens the app.
-func (f walletFlags) openWith(m *machine, consent wallet.Consent) (*wallet.Wallet, *house, error) {
 	h, err := m.shellHouse(f.Config, f.Data)
 	if err != nil {
 		return nil, nil, err
@@ -175,11 +175,7 @@ type walletAcceptCmd struct {
 
 // Run gets the documents.
 func (c *walletAcceptCmd) Run(m *machine) error {
-	consent, err := c.consent(m, c.Yes)
-	if err != nil {
-		return err
-	}
-	w, h, err := c.openWith(m, consent)
+	w, h, err := c.openBy(m, c.walletRules, c.Yes)
 	if err != nil {
 		return err
 	}
@@ -473,11 +469,7 @@ func (c *walletPresentCmd) Run(m *machine) error {
 	if (c.QR == "") == (c.Link == "") {
 		return usage("either --qr FILE for a reader nearby, or the link of a website's request")
 	}
-	consent, err := c.consent(m, c.Yes)
-	if err != nil {
-		return err
-	}
-	w, h, err := c.openWith(m, consent)
+	w, h, err := c.openBy(m, c.walletRules, c.Yes)
 	if err != nil {
 		return err
 	}

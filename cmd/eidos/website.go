@@ -37,11 +37,7 @@ func (c *walletAnswerCmd) Run(m *machine) error {
 	if err != nil {
 		return err
 	}
-	consent, err := c.consent(m, c.Yes)
-	if err != nil {
-		return err
-	}
-	w, h, err := c.openWith(m, consent)
+	w, h, err := c.openBy(m, c.walletRules, c.Yes)
 	if err != nil {
 		return err
 	}
