@@ -1,3 +1,5 @@
+//go:build unix
+
 package verifier_test
 
 import (
@@ -6,13 +8,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os/exec"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/internal/testkit/chromium"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/verifier"
 )
@@ -44,10 +46,7 @@ document.querySelector(".eidos-button").click();`
 // A browser shows the button on a page of another origin, under a policy that
 // allows nothing inline, and learns when the holder has answered.
 func TestScriptInABrowser(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("no chromium here to run the script in (Debian package chromium)")
-	}
+	page := chromium.Open(t)
 	type event struct {
 		what string
 		body map[string]string
@@ -94,15 +93,7 @@ func TestScriptInABrowser(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	browser := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), shop+"/")
-	if err := browser.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		browser.Process.Kill()
-		browser.Wait()
-	}()
+	page.Go(shop + "/")
 	next := func(want string) event {
 		t.Helper()
 		select {
@@ -133,10 +124,7 @@ func TestScriptInABrowser(t *testing.T) {
 // A wallet sends the browser to our page with the answer behind "#"; the page
 // hands it over and goes on to the relying party, and keeps nothing of it.
 func TestFragmentInABrowser(t *testing.T) {
-	chromium, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("no chromium here to run the script in (Debian package chromium)")
-	}
+	page := chromium.Open(t)
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -170,13 +158,7 @@ func TestFragmentInABrowser(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	browser := exec.CommandContext(ctx, chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-		"--remote-debugging-port=0", "--user-data-dir="+t.TempDir(), answer.URL)
-	w.check(browser.Start())
-	defer func() {
-		browser.Process.Kill()
-		browser.Wait()
-	}()
+	page.Go(answer.URL)
 	select {
 	case r := <-came:
 		if strings.Contains(r.Referer(), "vp_token") || strings.Contains(r.URL.String(), "vp_token") {

@@ -1,73 +1,114 @@
+//go:build unix
+
 package main
 
 import (
-	"context"
-	"slices"
+	"bytes"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit/chromium"
 )
 
-func TestFollow(t *testing.T) {
-	const back = "https://wallet.example/authorized"
-	pages := map[string]fetch.Response{
-		"https://issuer.example/authorize":  {Status: 302, Header: map[string]string{"location": "/next"}},
-		"https://issuer.example/next":       {Status: 303, Header: map[string]string{"location": back + "?code=x&state=y"}},
-		"https://issuer.example/form":       {Status: 200, Body: []byte("<form>")},
-		"https://issuer.example/elsewhere":  {Status: 302, Header: map[string]string{"location": "https://evil.example/?code=x"}},
-		"https://issuer.example/prefix":     {Status: 302, Header: map[string]string{"location": back + ".evil.example/?code=x"}},
-		"https://issuer.example/in-circles": {Status: 302, Header: map[string]string{"location": "/in-circles"}},
-	}
-	do := func(_ context.Context, r fetch.Request) (fetch.Response, error) { return pages[r.URL], nil }
-	follow := func(path string) (string, error) {
-		return (&scriptedBrowser{fetch: do}).follow(back)(t.Context(), "https://issuer.example"+path)
-	}
-	if at, err := follow("/authorize"); err != nil || at != back+"?code=x&state=y" {
-		t.Errorf("%s, %v", at, err)
-	}
-	for path, says := range map[string]string{"/form": "--follow", "/elsewhere": "--follow", "/prefix": "--follow", "/in-circles": "circles", "/none": "answered 0"} {
-		if at, err := follow(path); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %s, %v", path, at, err)
+// newStage is a demonstration with everything up and Ada's documents on her
+// phone, before anybody asked for one.
+func newStage(t *testing.T) *demo {
+	t.Helper()
+	var out, errs bytes.Buffer
+	m := &machine{ctx: t.Context(), in: strings.NewReader(""), out: &out, err: &errs, getenv: os.Getenv, now: time.Now}
+	d := &demo{m: m, json: true, ok: true}
+	dir := t.TempDir() // is removed after the demonstration has closed
+	t.Cleanup(func() {
+		d.close()
+		if errs.Len() > 0 {
+			t.Error(errs.String())
 		}
+	})
+	if d.prepare(t.Context(), demoConfig("127.0.0.1:0"), dir); !d.ok {
+		t.Fatal(out.String())
 	}
+	return d
 }
 
-// After an answer the browser goes wherever the verifier sends it, with the
-// cookies of each origin and without what is for the page alone.
-func TestOpen(t *testing.T) {
-	pages := map[string]fetch.Response{
-		"https://shop.example/back?response_code=x": {Status: 302, Header: map[string]string{"location": "/login", "set-cookie": "session=1; HttpOnly"}},
-		"https://shop.example/login":                {Status: 303, Header: map[string]string{"location": "https://account.example/#top"}},
-		"https://account.example/":                  {Status: 200, Body: []byte("welcome")},
-		"https://shop.example/app":                  {Status: 302, Header: map[string]string{"location": "shop-app://back?code=1"}},
-		"https://shop.example/in-circles":           {Status: 302, Header: map[string]string{"location": "/in-circles"}},
-		"https://shop.example/nowhere":              {Status: 302, Header: map[string]string{}},
-		"https://shop.example/broken":               {Status: 302, Header: map[string]string{"location": "http://[::1"}},
-		"https://shop.example/gone":                 {Status: 404},
+// TestShopInABrowser is what a person does who tries the demonstration: buy wine
+// with the app in the same browser and with a phone, say no, and look at the
+// verifier's console.
+func TestShopInABrowser(t *testing.T) {
+	c := chromium.Open(t)
+	d := newStage(t)
+	shop := d.servers.house.shop
+	c.Go(<-d.link).Says("Your documents", "as mdoc", "as SD-JWT VC").Fits()
+	if n := c.Eval("document.querySelectorAll('.doc img.portrait').length"); n != 4.0 {
+		t.Errorf("%v of four documents show whose they are", n)
 	}
-	var cookies []string
-	do := func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		if left, ok := ctx.Deadline(); !ok || time.Until(left) > openWithin {
-			t.Error("it may take for ever")
-		}
-		cookies = append(cookies, r.Header["cookie"])
-		return pages[r.URL], nil
+
+	c.Go(shop.origin + "/").Says("Are you over 18?").Fits().Press(".eidos-button").Until("!!document.querySelector('svg.eidos-qr')").Fits()
+	c.Press("summary").Press(".eidos-link").Says("A website asks", "verifier.localhost").Fits().Press("main form button")
+	c.Says("Share this?", "Utopia Wine", "trusted", "Sell wine to adults only", "Over 18", "Nothing was shared yet").Fits()
+	if text := c.Text("main"); strings.Contains(text, "Sommerfeld") {
+		t.Errorf("the wine shop is asked to be shown more than an age: %s", text)
 	}
-	open := func(path string) (string, error) {
-		cookies = nil
-		return (&scriptedBrowser{fetch: do}).open(t.Context(), "https://shop.example"+path)
+	c.Press("button[value=allow]").Says("Shared", "Your answer has arrived", "shop.localhost").Press("a.button").Says("Over 18: yes", "Utopia Registry of Persons").Fits()
+	if at, _ := c.Eval("location.href").(string); !strings.HasPrefix(at, shop.origin+"/verified?response_code=") {
+		t.Errorf("back at %s", at)
 	}
-	if at, err := open("/back?response_code=x#response_code=y"); err != nil || at != "https://account.example/#top" || !slices.Equal(cookies, []string{"", "session=1", ""}) {
-		t.Errorf("%s, %v, cookies %q", at, err, cookies)
+
+	c.Go(shop.origin + "/").Press(".eidos-button").Until("!!document.querySelector('.eidos-cancel')")
+	c.Eval("document.querySelector('.eidos-cancel').focus()")
+	c.Press(".eidos-cancel").Until("document.querySelector('.eidos-panel').hidden && document.activeElement.className === 'eidos-button'")
+
+	begin := func() (link string) {
+		t.Helper()
+		c.Go(shop.origin + "/").Press(".eidos-button").Until("!!document.querySelector('.eidos-link')")
+		link, _ = c.Eval("document.querySelector('.eidos-link').href").(string)
+		return link
 	}
-	if at, err := open("/app"); err != nil || at != "shop-app://back?code=1" {
-		t.Errorf("%s, %v", at, err)
+	if _, _, err := d.wallet.Answer(t.Context(), begin()); err != nil {
+		t.Fatal(err)
 	}
-	for path, says := range map[string]string{"/in-circles": "circles", "/nowhere": "answered 302", "/broken": "no address", "/gone": "answered 404"} {
-		if at, err := open(path); err == nil || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: %s, %v", path, at, err)
-		}
+	c.Says("Over 18: yes") // by itself
+
+	phone := *d.phone
+	phone.closers = nil
+	defer phone.close()
+	no, err := phone.wallet(t.Context(), refuser{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	if _, _, err := no.Answer(t.Context(), begin()); err == nil {
+		t.Fatal("the holder said no, and the app nothing")
+	}
+	c.Says("Nothing was shared.")
+	if c.Go(shop.origin + "/verified").Says("We could not check your age"); strings.Contains(c.Text("main"), "Over 18") {
+		t.Errorf("after a refusal: %s", c.Text("main"))
+	}
+	consoleInABrowser(t, c, d)
+}
+
+// consoleInABrowser logs in by token and reads what became of the four
+// transactions.
+func consoleInABrowser(t *testing.T, c *chromium.Page, d *demo) {
+	t.Helper()
+	token, err := os.ReadFile(filepath.Join(d.servers.house.dir, roleVerifier, verifierTokenFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	home := d.servers.house.apiURL + "/console/"
+	c.Go(home).Says("Log in").Fits().Fill("#token", "eiv_wrong").Press("main button").Says("token")
+	c.Go(home + "shop/").Says("Log in") // nothing without a session
+	c.Fill("#token", strings.TrimSpace(string(token))).Press("main button").Says("Relying parties", "shop").Fits()
+	c.Press(`a[href="/console/shop/"]`).Says("Transactions", "valid", "refused", "waiting").Fits()
+	if rows := c.Eval("document.querySelectorAll('tbody tr').length"); rows != 4.0 {
+		t.Errorf("%v transactions instead of four", rows)
+	}
+	c.Eval("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('valid')).querySelector('a').click()")
+	c.Says("it is in order", "Photo ID", "Over 18").Press("summary").Says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").Fits()
+	if text := c.Text("body"); strings.Contains(text, "Sommerfeld") {
+		t.Errorf("the console shows attributes: %s", text)
+	}
+	c.Go(home + "?all").Says("Log out").Press("form[action$=logout] button").Says("Access token")
+	c.Go(home + "shop/").Says("Log in")
 }
