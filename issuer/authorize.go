@@ -268,7 +268,7 @@ func claimForm(ctx context.Context, st once.Store, id string, form url.Values, n
 
 // viewSession returns the session, to look at.
 func (t *tenant) viewSession(ctx context.Context, id string) (s session, err error) {
-	err = t.authority.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+	err = t.authority.db.ViewOne(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		s, err = loadSession(ctx, tx.Once(t.config.ID), id, t.authority.now())
 		return err
 	})

@@ -357,7 +357,7 @@ func (t *tenant) serveOffer(w http.ResponseWriter, r *http.Request) error {
 	secret := r.PathValue("id")
 	now := t.authority.now()
 	var o storedOffer
-	err := t.authority.db.View(r.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
+	err := t.authority.db.ViewOne(r.Context(), func(ctx context.Context, tx *db.Tx) (err error) {
 		o, err = readOffer(ctx, tx.Once(t.config.ID), once.Hash(secret), now)
 		return err
 	})

@@ -84,7 +84,7 @@ func (t *tenant) serveList(w http.ResponseWriter, r *http.Request, kind, mediaTy
 // without a file if there is none.
 func (t *tenant) file(ctx context.Context, kind, mediaType string) (servedFile, error) {
 	var p publication
-	err := t.service.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+	err := t.service.db.ViewOne(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		p, err = newest(ctx, tx, t.config.ID, kind)
 		return err
 	})

@@ -169,11 +169,11 @@ func ascii(s string) string {
 // serveResult answers the relying party's own systems and pages, and our page.
 func (t *tenant) serveResult(w http.ResponseWriter, r *http.Request) error {
 	t.pageOrigin(w, r)
-	o, _, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
+	o, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
 	if err != nil {
 		return err
 	}
-	web.JSON(w, http.StatusOK, o)
+	web.JSON(w, http.StatusOK, web.Spliced{Object: o.Outcome, Name: "result", Value: o.result})
 	return nil
 }
 

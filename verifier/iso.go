@@ -179,7 +179,7 @@ type isoAnswer struct {
 // conclude verifies an answer and ends the transaction, once. It returns where
 // the browser goes next.
 func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Query, a isoAnswer, now time.Time) (redirect string, err error) {
-	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice, Error: a.refused}, code: secret()}
+	end := ending{row: r, asked: req, error: a.refused, code: secret()}
 	got := Evidence{Transcript: a.transcript, Received: a.received}
 	if a.refused == "" {
 		result, known, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
@@ -191,13 +191,13 @@ func (t *tenant) conclude(ctx context.Context, r row, req *request, q query.Quer
 		}
 		got.Presentations = []Presented{{Presentations: []string{oid4vp.EncodeMdoc(a.response)}}} // of all credentials at once
 		if result.Verdict == core.Empty {
-			end.Error = refusedText(&oid4vp.Answer{Error: oid4vp.AccessDenied})
+			end.error = refusedText(&oid4vp.Answer{Error: oid4vp.AccessDenied})
 		} else {
-			end.Result, end.lists, got.Result = &result, known, &result
+			end.result, end.lists, got.Result = &result, known, &result
 		}
 	}
 	end.row.state = Done
-	if end.Result == nil {
+	if end.result == nil {
 		end.row.state = Refused
 	}
 	return t.end(ctx, end, got, now)

@@ -38,6 +38,7 @@ type tenant struct {
 	status   *statuslist.Fetcher // with network
 	presets  []core.Preset       // the tenant's own
 	ca       *keyring.CA
+	noted    notedLists
 
 	mu      sync.Mutex // guards what is below
 	sealing sealer

@@ -56,65 +56,117 @@ type request struct {
 	ByValue     bool               `json:"by_value,omitempty"`
 }
 
-// finished is what is sealed of a finished one.
+// finished is what is sealed of a finished one: on a line of its own, before the
+// result, which most who open it hand on as it is.
 type finished struct {
-	SameDevice bool         `json:"same_device,omitempty"`
-	Error      string       `json:"error,omitempty"`
-	Result     *core.Result `json:"result,omitempty"`
+	SameDevice bool            `json:"same_device,omitempty"`
+	Error      string          `json:"error,omitempty"`
+	Result     json.RawMessage `json:"result,omitempty"` // where an earlier release wrote it
+}
+
+// text is what is sealed.
+func (f finished) text(result *core.Result) ([]byte, error) {
+	head, err := json.Marshal(f)
+	if err != nil || result == nil {
+		return head, err
+	}
+	body, err := json.Marshal(result)
+	if err != nil {
+		return nil, err
+	}
+	return slices.Concat(head, []byte{'\n'}, body), nil
+}
+
+// readFinished is the reverse of text.
+func readFinished(text []byte) (f finished, err error) {
+	head, result, ok := bytes.Cut(text, []byte{'\n'})
+	err = json.Unmarshal(head, &f)
+	if ok {
+		f.Result = result
+	}
+	return f, err
 }
 
 // Outcome returns what became of a transaction. responseCode is what the
 // browser came back with, empty if it did not. Errors: ErrUnknownTenant,
 // ErrUnknownTransaction, ErrResponseCode.
 func (v *Verifier) Outcome(ctx context.Context, tenant, id, responseCode string) (Outcome, error) {
-	t, err := v.tenant(tenant)
+	o, result, err := v.OutcomeJSON(ctx, tenant, id, responseCode)
 	if err != nil {
-		return Outcome{}, err
+		return o, err
 	}
-	o, _, err := t.outcome(ctx, id, responseCode)
-	return o, err
+	return o, o.read(result)
 }
 
-// outcome also returns the request of an open transaction.
-func (t *tenant) outcome(ctx context.Context, id, responseCode string) (Outcome, *request, error) {
-	r, err := t.row(ctx, byID, once.Hash(id))
+// OutcomeJSON is Outcome with the result as JSON, empty if there is none.
+func (v *Verifier) OutcomeJSON(ctx context.Context, tenant, id, responseCode string) (o Outcome, result []byte, err error) {
+	t, err := v.tenant(tenant)
 	if err != nil {
 		return Outcome{}, nil, err
 	}
-	o := Outcome{ID: id, State: r.state, Expires: r.expires}
+	f, err := t.outcome(ctx, id, responseCode)
+	return f.Outcome, f.result, err
+}
+
+// read puts a result into the outcome.
+func (o *Outcome) read(result []byte) error {
+	if len(result) == 0 {
+		return nil
+	}
+	o.Result = new(core.Result)
+	return json.Unmarshal(result, o.Result)
+}
+
+// found is what is stored of a transaction.
+type found struct {
+	Outcome
+	asked  *request // of an open one
+	result []byte   // JSON, which is not in Outcome yet
+}
+
+// outcome finds a transaction for whoever has its id.
+func (t *tenant) outcome(ctx context.Context, id, responseCode string) (found, error) {
+	r, err := t.row(ctx, byID, once.Hash(id))
+	if err != nil {
+		return found{}, err
+	}
+	o := found{Outcome: Outcome{ID: id, State: r.state, Expires: r.expires}}
 	sealing, err := t.sealer(ctx)
 	if err != nil {
-		return Outcome{}, nil, err
+		return found{}, err
 	}
 	if len(r.result) == 0 {
 		if !r.state.open() {
-			return o, nil, nil
+			return o, nil
 		}
-		var req request
-		err := sealing.open("request", r.id, r.request, &req)
-		return o, &req, err
+		o.asked = new(request)
+		return o, sealing.open("request", r.id, r.request, o.asked)
 	}
-	var f finished
+	var text []byte
 	if len(r.opener) > 0 {
-		err = openWith(id, "result", t.config.ID, r.id, r.result, &f)
+		text, err = openWith(id, "result", t.config.ID, r.id, r.result)
 	} else {
-		err = sealing.open("result", r.id, r.result, &f)
+		text, err = sealing.openText("result", r.id, r.result)
 	}
 	if err != nil {
-		return Outcome{}, nil, err
+		return found{}, err
+	}
+	f, err := readFinished(text)
+	if err != nil {
+		return found{}, err
 	}
 	o.Expires = r.forget
 	if f.SameDevice && (responseCode == "" || once.Hash(responseCode) != r.code) {
-		return Outcome{ID: id, State: r.state, Expires: r.forget}, nil, ErrResponseCode
+		return o, ErrResponseCode
 	}
-	o.Error, o.Result = f.Error, f.Result
-	return o, nil, nil
+	o.Error, o.result = f.Error, f.Result
+	return o, nil
 }
 
 // row reads a transaction; ErrUnknownTransaction if it is not there any more.
 func (t *tenant) row(ctx context.Context, which, value string) (row, error) {
 	var r row
-	err := t.v.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+	err := t.v.db.ViewOne(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		r, err = readRow(ctx, tx, t.config.ID, which, value, t.v.now())
 		return err
 	})
@@ -233,17 +285,17 @@ func (t *tenant) answer(ctx context.Context, handle string, form url.Values) (re
 // answered verifies an answer that was opened, whichever way it came, and ends
 // the transaction. received is what came on the wire.
 func (t *tenant) answered(ctx context.Context, r row, req *request, posted *oid4vp.Answer, received []Field, now time.Time) (redirect string, err error) {
-	end := ending{row: r, asked: req, finished: finished{SameDevice: req.SameDevice}, code: secret()}
+	end := ending{row: r, asked: req, code: secret()}
 	if posted.Error != "" {
-		end.row.state, end.Error = Refused, refusedText(posted)
+		end.row.state, end.error = Refused, refusedText(posted)
 	} else {
 		result, known, err := t.verify(ctx, req, posted, now)
 		if err != nil {
 			return "", err
 		}
-		end.row.state, end.Result, end.lists = Done, &result, known
+		end.row.state, end.result, end.lists = Done, &result, known
 	}
-	got := Evidence{Received: received, Transcript: posted.Transcript, Result: end.Result}
+	got := Evidence{Received: received, Transcript: posted.Transcript, Result: end.result}
 	for _, id := range slices.Sorted(maps.Keys(posted.Presentations)) {
 		got.Presentations = append(got.Presentations, Presented{id, posted.Presentations[id]})
 	}
@@ -259,55 +311,62 @@ func (t *tenant) end(ctx context.Context, end ending, got Evidence, now time.Tim
 	if err := t.finish(ctx, end, now); err != nil {
 		return "", err
 	}
-	if end.Result != nil && end.Result.Verdict == core.Invalid {
+	if end.result != nil && end.result.Verdict == core.Invalid {
 		// The wallet learns at once, and why; the page and the result have it too.
-		return "", &refusal{oid4vp.InvalidRequest, end.Result.Reason}
+		return "", &refusal{oid4vp.InvalidRequest, end.result.Reason}
 	}
 	return t.redirect(end.asked, end.code), nil
 }
 
 // ending is how a transaction ends.
 type ending struct {
-	row   row // with the state that it ends in
-	asked *request
-	finished
-	code  string // that the browser comes back with
-	lists []knownList
+	row    row // with the state that it ends in
+	asked  *request
+	error  string       // why it was refused, in words
+	result *core.Result // nil if it was
+	code   string       // that the browser comes back with
+	lists  []knownList
 }
 
 // sealResult encrypts the answer for whoever may read it: the session that asked
 // or, of what is kept, the relying party.
-func (t *tenant) sealResult(ctx context.Context, r row, f finished) ([]byte, error) {
+func (t *tenant) sealResult(ctx context.Context, end ending) ([]byte, error) {
+	r := end.row
+	text, err := finished{SameDevice: end.asked.SameDevice, Error: end.error}.text(end.result)
+	if err != nil {
+		return nil, err
+	}
 	if len(r.opener) > 0 {
-		return sealTo(r.opener, "result", t.config.ID, r.id, f)
+		return sealTo(r.opener, "result", t.config.ID, r.id, text)
 	}
 	sealing, err := t.sealer(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return sealing.seal("result", r.id, f)
+	return sealing.sealText("result", r.id, text), nil
 }
 
 // finish claims the transaction and stores how it ended.
 func (t *tenant) finish(ctx context.Context, end ending, now time.Time) error {
 	r, verdict := end.row, ""
 	detail := map[string]string{"state": string(r.state)}
-	if end.Result != nil {
-		verdict = string(end.Result.Verdict)
+	if end.result != nil {
+		verdict = string(end.result.Verdict)
 		detail["verdict"] = verdict
 	}
 	var err error
-	if r.result, err = t.sealResult(ctx, r, end.finished); err != nil {
+	if r.result, err = t.sealResult(ctx, end); err != nil {
 		return err
 	}
 	r.code, r.forget = once.Hash(end.code), now.Add(t.v.config.ResultLifetime)
 	if r.retain > 0 {
 		r.forget = now.Add(r.retain)
 	}
-	past, err := t.pastOf(ctx, r, end.asked, end.Result, now)
+	past, err := t.pastOf(ctx, r, end.asked, end.result, now)
 	if err != nil {
 		return err
 	}
+	lists := t.noted.news(end.lists, now)
 	err = t.v.db.Tx(ctx, func(ctx context.Context, tx *db.Tx) error {
 		won, err := finishRow(ctx, tx, t.config.ID, r, now)
 		if err != nil {
@@ -316,7 +375,7 @@ func (t *tenant) finish(ctx context.Context, end ending, now time.Time) error {
 		if !won {
 			return &refusal{oid4vp.InvalidRequest, "the request is finished; start again at the verifier"}
 		}
-		if err := rememberLists(ctx, tx, t.config.ID, end.lists, now); err != nil {
+		if err := rememberLists(ctx, tx, t.config.ID, lists, now); err != nil {
 			return err
 		}
 		if err := insertPast(ctx, tx, t.config.ID, past, later(r.forget, now.Add(t.v.config.HistoryLifetime))); err != nil {
@@ -328,6 +387,7 @@ func (t *tenant) finish(ctx context.Context, end ending, now time.Time) error {
 		return t.v.audit.Append(ctx, tx, now, audit.Event{Tenant: t.config.ID, What: "presentation answered", Object: r.id, Detail: detail})
 	})
 	if err == nil {
+		t.noted.note(lists, now)
 		t.v.hub.tell(watched{t.config.ID, r.id}, r.change())
 	}
 	return err

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/x509"
@@ -46,6 +47,45 @@ func (w *witness) Check(ctx context.Context, q statuslist.Question, now time.Tim
 		w.lists = append(w.lists, knownList{uri: q.Claim.List.URI, issuer: q.Issuer})
 	}
 	return verdict, report
+}
+
+// notedLists are the lists that were stored a short while ago, so that not every
+// document leads to its list being stored again.
+type notedLists struct {
+	mu    sync.Mutex
+	lists map[string]notedList
+}
+
+type notedList struct {
+	signer []byte // certificate of the documents' signer, DER
+	at     time.Time
+}
+
+const notedFor = time.Hour
+
+// news are those of the lists that are to be stored.
+func (n *notedLists) news(lists []knownList, now time.Time) (news []knownList) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range lists {
+		before, ok := n.lists[l.uri]
+		if !ok || now.Sub(before.at) >= notedFor || !bytes.Equal(before.signer, l.signer()) {
+			news = append(news, l)
+		}
+	}
+	return news
+}
+
+// note notes lists that were stored.
+func (n *notedLists) note(lists []knownList, now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, l := range lists {
+		if n.lists == nil || len(n.lists) >= maxKnownLists {
+			n.lists = map[string]notedList{}
+		}
+		n.lists[l.uri] = notedList{l.signer(), now}
+	}
 }
 
 // Packed is what an offline pack has.

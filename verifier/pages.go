@@ -117,7 +117,7 @@ type waiting struct {
 // open, then what came of it.
 func (t *tenant) serveTransaction(w http.ResponseWriter, r *http.Request) error {
 	web.NoStore(w)
-	o, req, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
+	o, err := t.outcome(r.Context(), r.PathValue("id"), r.URL.Query().Get("response_code"))
 	if errors.Is(err, ErrResponseCode) {
 		return t.render(w, "Answered", "done.html", nil)
 	}
@@ -125,9 +125,12 @@ func (t *tenant) serveTransaction(w http.ResponseWriter, r *http.Request) error 
 		return err
 	}
 	if o.State.open() {
-		return t.renderWaiting(r.Context(), w, &o, req)
+		return t.renderWaiting(r.Context(), w, &o.Outcome, o.asked)
 	}
-	return t.renderResult(w, &o)
+	if err := o.read(o.result); err != nil {
+		return err
+	}
+	return t.renderResult(w, &o.Outcome)
 }
 
 func (t *tenant) renderWaiting(ctx context.Context, w http.ResponseWriter, o *Outcome, req *request) error {

@@ -55,16 +55,28 @@ func (s sealer) seal(what, id string, v any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.aead.Seal(nil, nil, plain, []byte(what+" "+id)), nil
+	return s.sealText(what, id, plain), nil
+}
+
+func (s sealer) sealText(what, id string, plain []byte) []byte {
+	return s.aead.Seal(nil, nil, plain, []byte(what+" "+id))
 }
 
 // open is the reverse of seal.
 func (s sealer) open(what, id string, sealed []byte, v any) error {
-	plain, err := s.aead.Open(nil, nil, sealed, []byte(what+" "+id))
+	plain, err := s.openText(what, id, sealed)
 	if err != nil {
-		return errSealed
+		return err
 	}
 	return json.Unmarshal(plain, v)
+}
+
+func (s sealer) openText(what, id string, sealed []byte) ([]byte, error) {
+	plain, err := s.aead.Open(nil, nil, sealed, []byte(what+" "+id))
+	if err != nil {
+		return nil, errSealed
+	}
+	return plain, nil
 }
 
 // secret is 32 random bytes in base32: an id that only those know who were
@@ -82,14 +94,10 @@ func opener(id string) (hpke.PrivateKey, error) {
 	return hpke.DHKEM(ecdh.P256()).DeriveKeyPair(ikm)
 }
 
-// sealTo encrypts v as JSON to the public half of an opener. what, tenant and
-// row say what it is, as with seal.
-func sealTo(public []byte, what, tenant, row string, v any) ([]byte, error) {
+// sealTo encrypts to the public half of an opener. what, tenant and row say what
+// it is, as with seal.
+func sealTo(public []byte, what, tenant, row string, plain []byte) ([]byte, error) {
 	pub, err := hpke.DHKEM(ecdh.P256()).NewPublicKey(public)
-	if err != nil {
-		return nil, err
-	}
-	plain, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
@@ -97,16 +105,16 @@ func sealTo(public []byte, what, tenant, row string, v any) ([]byte, error) {
 }
 
 // openWith is the reverse of sealTo.
-func openWith(id, what, tenant, row string, sealed []byte, v any) error {
+func openWith(id, what, tenant, row string, sealed []byte) ([]byte, error) {
 	private, err := opener(id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	plain, err := hpke.Open(private, hpke.HKDFSHA256(), hpke.AES256GCM(), sealInfo(what, tenant, row), sealed)
 	if err != nil {
-		return errSealed
+		return nil, errSealed
 	}
-	return json.Unmarshal(plain, v)
+	return plain, nil
 }
 
 func sealInfo(what, tenant, row string) []byte {

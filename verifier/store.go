@@ -176,12 +176,23 @@ type knownList struct {
 	issuer [][]byte // chain of the document's signer, DER
 }
 
+// signer is the first of the chain.
+func (l knownList) signer() []byte {
+	if len(l.issuer) == 0 {
+		return nil
+	}
+	return l.issuer[0]
+}
+
 // maxKnownLists bounds what documents can make a verifier remember.
 const maxKnownLists = 1024
 
 // rememberLists notes the lists of valid documents, and forgets the ones not
 // met for longest beyond the bound.
 func rememberLists(ctx context.Context, tx *db.Tx, tenant string, lists []knownList, now time.Time) error {
+	if len(lists) == 0 {
+		return nil
+	}
 	for _, l := range lists {
 		issuer, err := json.Marshal(l.issuer)
 		if err != nil {

@@ -175,7 +175,7 @@ func (v *Verifier) changes(ctx context.Context, keys []watched) (found map[watch
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	err = v.db.View(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+	err = v.db.ViewOne(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
 		found, err = readStates(ctx, tx, keys, v.now())
 		return err
 	})

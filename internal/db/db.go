@@ -136,6 +136,17 @@ func (d *DB) View(ctx context.Context, f func(ctx context.Context, tx *Tx) error
 	return d.run(ctx, func(ctx context.Context) error { return d.once(ctx, d.read, o, f) })
 }
 
+// ViewOne runs f as View does, if f runs one statement: that is its own
+// transaction, and needs none around it.
+func (d *DB) ViewOne(ctx context.Context, f func(ctx context.Context, tx *Tx) error) error {
+	return d.run(ctx, func(ctx context.Context) error {
+		d.transactions.Add(1)
+		tx := d.newTx(d.read)
+		tx.single = true
+		return f(ctx, tx)
+	})
+}
+
 type inTx struct{ d *DB }
 
 // run calls try until it does not lose against others any more.
@@ -184,15 +195,33 @@ func (d *DB) once(ctx context.Context, pool *sql.DB, o *sql.TxOptions, f func(co
 	return nil
 }
 
-func (d *DB) newTx(tx *sql.Tx) *Tx { return &Tx{tx: tx, epoch: d.epoch, statements: &d.statements} }
+func (d *DB) newTx(tx conn) *Tx { return &Tx{tx: tx, epoch: d.epoch, statements: &d.statements} }
 
 // Tx is a running transaction. It must not be used concurrently, nor after the
 // function that it was given to has returned.
 type Tx struct {
-	tx         *sql.Tx
+	tx         conn
 	epoch      int64
 	statements *atomic.Int64
+	single     bool  // it has one statement, which reads
 	failed     error // of a statement: none may follow
+}
+
+// conn runs statements: sql.Tx, and sql.DB each by itself.
+type conn interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+var errSingle = errors.New("db: ViewOne has one statement, which reads")
+
+// done notes how a statement came out.
+func (t *Tx) done(err error) {
+	t.failed = err
+	if t.single && err == nil {
+		t.failed = errSingle
+	}
 }
 
 // Exec runs a statement that returns no rows and returns how many it changed.
@@ -200,10 +229,12 @@ func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error)
 	if t.failed != nil {
 		return 0, t.failed
 	}
+	if t.single {
+		return 0, errSingle
+	}
 	t.statements.Add(1)
 	r, err := t.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		t.failed = err
+	if t.done(err); err != nil {
 		return 0, err
 	}
 	return r.RowsAffected()
@@ -217,7 +248,7 @@ func (t *Tx) Query(ctx context.Context, query string, args ...any) (*sql.Rows, e
 	}
 	t.statements.Add(1)
 	rows, err := t.tx.QueryContext(ctx, query, args...)
-	t.failed = err
+	t.done(err)
 	return rows, err
 }
 
@@ -229,7 +260,7 @@ func (t *Tx) QueryRow(ctx context.Context, query string, args ...any) Row {
 	}
 	t.statements.Add(1)
 	row := t.tx.QueryRowContext(ctx, query, args...)
-	t.failed = row.Err()
+	t.done(row.Err())
 	return row
 }
 

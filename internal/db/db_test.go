@@ -115,6 +115,55 @@ func TestViewCannotWrite(t *testing.T) {
 	})
 }
 
+// ViewOne has one statement, which reads; that it finds nothing is no reason to
+// go on with another.
+func TestViewOne(t *testing.T) {
+	testkit.DBs(t, func(t *testing.T, dsn string) {
+		d := open(t, dsn, schema(things))
+		insert := func(ctx context.Context, tx *db.Tx) error {
+			_, err := tx.Exec(ctx, `insert into thing (tenant, id, n, flag) values ('default', 'a', 1, true)`)
+			return err
+		}
+		if err := d.ViewOne(t.Context(), insert); err == nil {
+			t.Error("a ViewOne wrote")
+		}
+		read := func(ctx context.Context, tx *db.Tx) (n int, err error) {
+			return n, tx.QueryRow(ctx, `select n from thing where id = 'a'`).Scan(&n)
+		}
+		var n int
+		one := func(ctx context.Context, tx *db.Tx) (err error) {
+			n, err = read(ctx, tx)
+			return err
+		}
+		if err := d.ViewOne(t.Context(), one); !errors.Is(err, sql.ErrNoRows) {
+			t.Errorf("of nothing: %v", err)
+		}
+		if err := d.Tx(t.Context(), insert); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.ViewOne(t.Context(), one); err != nil || n != 1 {
+			t.Errorf("%d %v", n, err)
+		}
+		err := d.ViewOne(t.Context(), func(ctx context.Context, tx *db.Tx) error {
+			if _, err := read(ctx, tx); err != nil {
+				return err
+			}
+			if _, err := tx.Texts(ctx, `select id from thing`); err == nil {
+				t.Error("a second statement")
+			}
+			return d.Tx(ctx, insert)
+		})
+		if err == nil {
+			t.Error("a Tx inside a ViewOne")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := d.ViewOne(ctx, one); !errors.Is(err, context.Canceled) {
+			t.Errorf("after the caller left: %v", err)
+		}
+	})
+}
+
 func TestStats(t *testing.T) {
 	d := open(t, testkit.SQLite(t), schema(things))
 	before := d.Stats()

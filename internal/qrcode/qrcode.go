@@ -4,7 +4,7 @@ package qrcode
 import (
 	"encoding/base64"
 	"fmt"
-	"strings"
+	"strconv"
 
 	"rsc.io/qr"
 )
@@ -43,7 +43,7 @@ func (c Code) Size() int { return c.code.Size + 2*quiet }
 // Path draws the dark modules: the d of an SVG path, a stroke for each run, on a
 // white square of Size. SVG 2, 9.3.
 func (c Code) Path() string {
-	var b strings.Builder
+	b := make([]byte, 0, 16<<10)
 	for y := range c.code.Size {
 		for x := 0; x < c.code.Size; x++ {
 			if !c.code.Black(x, y) {
@@ -53,10 +53,14 @@ func (c Code) Path() string {
 			for c.code.Black(x+1, y) { // white beyond the edge
 				x++
 			}
-			fmt.Fprintf(&b, "M%d %dh%dv1H%dz", from+quiet, y+quiet, x-from+1, from+quiet)
+			b = strconv.AppendInt(append(b, 'M'), int64(from+quiet), 10)
+			b = strconv.AppendInt(append(b, ' '), int64(y+quiet), 10)
+			b = strconv.AppendInt(append(b, 'h'), int64(x-from+1), 10)
+			b = strconv.AppendInt(append(b, "v1H"...), int64(from+quiet), 10)
+			b = append(b, 'z')
 		}
 	}
-	return b.String()
+	return string(b)
 }
 
 // SVG is the code as a drawing that is sharp at every size.

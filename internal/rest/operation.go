@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"reflect"
 	"time"
+
+	"github.com/eidos-id/eidos/internal/web"
 )
 
 // Call is a request that was let through.
@@ -59,6 +61,14 @@ func Op[In, Out any](method, path, id, summary string, scope Scope, status int, 
 		}
 		return f(c, in)
 	}
+	return o
+}
+
+// OpJSON is Op for a function that has part of the answer as JSON already. Out
+// is what all of it is like.
+func OpJSON[In, Out any](method, path, id, summary string, scope Scope, status int, f func(c Call, in In) (web.Spliced, error)) Operation {
+	o := Op(method, path, id, summary, scope, status, f)
+	o.Answer = SchemaOf(reflect.TypeFor[Out]())
 	return o
 }
 

@@ -235,9 +235,10 @@ func (s *Tokens) Find(ctx context.Context, text string, now time.Time) (Token, e
 // byID reads a token; one that is not there has no hash, and is not valid.
 func (s *Tokens) byID(ctx context.Context, tenant, id string) (Token, error) {
 	var t Token
-	err := s.records.View(ctx, s.shelf(tenant), func(ctx context.Context, tx record.Tx) (err error) {
-		t, err = record.Get[Token](ctx, tx, s.kind(), id)
-		t.endAt(tx.Epoch())
+	err := s.db.ViewOne(ctx, func(ctx context.Context, tx *db.Tx) (err error) {
+		records := tx.Records(s.shelf(tenant))
+		t, err = record.Get[Token](ctx, records, s.kind(), id)
+		t.endAt(records.Epoch())
 		return err
 	})
 	if errors.Is(err, record.ErrNotFound) {

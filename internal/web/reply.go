@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -121,11 +122,32 @@ func wantsHTML(r *http.Request) bool {
 	return html >= 0 && (js < 0 || html < js)
 }
 
+// Spliced is an object of which one more member, the last, is JSON already:
+// encoding/json would read all of it again. JSON takes it.
+type Spliced struct {
+	Object any    // not empty
+	Name   string // of the member
+	Value  []byte // JSON; without the member if empty
+}
+
+func (s Spliced) encode() ([]byte, error) {
+	object, err := json.Marshal(s.Object)
+	if err != nil || len(s.Value) == 0 {
+		return object, err
+	}
+	name, err := json.Marshal(s.Name)
+	return slices.Concat(object[:len(object)-1], []byte{','}, name, []byte{':'}, s.Value, []byte{'}'}), err
+}
+
 // JSON answers with v as JSON, which no cache may keep unless the handler has
 // set Cache-Control. It panics if v cannot be encoded, which is a mistake in
 // our own code; Wrap then answers 500.
 func JSON(w http.ResponseWriter, status int, v any) {
-	body, err := json.Marshal(v)
+	encode := func() ([]byte, error) { return json.Marshal(v) }
+	if s, ok := v.(Spliced); ok {
+		encode = s.encode
+	}
+	body, err := encode()
 	if err != nil {
 		panic(fmt.Sprintf("web: encode %T: %v", v, err))
 	}

@@ -109,7 +109,7 @@ func (c *console) token(r *http.Request) (rest.Token, error) {
 		return rest.Token{}, rest.ErrToken
 	}
 	var s session
-	err = c.db.View(r.Context(), func(ctx context.Context, tx *db.Tx) error {
+	err = c.db.ViewOne(r.Context(), func(ctx context.Context, tx *db.Tx) error {
 		value, err := tx.Once(keyring.House).Get(ctx, kindSession, once.Hash(cookie.Value), c.now())
 		if err != nil {
 			return err

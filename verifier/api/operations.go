@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/qrcode"
 	"github.com/eidos-id/eidos/internal/rest"
+	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/verifier/core"
 )
@@ -29,7 +30,7 @@ func (s *Server) operations() []rest.Operation {
 			func(w http.ResponseWriter, r *http.Request, c rest.Call) error {
 				return s.verifier.ServeChanges(w, r, c.Tenant, c.ID)
 			}),
-		rest.Op("POST", "/v1/{tenant}/transactions/{id}/result", "readResult", "The answer, for whoever has the secret.", Ask, 200, s.result),
+		rest.OpJSON[resultRequest, resultAnswer]("POST", "/v1/{tenant}/transactions/{id}/result", "readResult", "The answer, for whoever has the secret.", Ask, 200, s.result),
 		rest.Op("GET", "/v1/{tenant}/transactions/{id}/evidence", "getEvidence", "What is kept of a transaction, if that was asked for at its start.", Data, 200, s.evidence),
 		rest.Op("DELETE", "/v1/{tenant}/transactions/{id}", "deleteTransaction", "Delete a transaction and everything that is known of it.", Ask, 204, s.remove),
 		rest.Op("GET", "/v1/{tenant}/deletion-requests", "listDeletionRequests", "What holders ask to be deleted, the oldest first. Who asks has proved nothing yet.", Data, 200, s.deletions),
@@ -164,18 +165,22 @@ type resultRequest struct {
 }
 
 type resultAnswer struct {
+	outcome
+	Result *core.Result `json:"result,omitempty"`
+}
+
+type outcome struct {
 	State   verifier.State `json:"state" enum:"waiting|fetched|done|refused|expired"`
 	Error   string         `json:"error,omitempty" doc:"why nothing was shared, in words"`
 	Expires time.Time      `json:"expires" doc:"of the request, or of the answer: then it is deleted"`
-	Result  *core.Result   `json:"result,omitempty"`
 }
 
-func (s *Server) result(c rest.Call, in resultRequest) (resultAnswer, error) {
+func (s *Server) result(c rest.Call, in resultRequest) (web.Spliced, error) {
 	if once.Hash(in.Secret) != c.ID {
-		return resultAnswer{}, rest.Refusal(http.StatusForbidden, "wrong_secret", "This is not the secret of the transaction.")
+		return web.Spliced{}, rest.Refusal(http.StatusForbidden, "wrong_secret", "This is not the secret of the transaction.")
 	}
-	o, err := s.verifier.Outcome(c, c.Tenant, in.Secret, in.ResponseCode)
-	return resultAnswer{o.State, o.Error, o.Expires.UTC(), o.Result}, err
+	o, result, err := s.verifier.OutcomeJSON(c, c.Tenant, in.Secret, in.ResponseCode)
+	return web.Spliced{Object: outcome{o.State, o.Error, o.Expires.UTC()}, Name: "result", Value: result}, err
 }
 
 func (s *Server) evidence(c rest.Call, _ rest.None) (verifier.Evidence, error) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -47,16 +48,17 @@ type Preset struct {
 }
 
 //go:embed presets.yaml
-var presets []byte
+var presetsFile []byte
 
-// Presets are the built-in ones: age18, age21, identity, driving.
-func Presets() []Preset {
-	var list []Preset
-	if err := yaml.Unmarshal(presets, &list); err != nil {
+var presets = sync.OnceValue(func() (list []Preset) {
+	if err := yaml.Unmarshal(presetsFile, &list); err != nil {
 		panic("core: presets.yaml: " + err.Error())
 	}
 	return list
-}
+})
+
+// Presets are the built-in ones: age18, age21, identity, driving.
+func Presets() []Preset { return slices.Clone(presets()) }
 
 // ParseAsk reads a question. It is the name of a preset, or:
 //
@@ -88,7 +90,7 @@ func ParseAsk(text string, types *doctype.Catalogue, extra ...Preset) (Ask, erro
 		return Ask{}, bad("not UTF-8")
 	}
 	name := strings.TrimSpace(text)
-	for _, p := range append(slices.Clone(extra), Presets()...) {
+	for _, p := range slices.Concat(extra, presets()) {
 		if p.Name == name {
 			q, err := parseQuery(p.Ask, types)
 			if err != nil {
