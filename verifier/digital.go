@@ -12,7 +12,6 @@ import (
 	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
-	"github.com/eidos-id/eidos/protocol/query"
 )
 
 // ofPage is the way of a transaction for the pages of one origin: what it keeps
@@ -75,7 +74,7 @@ func (t *tenant) openIDRequests(ctx context.Context, r row, req *request, origin
 	if err != nil {
 		return nil, err
 	}
-	q, err := query.ParseDCQL(req.OID4VP.DCQL)
+	q, err := req.asked()
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
@@ -51,7 +50,7 @@ type pastReport struct {
 // pastOf is what stays of a transaction that ends.
 func (t *tenant) pastOf(ctx context.Context, r row, asked *request, result *core.Result, now time.Time) (past, error) {
 	p := past{id: r.id, state: r.state, created: r.created, ended: now}
-	q, err := query.ParseDCQL(asked.OID4VP.DCQL)
+	q, err := asked.asked()
 	if err != nil {
 		return p, err
 	}

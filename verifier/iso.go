@@ -60,7 +60,7 @@ func (r *request) isoQuery(extended bool) (query.Query, error) {
 	if len(r.OID4VP.Transactions) > 0 {
 		return query.Query{}, fmt.Errorf("%w: what is to be agreed to goes by OpenID4VP alone", ErrInvalid)
 	}
-	q, err := query.ParseDCQL(r.OID4VP.DCQL)
+	q, err := r.asked()
 	if err != nil {
 		return q, err
 	}

@@ -54,6 +54,20 @@ type request struct {
 	SameDevice  bool               `json:"same_device,omitempty"`
 	Wallet      string             `json:"wallet,omitempty"` // its endpoint
 	ByValue     bool               `json:"by_value,omitempty"`
+
+	parsed *query.Query // see asked
+}
+
+// asked is the question.
+func (r *request) asked() (query.Query, error) {
+	if r.parsed == nil {
+		q, err := query.ParseDCQL(r.OID4VP.DCQL)
+		if err != nil {
+			return q, err
+		}
+		r.parsed = &q
+	}
+	return *r.parsed, nil
 }
 
 // finished is what is sealed of a finished one: on a line of its own, before the
@@ -395,7 +409,7 @@ func (t *tenant) finish(ctx context.Context, end ending, now time.Time) error {
 
 // verify judges the presentations.
 func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer, now time.Time) (core.Result, []knownList, error) {
-	asked, err := query.ParseDCQL(req.OID4VP.DCQL)
+	asked, err := req.asked()
 	if err != nil {
 		return core.Result{}, nil, err
 	}

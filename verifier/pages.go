@@ -134,7 +134,7 @@ func (t *tenant) serveTransaction(w http.ResponseWriter, r *http.Request) error 
 }
 
 func (t *tenant) renderWaiting(ctx context.Context, w http.ResponseWriter, o *Outcome, req *request) error {
-	asked, err := query.ParseDCQL(req.OID4VP.DCQL)
+	asked, err := req.asked()
 	if err != nil {
 		return err
 	}

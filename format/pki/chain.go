@@ -23,13 +23,14 @@ const (
 	maxSameName = 8 // anchors of one name tried for one certificate: a CA and its renewals
 )
 
-// Pool is an immutable set of trust anchors, looked up by subject name. A nil
-// Pool is empty.
+// Pool is an immutable set of trust anchors, looked up by subject name, safe for
+// concurrent use. A nil Pool is empty.
 type Pool struct {
 	bySubject map[string][]*x509.Certificate
 	exact     map[[sha256.Size]byte]*x509.Certificate
 	links     []*x509.Certificate // from one of them to its successor
 	n         int
+	memory    memory
 }
 
 // NewPool returns a pool of anchors. The certificates are kept, not copied;
@@ -124,9 +125,23 @@ var parsers = sync.Pool{New: func() any { return new(parser) }}
 
 // VerifyDER is VerifyChain for the DER certificates of an x5chain or x5c; what
 // cannot be read fails the check "certificate chain". Every document takes this
-// path, so the signer's certificate is read into memory that is used again,
-// which halves the cost.
+// path: a signer who is met for the first time is read into memory that is used
+// again, which halves the cost, and who comes again is remembered by the pool,
+// so that nothing but dates and revocation is looked at.
 func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report) {
+	if anchors == nil {
+		anchors = NewPool()
+	}
+	id := idOf(der, o)
+	known, met := anchors.memory.find(id, o.Now)
+	switch {
+	case known != nil:
+		c := checker{policy: Tolerant, brief: true}
+		c.Checks = append(make([]check.Check, 0, len(known.checks)+len(known.chain)+1), known.checks...)
+		return c.end(known.chain, known.anchor, o)
+	case met:
+		return anchors.learn(id, der, o)
+	}
 	p := parsers.Get().(*parser)
 	defer func() {
 		*p = parser{} // it refers to what was received
@@ -134,11 +149,39 @@ func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report
 	}()
 	chain, err := p.chain(der)
 	if err != nil {
-		var r check.Report
-		r.Fail("certificate chain", clausePath, err.Error(), "send the signer's certificate, and those between it and the root")
-		return Path{}, r
+		return Path{}, unreadable(err)
 	}
-	return VerifyChain(chain, anchors, o)
+	path, r := VerifyChain(chain, anchors, o)
+	if r.OK() && !path.Exact {
+		anchors.memory.meet(id)
+	}
+	return path, r
+}
+
+// learn is VerifyChain for a chain that is to be remembered.
+func (p *Pool) learn(id chainID, der [][]byte, o VerifyOptions) (Path, check.Report) {
+	own := make([][]byte, len(der))
+	for i, cert := range der {
+		own[i] = bytes.Clone(cert)
+	}
+	chain, err := ParseChain(own)
+	if err != nil {
+		return Path{}, unreadable(err)
+	}
+	c := newChecker(chain, o)
+	chain, anchor := c.validate(chain, p, o)
+	if anchor == nil {
+		return Path{}, c.Report
+	}
+	if c.OK() {
+		p.memory.keep(id, chain, anchor, c.Checks)
+	}
+	return c.end(chain, anchor, o)
+}
+
+func unreadable(err error) (r check.Report) {
+	r.Fail("certificate chain", clausePath, err.Error(), "send the signer's certificate, and those between it and the root")
+	return r
 }
 
 // VerifyChain validates a certification path from chain[0] to an anchor.
@@ -148,31 +191,54 @@ func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report
 //
 // ISO/IEC 18013-5 second edition (draft v4), 12.8.3 and B.3; RFC 5280, 6.1.
 func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Path, check.Report) {
-	c := checker{policy: Tolerant, brief: true}
+	c := newChecker(chain, o)
+	if !c.OK() {
+		return Path{}, c.Report
+	}
+	if path, ok := c.exactSigner(chain, anchors, o.Now); ok {
+		return path, c.Report
+	}
+	chain, anchor := c.validate(chain, anchors, o)
+	if anchor == nil {
+		return Path{}, c.Report
+	}
+	return c.end(chain, anchor, o)
+}
+
+// newChecker begins the report on a chain. It fails one of no usual length.
+func newChecker(chain []*x509.Certificate, o VerifyOptions) *checker {
+	c := &checker{policy: Tolerant, brief: true}
 	c.Checks = make([]check.Check, 0, 10) // the usual chain has eight, and its user adds one
 	if o.Strict {
 		c.policy = Strict
 	}
 	if len(chain) == 0 || len(chain) > MaxChainLength {
 		c.Fail("certificate chain", clausePath, fmt.Sprintf("%d certificates", len(chain)), fmt.Sprintf("send 1 to %d", MaxChainLength))
-		return Path{}, c.Report
+		return c
 	}
 	c.cert = chain[0]
-	if path, ok := c.exactSigner(chain, anchors, o.Now); ok {
-		return path, c.Report
-	}
+	return c
+}
+
+// validate makes all checks but those on revocation, and returns the part of the
+// chain that leads to the anchor, nil if there is none.
+func (c *checker) validate(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (_ []*x509.Certificate, anchor *x509.Certificate) {
 	if c.profile(o.Profile); c.OK() {
 		c.Pass("certificate profile", c.rules.clause, string(o.Profile))
 	}
-	chain, anchor := c.build(chain, anchors, o.Now)
-	var state Revocation
+	chain, anchor = c.build(chain, anchors, o.Now)
 	if anchor != nil {
 		c.limits(chain, anchor, o.Now)
 		if c.rules.sameC {
 			c.checkCountry(anchor)
 		}
-		state = c.revocation(chain, anchor, o)
 	}
+	return chain, anchor
+}
+
+// end looks at revocation and returns the path.
+func (c *checker) end(chain []*x509.Certificate, anchor *x509.Certificate, o VerifyOptions) (Path, check.Report) {
+	state := c.revocation(chain, anchor, o)
 	if !c.OK() {
 		return Path{}, c.Report
 	}

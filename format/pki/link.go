@@ -113,12 +113,10 @@ func LinksTo(link, root *x509.Certificate) bool {
 // trusted for nothing by themselves: a path may lead over one of them to an
 // anchor that signed it.
 func (p *Pool) WithLinks(links ...*x509.Certificate) *Pool {
-	q := &Pool{}
-	if p != nil {
-		*q = *p
+	if p == nil {
+		return &Pool{links: slices.Clone(links)}
 	}
-	q.links = append(slices.Clip(q.links), links...)
-	return q
+	return &Pool{bySubject: p.bySubject, exact: p.exact, links: slices.Concat(p.links, links), n: p.n}
 }
 
 // linkAbove returns the link certificate whose key signed cert, nil if none

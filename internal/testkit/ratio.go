@@ -9,12 +9,15 @@ import (
 // Ratio runs call and unit in turn and reports the median of the ratios of the
 // pairs under a name, so that a busy or throttled machine slows both alike, and
 // the median of the calls as ns/op. The benchmark's timer is not stopped in
-// between, because that stops the world.
-func Ratio(b *testing.B, unit func(), name string, call func()) {
+// between, because that stops the world. What before does is not measured.
+func Ratio(b *testing.B, unit func(), name string, call func(), before ...func()) {
 	b.Helper()
 	b.ReportAllocs()
 	var calls, ratios []float64
 	for b.Loop() {
+		for _, f := range before {
+			f()
+		}
 		t0 := time.Now()
 		call()
 		t1 := time.Now()
