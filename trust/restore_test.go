@@ -28,13 +28,13 @@ func TestRestore(t *testing.T) {
 			w.dsn = testkit.PostgresCopy(t, dsn, "--exclude-table-data=*."+db.TableWithoutData)
 		}
 		for range 3 {
-			w.pass(4 * day)
+			w.Pass(4 * day)
 			if err := s.Refresh(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
 		last := number(t, through(s.Handler()))
-		w.pass(4 * day)
+		w.Pass(4 * day)
 		restored := w.process(Config{})
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
@@ -43,7 +43,7 @@ func TestRestore(t *testing.T) {
 		if first <= last {
 			t.Errorf("issue %d after %d", first, last)
 		}
-		w.pass(4 * day)
+		w.Pass(4 * day)
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}

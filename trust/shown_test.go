@@ -57,18 +57,18 @@ func TestRootsFollow(t *testing.T) {
 		ctx, w := t.Context(), newWorld(t, dsn)
 		s := w.process(Config{})
 		w.demo()
-		old, next, third, stranger := newIACA(t, w.now(), 2), newIACA(t, w.now(), 5), newIACA(t, w.now(), 6), newIACA(t, w.now(), 5)
+		old, next, third, stranger := newIACA(t, w.Now(), 2), newIACA(t, w.Now(), 5), newIACA(t, w.Now(), 6), newIACA(t, w.Now(), 5)
 		show := func(certs ...*x509.Certificate) {
 			t.Helper()
 			w.serve(issuerURL, pki.EncodePEM(certs...))
-			w.pass(time.Hour)
+			w.Pass(time.Hour)
 			if err := s.Refresh(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
 		listed := func(what string, want ...iaca) {
 			t.Helper()
-			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.now())
+			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +110,7 @@ func TestRootsFollow(t *testing.T) {
 		listed("without the link", old, next)
 		show(third.cert, next.cert, old.cert, next.link(t, third), old.link(t, next))
 		listed("the third root", old, next, third)
-		w.pass(2 * 365 * day)
+		w.Pass(2 * 365 * day)
 		show(third.cert, next.cert, next.link(t, third))
 		listed("the first has ended", next, third)
 		show(third.cert)

@@ -81,7 +81,7 @@ func (a *arena) another(cfg verifier.Config) *verifier.Verifier {
 	anchors := func(context.Context, time.Time) (*assure.Anchors, error) {
 		return assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", a.listed...)...)
 	}
-	v, err := verifier.New(cfg, verifier.Deps{DB: a.db, Area: a.area, Fetch: a.fetch, Anchors: anchors, Now: a.now,
+	v, err := verifier.New(cfg, verifier.Deps{DB: a.db, Area: a.area, Fetch: a.fetch, Anchors: anchors, Now: a.Now,
 		Log: slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	a.check(err)
 	return v
@@ -126,7 +126,7 @@ func (a *arena) fetched(ask string) (verifier.Transaction, *oid4vp.Request) {
 	a.check(err)
 	object, nonce, err := l.Fetch(a.t.Context(), a.server)
 	a.check(err)
-	req, rep, err := oid4vp.Open(a.t.Context(), object, l, nonce, oid4vp.Environment{}, a.now())
+	req, rep, err := oid4vp.Open(a.t.Context(), object, l, nonce, oid4vp.Environment{}, a.Now())
 	if err != nil {
 		a.t.Fatalf("%v\n%s", err, rep)
 	}
@@ -154,7 +154,7 @@ func (a *arena) mdoc(transcript []byte, by key.Signer) string {
 // sd is an honest SD-JWT VC, but for its key binding and who signs it.
 func (a *arena) sd(kb sdjwt.KeyBinding, by key.Signer) string {
 	a.t.Helper()
-	midnight := a.now().Truncate(day)
+	midnight := a.Now().Truncate(day)
 	leaf := func(name, value string) sdjwt.Node {
 		return sdjwt.Node{Name: name, SD: sdjwt.Always, Value: json.RawMessage(`"` + value + `"`)}
 	}
@@ -181,7 +181,7 @@ const secretBirth = "1984-07-29"
 
 // binding is what an honest holder signs.
 func (a *arena) binding(req *oid4vp.Request) sdjwt.KeyBinding {
-	return sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: a.now()}
+	return sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: a.Now()}
 }
 
 // send posts presentations, encrypted as asked.
@@ -312,10 +312,10 @@ func TestBadAnswers(t *testing.T) {
 			return kb(r, func(b *sdjwt.KeyBinding) { b.Audience = "origin:https://evil.example" })
 		}},
 		{"SD-JWT: signed long ago", askSD, "key binding time", holderProof, func(r *oid4vp.Request) string {
-			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.now().Add(-time.Hour) })
+			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.Now().Add(-time.Hour) })
 		}},
 		{"SD-JWT: signed in the future", askSD, "key binding time", holderProof, func(r *oid4vp.Request) string {
-			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.now().Add(time.Hour) })
+			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.Now().Add(time.Hour) })
 		}},
 		{"SD-JWT: response for another transaction", askSD, "nonce", holderProof, func(*oid4vp.Request) string { return a.sd(a.binding(otherSD), a.sdHold) }},
 		{"SD-JWT: another holder's key", askSD, "holder signature", holderProof, func(r *oid4vp.Request) string {

@@ -46,7 +46,7 @@ func TestPackAcrossRoots(t *testing.T) {
 	pack := func(anchors, crls int) {
 		t.Helper()
 		w.unplugged = false
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		p, err := w.v.Pack(t.Context(), "default")
 		if err != nil || p.Anchors != anchors || len(p.CRLs) != crls || len(p.Lists) != 1 || len(p.Problems) != 0 {
 			t.Fatalf("%+v, %v", p, err)

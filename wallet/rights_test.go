@@ -31,7 +31,7 @@ import (
 func (w *world) supported(name string, uris ...string) signer {
 	w.t.Helper()
 	s := signer{Key: testkit.Signer(w.t, elliptic.P256())}
-	nb, na := pki.Validity(w.clock.Now(), 300*24*time.Hour)
+	nb, na := pki.Validity(w.Now(), 300*24*time.Hour)
 	der, err := pki.Issue(context.Background(), pki.ReaderAuth, pki.Template{
 		Subject: pki.Name{Country: "UT", Organization: name, CommonName: name}, PublicKey: s.Public(), NotBefore: nb, NotAfter: na,
 		CRLURL: "http://crl.example/crl", URIs: uris, Issuer: w.readerCA.cert,
@@ -110,7 +110,7 @@ func TestRequestDeletion(t *testing.T) {
 	}
 
 	got, err := d.RequestDeletion(t.Context(), entry.ID)
-	if err != nil || got.State != wallet.DeletionSent || got.To != at || got.Number != "case 7" || !got.At.Equal(w.clock.Now()) {
+	if err != nil || got.State != wallet.DeletionSent || got.To != at || got.Number != "case 7" || !got.At.Equal(w.Now()) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	m, err := rights.ParseDeletion(desk.got[0])
@@ -123,7 +123,7 @@ func TestRequestDeletion(t *testing.T) {
 		t.Error("a value is told")
 	}
 	// Again: it has arrived, so nothing is sent.
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	again, err := d.RequestDeletion(t.Context(), entry.ID)
 	if diff := cmp.Diff(got, again); err != nil || diff != "" || len(desk.got) != 1 {
 		t.Errorf("%v, %d messages: %s", err, len(desk.got), diff)
@@ -324,13 +324,13 @@ func TestExport(t *testing.T) {
 func TestImportForeign(t *testing.T) {
 	w := newWorld(t)
 	d := w.device(nil)
-	forged := wallet.LogEntry{ID: "../../etc", At: w.clock.Now(), Event: wallet.EventSharing}
+	forged := wallet.LogEntry{ID: "../../etc", At: w.Now(), Event: wallet.EventSharing}
 	raw, err := json.Marshal(forged)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := func(id string, set func(*migration.Transaction)) migration.Transaction {
-		x := migration.Transaction{ID: id, Time: migration.Time(w.clock.Now()), Type: "Presentation", Result: migration.Completed}
+		x := migration.Transaction{ID: id, Time: migration.Time(w.Now()), Type: "Presentation", Result: migration.Completed}
 		set(&x)
 		return x
 	}
