@@ -67,7 +67,7 @@ func newHouse(t *testing.T, dsn string) *house {
 		t.Fatal(err)
 	}
 	h.tokens = NewTokens(h.db, h.issuer.Books())
-	s, err := New(Deps{Authority: h.issuer, DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
+	s, err := New(h.issuer, rest.Deps{DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

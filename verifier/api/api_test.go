@@ -66,7 +66,7 @@ func newHouse(t *testing.T, dsn string) *house {
 	})
 	h.check(err)
 	h.tokens = NewTokens(h.db, h.verifier.Books())
-	s, err := New(Deps{Verifier: h.verifier, DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
+	s, err := New(h.verifier, rest.Deps{DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
 	h.check(err)
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
