@@ -15,9 +15,9 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/check"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -111,11 +111,11 @@ func newLicence(b *testing.B) *licence {
 	rootKey := testkit.Signer(b, elliptic.P256())
 	l := &licence{signerKey: testkit.Signer(b, elliptic.P256()), device: testkit.Signer(b, elliptic.P256())}
 	from, until := pki.Validity(now, 400*24*time.Hour)
-	root := l.certify(b, pki.IACARoot, pki.Template{
+	root := pkitest.Issue(b, pki.IACARoot, pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia Roads", CommonName: "Utopia IACA"},
 		PublicKey: rootKey.Public(), NotBefore: from, NotAfter: until, Contact: "https://iaca.utopia.example",
 	}, rootKey)
-	l.signer = l.certify(b, pki.DocumentSigner, pki.Template{
+	l.signer = pkitest.Issue(b, pki.DocumentSigner, pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia Roads", CommonName: "Utopia document signer 1"},
 		PublicKey: l.signerKey.Public(), Issuer: root, NotBefore: from, NotAfter: until, CRLURL: "https://iaca.utopia.example/crl",
 	}, rootKey)
@@ -132,15 +132,6 @@ func newLicence(b *testing.B) *licence {
 	}
 	l.transcript = mdoc.TranscriptOpenID4VP("x509_san_dns:verifier.example", "nonce", nil, "https://verifier.example/response")
 	return l
-}
-
-func (l *licence) certify(b *testing.B, p pki.Profile, t pki.Template, signer key.Signer) *x509.Certificate {
-	b.Helper()
-	der, err := pki.Issue(b.Context(), p, t, signer)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return parse(b, der)
 }
 
 // elements are thirty, with a portrait of 20 KiB.

@@ -24,6 +24,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
@@ -139,29 +140,15 @@ func (w *world) open() *Authority {
 
 func (w *world) makeProvider() {
 	w.t.Helper()
-	ctx := context.Background()
 	ca := testkit.Signer(w.t, elliptic.P256())
 	notBefore, notAfter := pki.Validity(w.Now(), 400*day)
-	der, err := pki.Issue(ctx, pki.ServiceCA, pki.Template{Subject: pki.Name{CommonName: "Test provider CA"}, PublicKey: ca.Public(), NotBefore: notBefore, NotAfter: notAfter}, ca)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.root, err = pki.ParseCertificate(der)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.key = testkit.Signer(w.t, elliptic.P256())
-	der, err = pki.Issue(ctx, pki.WalletProvider, pki.Template{
-		Subject: pki.Name{CommonName: "Test provider"}, PublicKey: w.provider.key.Public(), Issuer: w.provider.root, NotBefore: notBefore, NotAfter: notAfter,
+	w.provider.root = pkitest.Issue(w.t, pki.ServiceCA, pki.Template{
+		Subject: pki.Name{CommonName: "Test provider CA"}, PublicKey: ca.Public(), NotBefore: notBefore, NotAfter: notAfter,
 	}, ca)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	leaf, err := pki.ParseCertificate(der)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.chain = []*x509.Certificate{leaf}
+	w.provider.key = testkit.Signer(w.t, elliptic.P256())
+	w.provider.chain = []*x509.Certificate{pkitest.Issue(w.t, pki.WalletProvider, pki.Template{
+		Subject: pki.Name{CommonName: "Test provider"}, PublicKey: w.provider.key.Public(), Issuer: w.provider.root, NotBefore: notBefore, NotAfter: notAfter,
+	}, ca)}
 }
 
 // via is a fetch.Func that calls an authority's handler.
@@ -307,10 +294,7 @@ func (w *world) anchors() *assure.Anchors {
 	if err != nil || resp.Status != 200 {
 		w.t.Fatalf("root: %v, status %d", err, resp.Status)
 	}
-	root, err := pki.ParseCertificate(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	root := pkitest.Parse(w.t, resp.Body)
 	anchors, err := assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", root)...)
 	if err != nil {
 		w.t.Fatal(err)

@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"crypto/elliptic"
-	"crypto/x509"
 	"errors"
 	"math/big"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -140,19 +140,7 @@ func TestOfflineRoot(t *testing.T) {
 
 	root := testkit.Signer(t, elliptic.P384())
 	from, to := pki.Validity(w.Now(), iacaLifetime)
-	sign := func(p pki.Profile, tmpl pki.Template) *x509.Certificate {
-		t.Helper()
-		der, err := pki.Issue(ctx, p, tmpl, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := pki.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cert
-	}
-	rootCert := sign(pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "Utopia root"}, PublicKey: root.Public(), NotBefore: from, NotAfter: to, Contact: "ca@utopia.example"})
+	rootCert := pkitest.Issue(t, pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "Utopia root"}, PublicKey: root.Public(), NotBefore: from, NotAfter: to, Contact: "ca@utopia.example"}, root)
 	if _, err := ca.ImportRoot(ctx, rootCert, w.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +158,7 @@ func TestOfflineRoot(t *testing.T) {
 			t.Fatal(err)
 		}
 		from, to := pki.Validity(w.Now(), signerLifetime)
-		leaf := sign(profile, pki.Template{Subject: name, PublicKey: asked.PublicKey, Issuer: rootCert, NotBefore: from, NotAfter: to, CRLURL: base + "/iaca.crl"})
+		leaf := pkitest.Issue(t, profile, pki.Template{Subject: name, PublicKey: asked.PublicKey, Issuer: rootCert, NotBefore: from, NotAfter: to, CRLURL: base + "/iaca.crl"}, root)
 		if _, err := ca.Import(ctx, leaf, w.Now()); err != nil {
 			t.Fatal(err)
 		}

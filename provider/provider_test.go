@@ -20,7 +20,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/audit"
@@ -101,10 +101,7 @@ func anchors(t *testing.T, p *Provider) *assure.Anchors {
 	if err != nil || resp.Status != 200 || resp.MediaType() != "application/pkix-cert" {
 		t.Fatalf("ca.cer: %v %d %s", err, resp.Status, resp.Body)
 	}
-	ca, err := pki.ParseCertificate(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := pkitest.Parse(t, resp.Body)
 	set, err := assure.NewAnchors(assure.FromCertificates(trustlist.WalletProvider, "test", ca)...)
 	if err != nil {
 		t.Fatal(err)

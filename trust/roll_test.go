@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/once"
@@ -97,14 +97,7 @@ func TestRoll(t *testing.T) {
 	// else.
 	k := testkit.Signer(t, elliptic.P256())
 	stranger := selfSigned(t, w, "eidos trust CA", k)
-	der, err := pki.IssueLink(ctx, pki.ServiceCA, stranger, done.Root, "http://crl.example", k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	forged := pkitest.Link(t, pki.ServiceCA, stranger, done.Root, "http://crl.example", k)
 	refused("without its link", showing(ask, done.Root, old), pinned, "", nil)
 	refused("the new root alone", showing(ask, done.Root), pinned, "", assure.ErrChanged)
 	refused("a stranger's link", showing(ask, done.Root, stranger, forged), pinned, "", assure.ErrChanged)
@@ -153,15 +146,7 @@ func TestRoll(t *testing.T) {
 func selfSigned(t *testing.T, w *world, name string, k *testkit.Key) *x509.Certificate {
 	t.Helper()
 	from, to := pki.Validity(w.Now(), 3650*day)
-	der, err := pki.Issue(t.Context(), pki.ServiceCA, pki.Template{
+	return pkitest.Issue(t, pki.ServiceCA, pki.Template{
 		Subject: pki.Name{Country: "UT", Organization: "eidos", CommonName: name}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com",
 	}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(bytes.Clone(der))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -24,29 +25,13 @@ func newIACA(t *testing.T, now time.Time, years int) iaca {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	from, to := pki.Validity(now, time.Duration(years)*365*day)
-	der, err := pki.Issue(t.Context(), pki.IACARoot, pki.Template{
-		Subject: pki.Name{Country: "UT", CommonName: "IACA"}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com"}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return iaca{k, cert}
+	return iaca{k, pkitest.Issue(t, pki.IACARoot, pki.Template{
+		Subject: pki.Name{Country: "UT", CommonName: "IACA"}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com"}, k)}
 }
 
 func (i iaca) link(t *testing.T, to iaca) *x509.Certificate {
 	t.Helper()
-	der, err := pki.IssueLink(t.Context(), pki.IACARoot, i.cert, to.cert, "https://example.com/crl", i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return pkitest.Link(t, pki.IACARoot, i.cert, to.cert, "https://example.com/crl", i.key)
 }
 
 // A root that follows the listed one over its link is listed beside it, by

@@ -17,6 +17,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
@@ -103,18 +104,10 @@ func authority(t *testing.T, p pki.Profile, name string, now time.Time) *x509.Ce
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	notBefore, notAfter := pki.Validity(now, 5*365*24*time.Hour)
-	der, err := pki.Issue(t.Context(), p, pki.Template{
+	return pkitest.Issue(t, p, pki.Template{
 		Subject: pki.Name{Country: "UT", CommonName: name}, PublicKey: k.Public(), NotBefore: notBefore, NotAfter: notAfter,
 		Contact: "https://example.com",
 	}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }
 
 // The addresses of the demonstration's sources.
@@ -232,10 +225,7 @@ func TestStrict(t *testing.T) {
 		}
 		return resp.Body
 	}
-	ca, err := pki.ParseCertificate(get("/ca.cer"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := pkitest.Parse(t, get("/ca.cer"))
 	crl, err := pki.ParseCRL(get("/ca.crl"))
 	if err != nil {
 		t.Fatal(err)

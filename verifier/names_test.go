@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
@@ -298,8 +298,7 @@ func TestKeyChanges(t *testing.T) {
 		w.asked(tr, shop)
 		k, err := w.readerKey()
 		w.check(err)
-		cert, err := pki.ParseCertificate(k.Record.Chain[0])
-		w.check(err)
+		cert := pkitest.Parse(t, k.Record.Chain[0])
 		ca, err := w.v.CA("default")
 		w.check(err)
 		_, err = ca.Revoke(t.Context(), cert, "superseded", w.Now())

@@ -21,6 +21,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -393,8 +394,7 @@ func TestCertificates(t *testing.T) {
 		t.Error(diff)
 	}
 	resp := w.serve(fetch.GetRequest("http://verifier.localhost:8080/default/reader-ca.cer", ""))
-	ca, err := pki.ParseCertificate(resp.Body)
-	w.check(err)
+	ca := pkitest.Parse(t, resp.Body)
 	if rep := pki.CheckProfile(ca, pki.ReaderCA, pki.Strict); !rep.OK() {
 		t.Error(rep)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
@@ -116,11 +117,7 @@ func (w *world) certificate(p pki.Profile, cn string, k *testkit.Key, issuer *x5
 	if w.before != nil {
 		t.CRLURL = nextCRL
 	}
-	der, err := pki.Issue(context.Background(), p, t, by)
-	w.check(err)
-	c, err := pki.ParseCertificate(der)
-	w.check(err)
-	return c
+	return pkitest.Issue(w.t, p, t, by)
 }
 
 var errUnplugged = errors.New("network is unreachable")

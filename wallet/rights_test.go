@@ -2,7 +2,6 @@ package wallet_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/elliptic"
 	"encoding/json"
 	"errors"
@@ -17,10 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/migration"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/rights"
@@ -32,16 +31,10 @@ func (w *world) supported(name string, uris ...string) signer {
 	w.t.Helper()
 	s := signer{Key: testkit.Signer(w.t, elliptic.P256())}
 	nb, na := pki.Validity(w.Now(), 300*24*time.Hour)
-	der, err := pki.Issue(context.Background(), pki.ReaderAuth, pki.Template{
+	s.cert = pkitest.Issue(w.t, pki.ReaderAuth, pki.Template{
 		Subject: pki.Name{Country: "UT", Organization: name, CommonName: name}, PublicKey: s.Public(), NotBefore: nb, NotAfter: na,
 		CRLURL: "http://crl.example/crl", URIs: uris, Issuer: w.readerCA.cert,
-	}, key.Signer(w.readerCA.Key))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if s.cert, err = pki.ParseCertificate(der); err != nil {
-		w.t.Fatal(err)
-	}
+	}, w.readerCA)
 	return s
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -66,13 +67,7 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 	if p == pki.Verifier {
 		tpl.DNS, tpl.CRLURL = []string{"verifier.localhost"}, ""
 	}
-	der, err := pki.Issue(context.Background(), p, tpl, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.cert, err = pki.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
+	s.cert = pkitest.Issue(t, p, tpl, by)
 	return s
 }
 
