@@ -3,10 +3,8 @@ package assure_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"testing"
@@ -30,14 +28,14 @@ import (
 
 func BenchmarkIssue(b *testing.B) {
 	l := newLicence(b)
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.issue(b) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { l.issue(b) })
 }
 
 // BenchmarkPresent presents six elements, from stored bytes to the encoded response.
 func BenchmarkPresent(b *testing.B) {
 	l := newLicence(b)
 	stored := l.issue(b)
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.present(b, stored) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { l.present(b, stored) })
 }
 
 // BenchmarkVerify verifies the presentation from bytes to verdict: certificate
@@ -46,7 +44,7 @@ func BenchmarkVerify(b *testing.B) {
 	l := newLicence(b)
 	response := l.present(b, l.issue(b))
 	p := assure.DocumentParams{Now: now, Anchors: l.anchors, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		doc, report := assure.VerifyDocument(context.Background(), l.document(b, response), p)
 		l.must(b, doc.Result, report)
 	})
@@ -65,7 +63,7 @@ func BenchmarkVerifyChainKnown(b *testing.B) {
 		return issuer, found
 	}
 	p := mdoc.VerifyParams{Now: now, ValidateChain: known, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		result, report := mdoc.Verify(context.Background(), l.document(b, response), p)
 		l.must(b, result, report)
 	})
@@ -84,7 +82,7 @@ func BenchmarkVerifySDJWT(b *testing.B) {
 		}
 	}
 	text, p := c.present(b, kb, c.holder, six...), c.verify(b)
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		s, err := sdjwt.Parse(text, sdjwt.Limits{})
 		if err != nil {
 			b.Fatal(err)
@@ -195,37 +193,5 @@ func (l *licence) document(b *testing.B, response []byte) *mdoc.Document {
 func (l *licence) must(b *testing.B, r mdoc.Result, report check.Report) {
 	if !report.OK() || !r.DeviceVerified || len(r.NameSpaces[0].Elements) != len(l.six) {
 		b.Fatalf("%+v\n%s", r, report)
-	}
-}
-
-// raw are the two operations of P-256 on a digest, with the standard library.
-type raw struct {
-	key       *ecdsa.PrivateKey
-	digest    [32]byte
-	signature []byte
-}
-
-func newRaw(b *testing.B) *raw {
-	b.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r := &raw{key: k, digest: sha256.Sum256([]byte("message"))}
-	if r.signature, err = ecdsa.SignASN1(rand.Reader, k, r.digest[:]); err != nil {
-		b.Fatal(err)
-	}
-	return r
-}
-
-func (r *raw) sign() {
-	if _, err := ecdsa.SignASN1(rand.Reader, r.key, r.digest[:]); err != nil {
-		panic(err)
-	}
-}
-
-func (r *raw) verify() {
-	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
-		panic("raw signature does not verify")
 	}
 }

@@ -10,13 +10,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -51,7 +49,7 @@ type world struct {
 	storage   *software.Memory
 	register  string
 	authority *Authority
-	log       *lockedBuffer
+	log       *testkit.Log
 	clients   []Client // besides the demonstration's
 
 	// Where the authority runs in processes of its own: see process_test.go.
@@ -67,28 +65,10 @@ type world struct {
 	unlisted bool         // the provider is not in the list until the next refresh
 }
 
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 func newWorld(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{
-		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &lockedBuffer{},
+		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &testkit.Log{},
 		Clock: testkit.NewClock(),
 	}
 	if err := os.CopyFS(w.register, os.DirFS("../cmd/eidos/demodata")); err != nil {
@@ -152,21 +132,7 @@ func (w *world) makeProvider() {
 }
 
 // via is a fetch.Func that calls an authority's handler.
-func via(a *Authority) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		a.Handler().ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
-}
+func via(a *Authority) fetch.Func { return testkit.Through(a.Handler()) }
 
 // fetch reaches the world's authority.
 func (w *world) fetch() fetch.Func {

@@ -299,7 +299,7 @@ func (p *process) handler() http.Handler {
 func newOutside(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{
-		t: t, dsn: dsn, register: t.TempDir(), log: &lockedBuffer{}, keys: filepath.Join(t.TempDir(), "keys"),
+		t: t, dsn: dsn, register: t.TempDir(), log: &testkit.Log{}, keys: filepath.Join(t.TempDir(), "keys"),
 		Clock: testkit.NewClock(),
 	}
 	// The path of a socket may have no more than 100 bytes or so.

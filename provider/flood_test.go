@@ -49,11 +49,11 @@ func TestFlood(t *testing.T) {
 		before := rows(t, p)
 		for range 20 { // neither signed by the key that it brings nor about a challenge of ours
 			for _, body := range []string{"", "{}", "e30.e30.AAAA"} {
-				resp, err := through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/instances", Body: []byte(body)})
+				resp, err := testkit.Through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/instances", Body: []byte(body)})
 				if err != nil || resp.Status < 400 || resp.Status >= 500 {
 					t.Fatal(resp.Status, err)
 				}
-				through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/challenge"})
+				testkit.Through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/challenge"})
 			}
 		}
 		if after := rows(t, p); !maps.Equal(after, before) {

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -64,26 +63,9 @@ func (w *world) process(cfg Config) *Provider {
 	return p
 }
 
-// through is a fetch.Func that asks a handler without a network.
-func through(h http.Handler) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
-}
-
 // app is an installation with its instance key.
 func app(t *testing.T, p *Provider) *attestation.Client {
-	return &attestation.Client{Base: p.config.URL + "/default", Instance: testkit.Signer(t, elliptic.P256()), Fetch: through(p.Handler())}
+	return &attestation.Client{Base: p.config.URL + "/default", Instance: testkit.Signer(t, elliptic.P256()), Fetch: testkit.Through(p.Handler())}
 }
 
 func installRequest() attestation.InstallRequest {
@@ -97,7 +79,7 @@ func installRequest() attestation.InstallRequest {
 // anchors trusts the CA that the provider publishes.
 func anchors(t *testing.T, p *Provider) *assure.Anchors {
 	t.Helper()
-	resp, err := through(p.Handler())(t.Context(), fetch.GetRequest(p.config.URL+"/default/ca.cer", ""))
+	resp, err := testkit.Through(p.Handler())(t.Context(), fetch.GetRequest(p.config.URL+"/default/ca.cer", ""))
 	if err != nil || resp.Status != 200 || resp.MediaType() != "application/pkix-cert" {
 		t.Fatalf("ca.cer: %v %d %s", err, resp.Status, resp.Body)
 	}
@@ -123,7 +105,7 @@ func trustIn(set *assure.Anchors) attestation.Trust {
 // ask finds out what the provider's status lists say, as an issuer would.
 func ask(t *testing.T, p *Provider, set *assure.Anchors, s attestation.Status, now time.Time) statuslist.Outcome {
 	t.Helper()
-	f := statuslist.NewFetcher(through(p.Handler()), assure.StatusTrust(trustlist.WalletProvider, set.Snapshot), statuslist.Options{})
+	f := statuslist.NewFetcher(testkit.Through(p.Handler()), assure.StatusTrust(trustlist.WalletProvider, set.Snapshot), statuslist.Options{})
 	q := statuslist.Question{Claim: status.Claim{List: &status.ListReference{Index: s.Reference.Index, URI: s.Reference.URI}}}
 	ca := set.For(trustlist.WalletProvider)[0].Certificate
 	signer, err := p.ring.Current(t.Context(), "default", "attestation", now)
@@ -496,7 +478,7 @@ func TestPages(t *testing.T) {
 			}
 			r.Header[k] = v
 		}
-		resp, err := through(p.Handler())(ctx, r)
+		resp, err := testkit.Through(p.Handler())(ctx, r)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -33,13 +33,13 @@ func TestRestore(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		last := number(t, through(s.Handler()))
+		last := number(t, testkit.Through(s.Handler()))
 		w.Pass(4 * day)
 		restored := w.process(Config{})
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		first := number(t, through(restored.Handler()))
+		first := number(t, testkit.Through(restored.Handler()))
 		if first <= last {
 			t.Errorf("issue %d after %d", first, last)
 		}
@@ -47,7 +47,7 @@ func TestRestore(t *testing.T) {
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if next := number(t, through(restored.Handler())); next != first+1 {
+		if next := number(t, testkit.Through(restored.Handler())); next != first+1 {
 			t.Errorf("issue %d after %d", next, first)
 		}
 		anchors, err := restored.Anchors(ctx, "default")

@@ -39,7 +39,7 @@ func TestRoll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := through(s.Handler())
+	ask := testkit.Through(s.Handler())
 	step := func() { // time passes, and the service looks at its sources
 		t.Helper()
 		w.Pass(2 * day)

@@ -53,7 +53,7 @@ func TestRootsFollow(t *testing.T) {
 		}
 		listed := func(what string, want ...iaca) {
 			t.Helper()
-			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
+			set, err := follow(testkit.Through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -8,8 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -82,23 +80,6 @@ func (w *world) process(cfg Config) *Service {
 	return s
 }
 
-// through is a fetch.Func that asks a handler without a network.
-func through(h http.Handler) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
-}
-
 // authority makes the certificate of a CA.
 func authority(t *testing.T, p pki.Profile, name string, now time.Time) *x509.Certificate {
 	t.Helper()
@@ -143,7 +124,7 @@ func TestFollow(t *testing.T) {
 		if err := s.Refresh(ctx); err == nil {
 			t.Error("sources that do not answer are no error")
 		}
-		ask := through(s.Handler())
+		ask := testkit.Through(s.Handler())
 		if resp, _ := ask(ctx, fetch.GetRequest(base+"/vical", "")); resp.Status != 503 {
 			t.Errorf("before any source has answered: %d", resp.Status)
 		}
@@ -187,7 +168,7 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.Pass(8 * day)
-		if got := number(t, through(other.Handler())); got != first+2 {
+		if got := number(t, testkit.Through(other.Handler())); got != first+2 {
 			t.Errorf("issue %d through another process, after the end", got)
 		}
 		if set, err = f.Anchors(ctx, w.Now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
@@ -219,7 +200,7 @@ func TestStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(path string) []byte {
-		resp, err := through(s.Handler())(ctx, fetch.GetRequest(base+path, ""))
+		resp, err := testkit.Through(s.Handler())(ctx, fetch.GetRequest(base+path, ""))
 		if err != nil || resp.Status != 200 {
 			t.Fatalf("%s: %v %d %s", path, err, resp.Status, resp.Body)
 		}
@@ -260,7 +241,7 @@ func TestChange(t *testing.T) {
 		}
 		listedIssuer := func() *x509.Certificate {
 			t.Helper()
-			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
+			set, err := follow(testkit.Through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
 			if err != nil || len(set.For(trustlist.Issuer)) != 1 {
 				t.Fatalf("%v", err)
 			}
@@ -285,7 +266,7 @@ func TestChange(t *testing.T) {
 		if a := anchors[0]; a.Pending != hexSum(changed.Raw) || a.Fingerprint != hexSum(iaca.Raw) || !a.PendingSince.Equal(w.Now()) || a.By != "first use" {
 			t.Errorf("changed source: %+v", a)
 		}
-		page, _ := through(s.Handler())(ctx, fetch.GetRequest(base+"/", "text/html"))
+		page, _ := testkit.Through(s.Handler())(ctx, fetch.GetRequest(base+"/", "text/html"))
 		if !bytes.Contains(page.Body, []byte("changed, waits")) || !bytes.Contains(page.Body, []byte(grouped(hexSum(changed.Raw)))) {
 			t.Error("the page does not show the change")
 		}
@@ -299,14 +280,14 @@ func TestChange(t *testing.T) {
 		if err := s.Accept(ctx, "elsewhere", "issuing authority", ""); !errors.Is(err, ErrUnknownTenant) {
 			t.Errorf("accept elsewhere: %v", err)
 		}
-		before := number(t, through(s.Handler()))
+		before := number(t, testkit.Through(s.Handler()))
 		if err := s.Accept(ctx, "default", "issuing authority", hexSum(changed.Raw)); err != nil {
 			t.Fatal(err)
 		}
 		if got := listedIssuer(); !got.Equal(changed) {
 			t.Error("the accepted certificate is not published")
 		}
-		if got := number(t, through(s.Handler())); got != before+1 {
+		if got := number(t, testkit.Through(s.Handler())); got != before+1 {
 			t.Errorf("issue %d after %d", got, before)
 		}
 		if anchors, err = s.Anchors(ctx, "default"); err != nil || anchors[0].Pending != "" || anchors[0].By != "operator" {
@@ -346,7 +327,7 @@ func TestOffline(t *testing.T) {
 	if err := s.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ask, store := through(s.Handler()), once.NewMemory()
+	ask, store := testkit.Through(s.Handler()), once.NewMemory()
 	if _, err := follow(ask, store, "").Anchors(ctx, w.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +373,7 @@ func TestOffline(t *testing.T) {
 	if err := impostor.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := follow(through(impostor.Handler()), store, "").Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
+	if _, err := follow(testkit.Through(impostor.Handler()), store, "").Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
 		t.Errorf("elsewhere after first use: %v", err)
 	}
 	ca, err := ask(ctx, fetch.GetRequest(base+"/ca.cer", ""))
@@ -400,7 +381,7 @@ func TestOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(ca.Body)
-	if _, err := follow(through(impostor.Handler()), once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
+	if _, err := follow(testkit.Through(impostor.Handler()), once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
 		t.Errorf("elsewhere with a configured fingerprint: %v", err)
 	}
 	if _, err := follow(ask, once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.Now()); err != nil {
@@ -411,7 +392,7 @@ func TestOffline(t *testing.T) {
 		if strings.HasSuffix(r.URL, "/ca.pem") {
 			return ask(ctx, r)
 		}
-		return through(impostor.Handler())(ctx, r)
+		return testkit.Through(impostor.Handler())(ctx, r)
 	}
 	if _, err := follow(mixed, once.NewMemory(), "").Anchors(ctx, w.Now()); err == nil {
 		t.Error("lists under another CA accepted")
@@ -433,8 +414,8 @@ func TestProcesses(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		ra, _ := through(a.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
-		rb, _ := through(b.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
+		ra, _ := testkit.Through(a.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
+		rb, _ := testkit.Through(b.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
 		if ra.Status != 200 || !bytes.Equal(ra.Body, rb.Body) || ra.Get("etag") == "" || ra.Get("etag") != rb.Get("etag") {
 			t.Errorf("two processes publish different lists: %d and %d bytes", len(ra.Body), len(rb.Body))
 		}
@@ -470,7 +451,7 @@ func TestConfigured(t *testing.T) {
 			t.Errorf("%v %+v", err, a)
 		}
 	}
-	if got := number(t, through(s.Handler())); got != 2 {
+	if got := number(t, testkit.Through(s.Handler())); got != 2 {
 		t.Errorf("issue %d after two configurations", got)
 	}
 }

@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,29 +32,11 @@ import (
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
-// journal is a log that may be read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) bytes() []byte {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return bytes.Clone(j.text.Bytes())
-}
-
 // arena is a verifier behind a server, whom a holder of both formats attacks
 // with our own protocol engine.
 type arena struct {
 	*world
-	log    *journal
+	log    *testkit.Log
 	server fetch.Func
 
 	mdl    *holder
@@ -66,7 +47,7 @@ type arena struct {
 
 func newArena(t *testing.T, dsn string) *arena {
 	t.Helper()
-	a := &arena{world: newWorld(t, dsn, verifier.Config{}), log: &journal{}, sdKey: testkit.Signer(t, elliptic.P256()), sdHold: testkit.Signer(t, elliptic.P256())}
+	a := &arena{world: newWorld(t, dsn, verifier.Config{}), log: &testkit.Log{}, sdKey: testkit.Signer(t, elliptic.P256()), sdHold: testkit.Signer(t, elliptic.P256())}
 	a.sdCert = a.certificate(pki.CredentialSigner, "Utopia PID", a.sdKey, a.iaca, a.iacaKey)
 	a.mdl = a.issue(5)
 	a.v = a.another(verifier.Config{})
@@ -344,7 +325,7 @@ func TestBadAnswers(t *testing.T) {
 			if again := a.send(req, tc.text(req)); again.Status != http.StatusBadRequest || !strings.Contains(again.Refusal(), "finished") {
 				t.Errorf("a second try: %d %s", again.Status, again.Body)
 			}
-			a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+			a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 		})
 	}
 	a.world.t = t
@@ -357,10 +338,10 @@ func TestBadAnswers(t *testing.T) {
 		if resp := a.send(req, text(req)); resp.Status != http.StatusOK || !a.outcome(tr).Result.OK() {
 			t.Errorf("%s: %d %s %+v", ask, resp.Status, resp.Body, a.outcome(tr).Result)
 		}
-		a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+		a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 	}
-	if !bytes.Contains(a.log.bytes(), []byte("/default/response/")) && !bytes.Contains(a.log.bytes(), []byte("POST")) {
-		t.Errorf("the log has nothing at all: %s", a.log.bytes())
+	if !strings.Contains(a.log.String(), "/default/response/") && !strings.Contains(a.log.String(), "POST") {
+		t.Errorf("the log has nothing at all: %s", a.log.String())
 	}
 }
 

@@ -121,7 +121,7 @@ func TestBadMessages(t *testing.T) {
 	if resp := a.send(req, a.mdoc(transcript, a.mdl.key)); resp.Status != http.StatusOK {
 		t.Errorf("afterwards: %d %s", resp.Status, resp.Body)
 	}
-	a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+	a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 }
 
 func sdTo(a *arena, req *oid4vp.Request, more string) fetch.Request {
@@ -229,7 +229,7 @@ func TestBadPageAnswers(t *testing.T) {
 	post("a second answer", tr, answer(req, req.Transcript()), 400, "finished")
 	a.Pass(6 * time.Minute)
 	post("late", other, answer(otherReq, otherReq.Transcript()), 400, "start again")
-	a.private("the log", a.log.bytes(), tr.ID, other.ID)
+	a.private("the log", []byte(a.log.String()), tr.ID, other.ID)
 }
 
 // A status list that is stale, forged, or another issuer's says nothing: whoever

@@ -12,7 +12,6 @@ import (
 	"image/jpeg"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -169,16 +168,8 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 
 // serve gives a request to the verifier's handler.
 func (w *world) serve(r fetch.Request) fetch.Response {
-	req := httptest.NewRequest(r.Method, r.URL, bytes.NewReader(r.Body))
-	for k, v := range r.Header {
-		req.Header.Set(k, v)
-	}
-	rec := httptest.NewRecorder()
-	w.v.Handler().ServeHTTP(rec, req)
-	resp := fetch.Response{Status: rec.Code, Body: rec.Body.Bytes(), Header: map[string]string{}}
-	for k := range rec.Header() {
-		resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-	}
+	resp, err := testkit.Through(w.v.Handler())(w.t.Context(), r)
+	w.check(err)
 	return resp
 }
 

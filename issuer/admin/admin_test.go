@@ -35,12 +35,12 @@ type house struct {
 	db     *db.DB
 	tokens *rest.Tokens
 	issuer *issuer.Authority
-	log    *bytes.Buffer
+	log    *testkit.Log
 }
 
 func newHouse(t *testing.T, dsn string) *house {
 	t.Helper()
-	h := &house{t: t, dsn: dsn, log: &bytes.Buffer{}, Clock: testkit.NewClock()}
+	h := &house{t: t, dsn: dsn, log: &testkit.Log{}, Clock: testkit.NewClock()}
 	register := t.TempDir()
 	if err := os.CopyFS(register, os.DirFS("../../cmd/eidos/demodata")); err != nil {
 		t.Fatal(err)

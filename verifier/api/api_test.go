@@ -34,7 +34,7 @@ type house struct {
 	db       *db.DB
 	tokens   *rest.Tokens
 	verifier *verifier.Verifier
-	log      *bytes.Buffer
+	log      *testkit.Log
 }
 
 func (h *house) check(err error) {
@@ -48,7 +48,7 @@ const shop = "https://shop.example"
 
 func newHouse(t *testing.T, dsn string) *house {
 	t.Helper()
-	h := &house{t: t, log: &bytes.Buffer{}, Clock: testkit.NewClock()}
+	h := &house{t: t, log: &testkit.Log{}, Clock: testkit.NewClock()}
 	var err error
 	h.db, err = db.Open(t.Context(), dsn, "verifier", verifier.Schema)
 	h.check(err)
