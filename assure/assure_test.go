@@ -19,6 +19,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -57,15 +58,6 @@ func (v vector) want(t testing.TB, name string) []byte {
 	return vectors.Hex(t, s)
 }
 
-func parse(t testing.TB, der []byte) *x509.Certificate {
-	t.Helper()
-	c, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
 func anchors(t testing.TB, list ...assure.Anchor) *assure.Anchors {
 	t.Helper()
 	a, err := assure.NewAnchors(list...)
@@ -101,7 +93,7 @@ func annexD(t testing.TB) ([]byte, assure.DocumentParams) {
 		t.Fatal(err)
 	}
 	return vectors.Hex(t, v.Hex), assure.DocumentParams{
-		Now: annexDClock, Anchors: trusting(t, trustlist.Issuer, parse(t, v.want(t, "iaca_certificate"))), DocType: mdoc.DocTypeMDL,
+		Now: annexDClock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.want(t, "iaca_certificate"))), DocType: mdoc.DocTypeMDL,
 		Transcript: load(t, "d5_1_session_transcript").want(t, "session_transcript_untagged"), EReaderKey: testkit.ECDH(k), RequireDeviceAuth: true,
 	}
 }
@@ -140,13 +132,13 @@ func TestAnnexDDocument(t *testing.T) {
 
 func TestVPTokenOfB6(t *testing.T) {
 	v := load(t, "p7_b6_5_vp_token_device_response")
-	p := assure.DocumentParams{Now: p7Clock, Anchors: trusting(t, trustlist.Issuer, parse(t, v.want(t, "iaca_der"))), DocType: mdoc.DocTypeMDL,
+	p := assure.DocumentParams{Now: p7Clock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.want(t, "iaca_der"))), DocType: mdoc.DocTypeMDL,
 		Transcript: vectors.Hex(t, load(t, "p7_b6_9_session_transcript").Hex), RequireDeviceAuth: true}
 	doc, r := verifyFirst(t, vectors.Hex(t, v.Hex), p)
 	if !r.OK() || doc.DeviceAuth != "signature" {
 		t.Errorf("%s", r)
 	}
-	p.Anchors = trusting(t, trustlist.Reader, parse(t, v.want(t, "iaca_der")))
+	p.Anchors = trusting(t, trustlist.Reader, pkitest.Parse(t, v.want(t, "iaca_der")))
 	if _, r := verifyFirst(t, vectors.Hex(t, v.Hex), p); r.OK() {
 		t.Error("an anchor for readers vouched for an issuer")
 	}
@@ -169,7 +161,7 @@ func TestAnnexDReader(t *testing.T) {
 		t.Fatal(err)
 	}
 	transcript := load(t, "d5_1_session_transcript").want(t, "session_transcript_untagged")
-	root := parse(t, vectors.Hex(t, load(t, "d5_4_reader_root_certificate").Hex))
+	root := pkitest.Parse(t, vectors.Hex(t, load(t, "d5_4_reader_root_certificate").Hex))
 	a := trusting(t, trustlist.Reader, root)
 
 	reader, r := assure.VerifyReaderAuth(req, transcript, a, annexDClock, assure.ChainOptions{})
@@ -211,11 +203,7 @@ func newAuthority(t testing.TB) authority {
 		if life > 0 {
 			tpl.NotAfter = nb.Add(life)
 		}
-		der, err := pki.Issue(context.Background(), p, tpl, a.rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return parse(t, der)
+		return pkitest.Issue(t, p, tpl, a.rootKey)
 	}
 	a.root = issue(pki.IACARoot, "IACA", a.rootKey, 0)
 	a.ds = issue(pki.DocumentSigner, "DS", a.dsKey, 400*24*time.Hour)

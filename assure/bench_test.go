@@ -2,10 +2,8 @@ package assure_test
 
 import (
 	"context"
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"testing"
@@ -14,9 +12,9 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/check"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -29,14 +27,14 @@ import (
 
 func BenchmarkIssue(b *testing.B) {
 	l := newLicence(b)
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.issue(b) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { l.issue(b) })
 }
 
 // BenchmarkPresent presents six elements, from stored bytes to the encoded response.
 func BenchmarkPresent(b *testing.B) {
 	l := newLicence(b)
 	stored := l.issue(b)
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { l.present(b, stored) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { l.present(b, stored) })
 }
 
 // BenchmarkVerify verifies the presentation from bytes to verdict: certificate
@@ -45,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 	l := newLicence(b)
 	response := l.present(b, l.issue(b))
 	p := assure.DocumentParams{Now: now, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		doc, report := assure.VerifyDocument(context.Background(), l.document(b, response), p)
 		l.must(b, doc.Result, report)
 	}, func() { p.Anchors = trusting(b, trustlist.Issuer, l.root) }) // who have not met the signer
@@ -56,7 +54,7 @@ func BenchmarkVerifyChainKnown(b *testing.B) {
 	l := newLicence(b)
 	response := l.present(b, l.issue(b))
 	p := assure.DocumentParams{Now: now, Anchors: l.anchors, DocType: mdoc.DocTypeMDL, Transcript: l.transcript, RequireDeviceAuth: true}
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		doc, report := assure.VerifyDocument(context.Background(), l.document(b, response), p)
 		l.must(b, doc.Result, report)
 	})
@@ -75,7 +73,7 @@ func BenchmarkVerifySDJWT(b *testing.B) {
 		}
 	}
 	text, p := c.present(b, kb, c.holder, six...), c.verify(b)
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		s, err := sdjwt.Parse(text, sdjwt.Limits{})
 		if err != nil {
 			b.Fatal(err)
@@ -103,11 +101,11 @@ func newLicence(b *testing.B) *licence {
 	rootKey := testkit.Signer(b, elliptic.P256())
 	l := &licence{signerKey: testkit.Signer(b, elliptic.P256()), device: testkit.Signer(b, elliptic.P256())}
 	from, until := pki.Validity(now, 400*24*time.Hour)
-	root := l.certify(b, pki.IACARoot, pki.Template{
+	root := pkitest.Issue(b, pki.IACARoot, pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia Roads", CommonName: "Utopia IACA"},
 		PublicKey: rootKey.Public(), NotBefore: from, NotAfter: until, Contact: "https://iaca.utopia.example",
 	}, rootKey)
-	l.signer = l.certify(b, pki.DocumentSigner, pki.Template{
+	l.signer = pkitest.Issue(b, pki.DocumentSigner, pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia Roads", CommonName: "Utopia document signer 1"},
 		PublicKey: l.signerKey.Public(), Issuer: root, NotBefore: from, NotAfter: until, CRLURL: "https://iaca.utopia.example/crl",
 	}, rootKey)
@@ -124,15 +122,6 @@ func newLicence(b *testing.B) *licence {
 	}
 	l.transcript = mdoc.TranscriptOpenID4VP("x509_san_dns:verifier.example", "nonce", nil, "https://verifier.example/response")
 	return l
-}
-
-func (l *licence) certify(b *testing.B, p pki.Profile, t pki.Template, signer key.Signer) *x509.Certificate {
-	b.Helper()
-	der, err := pki.Issue(b.Context(), p, t, signer)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return parse(b, der)
 }
 
 // elements are thirty, with a portrait of 20 KiB.
@@ -196,37 +185,5 @@ func (l *licence) document(b *testing.B, response []byte) *mdoc.Document {
 func (l *licence) must(b *testing.B, r mdoc.Result, report check.Report) {
 	if !report.OK() || !r.DeviceVerified || len(r.NameSpaces[0].Elements) != len(l.six) {
 		b.Fatalf("%+v\n%s", r, report)
-	}
-}
-
-// raw are the two operations of P-256 on a digest, with the standard library.
-type raw struct {
-	key       *ecdsa.PrivateKey
-	digest    [32]byte
-	signature []byte
-}
-
-func newRaw(b *testing.B) *raw {
-	b.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r := &raw{key: k, digest: sha256.Sum256([]byte("message"))}
-	if r.signature, err = ecdsa.SignASN1(rand.Reader, k, r.digest[:]); err != nil {
-		b.Fatal(err)
-	}
-	return r
-}
-
-func (r *raw) sign() {
-	if _, err := ecdsa.SignASN1(rand.Reader, r.key, r.digest[:]); err != nil {
-		panic(err)
-	}
-}
-
-func (r *raw) verify() {
-	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
-		panic("raw signature does not verify")
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/statuslist"
 )
@@ -16,11 +17,7 @@ import (
 // both were roots of one.
 func link(t testing.TB, from, to authority) *x509.Certificate {
 	t.Helper()
-	der, err := pki.IssueLink(context.Background(), pki.IACARoot, from.root, to.root, "http://crl.example", from.rootKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parse(t, der)
+	return pkitest.Link(t, pki.IACARoot, from.root, to.root, "http://crl.example", from.rootKey)
 }
 
 // An authority has changed its root: documents and status lists of either root

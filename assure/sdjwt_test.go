@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
@@ -59,12 +60,8 @@ func newCredential(t testing.TB) *credential {
 	t.Helper()
 	c := &credential{authority: newAuthority(t), signerKey: testkit.Signer(t, elliptic.P256()), holder: testkit.Signer(t, elliptic.P256())}
 	nb, na := pki.Validity(now, 400*24*time.Hour)
-	der, err := pki.Issue(t.Context(), pki.CredentialSigner, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "signer"},
+	c.signer = pkitest.Issue(t, pki.CredentialSigner, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "signer"},
 		PublicKey: c.signerKey.Public(), Issuer: c.root, NotBefore: nb, NotAfter: na, Contact: "a@b.example", CRLURL: "http://crl.example"}, c.rootKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.signer = parse(t, der)
 	midnight := now.Truncate(24 * time.Hour)
 	leaf := func(name, value string) sdjwt.Node {
 		return sdjwt.Node{Name: name, SD: sdjwt.Always, Value: json.RawMessage(value)}

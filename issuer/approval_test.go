@@ -39,7 +39,7 @@ func (w *world) request(t *testing.T, subject string) (p *app, token *oauth.Toke
 func (p *app) again(t *testing.T, token *oauth.Token, transaction string) (oid4vci.Answer, error) {
 	t.Helper()
 	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
-	return c.Deferred(t.Context(), transaction, 10, p.world.now())
+	return c.Deferred(t.Context(), transaction, 10, p.world.Now())
 }
 
 func TestApproval(t *testing.T) {
@@ -83,8 +83,8 @@ func TestApproval(t *testing.T) {
 		if err := w.authority.Decide(t.Context(), "default", id, false, ""); !errors.Is(err, ErrUnknownRequest) {
 			t.Errorf("decided twice: %v", err)
 		}
-		w.pass(6 * time.Hour) // the token has ended
-		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now()); err != nil {
+		w.Pass(6 * time.Hour) // the token has ended
+		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		a, err := p.again(t, token, id)
@@ -137,7 +137,7 @@ func TestApprovalAskedAnew(t *testing.T) {
 	if list, err := w.authority.Requests(t.Context(), "default", RequestDenied); err != nil || len(list) != 1 || list[0].Reason != "not him" {
 		t.Errorf("%+v, %v", list, err)
 	}
-	w.pass(31 * day)
+	w.Pass(31 * day)
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestApprovalExpires(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
 	_, _, id := w.request(t, "ada")
-	w.pass(30 * day)
+	w.Pass(30 * day)
 	if err := w.authority.Decide(t.Context(), "default", id, true, ""); !errors.Is(err, ErrUnknownRequest) {
 		t.Errorf("%v", err)
 	}
@@ -213,7 +213,7 @@ func TestApprovedTwiceAtOnce(t *testing.T) {
 		second := *p.oauth // a client is for one request at a time
 		register.meddle = func() {
 			c := &oid4vci.Client{Metadata: p.metadata, OAuth: &second, Token: token}
-			if a, err := c.Deferred(t.Context(), id, 10, w.now()); err != nil || len(a.Credentials) != 2 {
+			if a, err := c.Deferred(t.Context(), id, 10, w.Now()); err != nil || len(a.Credentials) != 2 {
 				t.Errorf("deferred: %+v, %v", a, err)
 			}
 		}

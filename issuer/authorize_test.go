@@ -91,7 +91,7 @@ func (b *browser) decide(decision string) {
 // begin pushes a request and opens the first page.
 func (w *world) begin(t *testing.T, p *app, b *browser, r oauth.AuthorizationRequest) *oauth.Authorization {
 	t.Helper()
-	authorization, err := p.oauth.Push(t.Context(), r, w.now())
+	authorization, err := p.oauth.Push(t.Context(), r, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestAuthorizationCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now())
+		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,7 +135,7 @@ func TestAuthorizationCode(t *testing.T) {
 		if _, state := w.verify(list[0], signers); state != status.Valid {
 			t.Errorf("status %v", state)
 		}
-		if _, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now()); err == nil {
+		if _, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now()); err == nil {
 			t.Error("a code was redeemed twice")
 		}
 		b.open(authorization.URL)
@@ -218,7 +218,7 @@ func TestWrongCodes(t *testing.T) {
 	if !strings.Contains(b.page, blocked) {
 		t.Errorf("the right code after five wrong ones: %d\n%s", b.status, b.page)
 	}
-	w.pass(triesLifetime + time.Second)
+	w.Pass(triesLifetime + time.Second)
 	p = w.newApp(w.authority)
 	w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl"})
 	b.identify("ada", adasCode)
@@ -264,7 +264,7 @@ func TestForeignRedirect(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.newApp(w.authority)
 	p.oauth.RedirectURI = "https://elsewhere.example/callback"
-	if _, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now()); err == nil {
+	if _, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err == nil {
 		t.Error("a foreign redirect URI was taken")
 	}
 }
@@ -306,7 +306,7 @@ func TestOfferByCode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now())
+		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -334,7 +334,7 @@ func TestOfferByCode(t *testing.T) {
 		w.begin(t, p, b, request)
 		b.identify("ada", adasCode)
 		b.decide("approve")
-		w.pass(approvedOpen / 2) // the second does not put the end off
+		w.Pass(approvedOpen / 2) // the second does not put the end off
 	}
 	w.closed(t, w.newApp(w.authority), o, request)
 }

@@ -40,7 +40,7 @@ func (w *world) registerApp(id string, k key.Signer) {
 // newServerApp is an app that authenticates by private_key_jwt.
 func (w *world) newServerApp(id string, k key.Signer) *app {
 	w.t.Helper()
-	p := &app{world: w, fetch: via(w.authority), ends: w.now().Add(31 * day)}
+	p := &app{world: w, fetch: via(w.authority), ends: w.Now().Add(31 * day)}
 	var err error
 	if p.metadata, err = oid4vci.Discover(w.t.Context(), p.fetch, base); err != nil {
 		w.t.Fatal(err)
@@ -96,7 +96,7 @@ func TestAppWithKeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if token, err = p.oauth.RedeemCode(t.Context(), authorization, code, w.now()); err != nil {
+		if token, err = p.oauth.RedeemCode(t.Context(), authorization, code, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.gets(t, p, token)
@@ -114,9 +114,9 @@ func TestAppWithKeys(t *testing.T) {
 		}
 
 		// Months later, with a fresh assertion.
-		w.pass(60 * day)
-		p.ends = w.now().Add(31 * day)
-		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now()); err != nil {
+		w.Pass(60 * day)
+		p.ends = w.Now().Add(31 * day)
+		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		w.gets(t, p, token)
@@ -160,7 +160,7 @@ func TestAppWithoutItsAssertion(t *testing.T) {
 	offer := w.offer("ada", "mdl")
 	for name, p := range map[string]*app{"without": without, "with another key": foreign, "by a client without keys": wallet, "by attestation": impostor} {
 		t.Run(name, func(t *testing.T) {
-			_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+			_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 			wantRefusal(t, err, oauth.CodeInvalidClient)
 			_, _, err = redeemed(p, offer)
 			wantRefusal(t, err, oauth.CodeInvalidClient)

@@ -172,8 +172,8 @@ func (c *crash) endLeases() {
 // the authority will be killed.
 func (c *crash) begin(b begin) {
 	c.t.Helper()
-	c.pass(time.Minute)
-	b.Now = c.now()
+	c.Pass(time.Minute)
+	b.Now = c.Now()
 	if c.proc == nil {
 		c.proc, _ = c.start(begin{})
 	}
@@ -302,7 +302,7 @@ func (c *crash) preAuthorized() {
 	})
 	code := offer.PreAuthorized.Code
 	redeem := func(client *oauth.Client, pin string) (*oauth.Token, error) {
-		return client.RedeemPreAuthorized(context.Background(), code, pin, nil, c.now())
+		return client.RedeemPreAuthorized(context.Background(), code, pin, nil, c.Now())
 	}
 	c.step("wrong PIN", func() error {
 		_, err := redeem(p.oauth, "none")
@@ -326,7 +326,7 @@ func (c *crash) preAuthorized() {
 	})
 	var next *oauth.Token
 	c.step("refresh", func() (err error) {
-		next, err = p.oauth.Refresh(context.Background(), token.RefreshToken, c.now())
+		next, err = p.oauth.Refresh(context.Background(), token.RefreshToken, c.Now())
 		return err
 	})
 	c.check(append(all, c.batch(p, next, "mdl")...), "mdl", "pid-sd-jwt")
@@ -348,7 +348,7 @@ func (c *crash) byBrowser() {
 	})
 	var token *oauth.Token
 	c.step("get a token by browser", func() error {
-		authorization, err := p.oauth.Push(context.Background(), oauth.AuthorizationRequest{Scope: "pid", IssuerState: issuerState}, c.now())
+		authorization, err := p.oauth.Push(context.Background(), oauth.AuthorizationRequest{Scope: "pid", IssuerState: issuerState}, c.Now())
 		if err != nil {
 			return err
 		}
@@ -360,7 +360,7 @@ func (c *crash) byBrowser() {
 		if err != nil {
 			return err
 		}
-		token, err = p.oauth.RedeemCode(context.Background(), authorization, code, c.now())
+		token, err = p.oauth.RedeemCode(context.Background(), authorization, code, c.Now())
 		return err
 	})
 	c.check(c.batch(p, token, "pid"), "pid")
@@ -418,7 +418,7 @@ func (c *crash) state(h held) (place string, s status.Status) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	d, report := assure.VerifyIssuedSDJWT(context.Background(), parsed, assure.DocumentParams{Now: c.now(), Anchors: c.anchors(), Strict: true})
+	d, report := assure.VerifyIssuedSDJWT(context.Background(), parsed, assure.DocumentParams{Now: c.Now(), Anchors: c.anchors(), Strict: true})
 	if !report.OK() {
 		c.t.Fatal(report)
 	}
@@ -438,7 +438,7 @@ func (c *crash) check(all []held, offerings ...string) {
 			clear(documents)
 			found, invalid = 0, 0
 			rows, err := tx.Query(ctx, `select d.id, d.offering, e.list, e.indexes, e.invalid from document d
-				join batch b on b.tenant = d.tenant and b.document = d.id join batch_entry e on e.tenant = b.tenant and e.batch = b.id where d.created = $1`, db.Millis(c.now()))
+				join batch b on b.tenant = d.tenant and b.document = d.id join batch_entry e on e.tenant = b.tenant and e.batch = b.id where d.created = $1`, db.Millis(c.Now()))
 			if err != nil {
 				return err
 			}

@@ -33,8 +33,8 @@ func TestRevokedBeforeIssued(t *testing.T) {
 		if ids, err := w.authority.Revoke(t.Context(), "default", Selection{Subject: "ada"}, "lost"); err != nil || len(ids) != 1 {
 			t.Fatalf("%v, %v", ids, err)
 		}
-		w.pass(time.Hour)
-		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now()); err != nil {
+		w.Pass(time.Hour)
+		if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		before := w.rows(t)

@@ -46,7 +46,7 @@ func TestEvents(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		now := w.now()
+		now := w.Now()
 		for range 2 {
 			if err := w.authority.tenants["default"].tellNotice(t.Context(), "do something", now); err != nil {
 				t.Fatal(err)
@@ -124,7 +124,7 @@ func TestEventsAreDelivered(t *testing.T) {
 	if err != nil || len(key) != 32 {
 		t.Fatalf("secret of %d bytes, %v", len(key), err)
 	}
-	if err := w.authority.tenants["default"].tellNotice(ctx, "do something", w.now()); err != nil {
+	if err := w.authority.tenants["default"].tellNotice(ctx, "do something", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -165,7 +165,7 @@ func TestExpiredOfferIsTold(t *testing.T) {
 		w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl", IssuerState: byCode.ID})
 		b.identify("ada", adasCode)
 		b.decide("approve")
-		w.pass(23 * time.Hour)
+		w.Pass(23 * time.Hour)
 		told := func() (offers []string) {
 			t.Helper()
 			for _, a := range []*Authority{w.authority, w.open()} {
@@ -185,7 +185,7 @@ func TestExpiredOfferIsTold(t *testing.T) {
 		if got := told(); len(got) > 0 {
 			t.Errorf("told too early: %v", got)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		if got := told(); !slices.Equal(got, []string{EventOfferExpired}) {
 			t.Errorf("told: %v", got)
 		}

@@ -72,7 +72,7 @@ func (w *world) strangers(t *testing.T, p *app) map[string]func(i int) fetch.Req
 		if err != nil {
 			t.Fatal(err)
 		}
-		proof, err := oauth.DPoP{Method: r.Method, URL: r.URL, IssuedAt: w.now(), AccessToken: accessToken, Nonce: resp.Get("dpop-nonce")}.Sign(t.Context(), unknown)
+		proof, err := oauth.DPoP{Method: r.Method, URL: r.URL, IssuedAt: w.Now(), AccessToken: accessToken, Nonce: resp.Get("dpop-nonce")}.Sign(t.Context(), unknown)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,9 +91,9 @@ func (w *world) strangers(t *testing.T, p *app) map[string]func(i int) fetch.Req
 			return fetch.JSONResponse(400, nil), nil
 		}
 		if endpoint == "/par" {
-			c.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+			c.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 		} else {
-			c.RedeemPreAuthorized(t.Context(), "code", "", nil, w.now())
+			c.RedeemPreAuthorized(t.Context(), "code", "", nil, w.Now())
 		}
 		return sent
 	}
@@ -145,7 +145,7 @@ func TestFloodByAnApp(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		const limit = 10
 		w := newWorld(t, dsn)
-		w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1000, PerTenant: 1000, PerClient: limit, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+		w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1000, PerTenant: 1000, PerClient: limit, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
 		w.withApproval()
 		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
 		token, _, err := p.redeem(o, o.TxCode)
@@ -154,11 +154,11 @@ func TestFloodByAnApp(t *testing.T) {
 		}
 		for name, send := range map[string]func() error{
 			"PAR": func() error {
-				_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+				_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 				return err
 			},
 			"token": func() error {
-				_, err := p.oauth.RedeemPreAuthorized(t.Context(), "no code", "", nil, w.now())
+				_, err := p.oauth.RedeemPreAuthorized(t.Context(), "no code", "", nil, w.Now())
 				return err
 			},
 			"credential": func() error {
@@ -170,7 +170,7 @@ func TestFloodByAnApp(t *testing.T) {
 				return err
 			},
 		} {
-			w.pass(time.Minute)
+			w.Pass(time.Minute)
 			before, held := total(w.rows(t)), 0
 			for range flood {
 				if err := send(); err != nil && code(err) == oauth.CodeUnavailable {
@@ -183,7 +183,7 @@ func TestFloodByAnApp(t *testing.T) {
 		}
 		var resp fetch.Response
 		for range limit + 1 {
-			if resp, err = p.oauth.Resource(t.Context(), token, fetch.Request{Method: "POST", URL: base + "/notification"}, w.now()); err != nil {
+			if resp, err = p.oauth.Resource(t.Context(), token, fetch.Request{Method: "POST", URL: base + "/notification"}, w.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -191,7 +191,7 @@ func TestFloodByAnApp(t *testing.T) {
 			t.Errorf("no Retry-After: %v", resp.Header)
 		}
 
-		w.pass(16 * time.Minute)
+		w.Pass(16 * time.Minute)
 		if err := w.authority.maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -210,11 +210,11 @@ func TestFloodByAService(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	k := testkit.Signer(t, elliptic.P256())
 	w.registerApp(serverApp, k)
-	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
 	p := w.newServerApp(serverApp, k)
 	before := total(w.rows(t))
 	for i := range flood {
-		_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+		_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 		if held := code(err) == oauth.CodeUnavailable; held != (i >= 7) {
 			t.Errorf("request %d: %v", i, err)
 		}
@@ -240,7 +240,7 @@ func TestFloodOfTheBooks(t *testing.T) {
 	before := w.rows(t)["audit"]
 	for range flood / 3 {
 		for _, event := range []oid4vci.Event{oid4vci.EventFailure, oid4vci.EventAccepted, oid4vci.EventDeleted} {
-			if err := c.Notify(t.Context(), oid4vci.Notification{ID: h.app.answer.Notification, Event: event}, w.now()); err != nil {
+			if err := c.Notify(t.Context(), oid4vci.Notification{ID: h.app.answer.Notification, Event: event}, w.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -274,7 +274,7 @@ func TestFloodOfTheBooks(t *testing.T) {
 // many addresses that of the tenant; log-in pages are not opened without end.
 func TestSprayedCodes(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 20, PerTenant: 1000, PerClient: 1000, PerServer: 7, WrongPerAddress: 5, WrongPerTenant: 8, Now: w.now})
+	w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 20, PerTenant: 1000, PerClient: 1000, PerServer: 7, WrongPerAddress: 5, WrongPerTenant: 8, Now: w.Now})
 	p := w.newApp(w.authority)
 	tried := 0
 	try := func(address string) bool {
@@ -299,13 +299,13 @@ func TestSprayedCodes(t *testing.T) {
 			t.Errorf("try %d of other addresses: %v", i, got)
 		}
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	p = w.newApp(w.authority)
 	if !try("192.0.2.1:1") {
 		t.Error("held back an hour later")
 	}
 
-	authorization, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now())
+	authorization, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

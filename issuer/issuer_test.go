@@ -10,13 +10,11 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
@@ -44,20 +43,19 @@ const (
 
 // world is an authority, and a provider that it trusts.
 type world struct {
+	*testkit.Clock
 	t         testing.TB
 	dsn       string
 	storage   *software.Memory
 	register  string
 	authority *Authority
-	log       *lockedBuffer
+	log       *testkit.Log
 	clients   []Client // besides the demonstration's
 
 	// Where the authority runs in processes of its own: see process_test.go.
 	keys, sockets string
 	remote        fetch.Func
 
-	mu       sync.Mutex
-	time     time.Time
 	provider struct {
 		key   *testkit.Key
 		chain []*x509.Certificate
@@ -67,41 +65,11 @@ type world struct {
 	unlisted bool         // the provider is not in the list until the next refresh
 }
 
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.time
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.time = w.time.Add(d)
-}
-
 func newWorld(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{
-		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &lockedBuffer{},
-		time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC),
+		t: t, dsn: dsn, storage: software.NewMemory(), register: t.TempDir(), log: &testkit.Log{},
+		Clock: testkit.NewClock(),
 	}
 	if err := os.CopyFS(w.register, os.DirFS("../cmd/eidos/demodata")); err != nil {
 		t.Fatal(err)
@@ -130,7 +98,7 @@ func (w *world) open() *Authority {
 	tenant.Source = w.registerFile()
 	tenant.Clients = append(tenant.Clients, w.clients...)
 	a, err := New(Config{Tenants: []Tenant{tenant}}, Deps{
-		DB: database, Area: area, Now: w.now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
+		DB: database, Area: area, Now: w.Now, Log: slog.New(slog.NewJSONHandler(w.log, nil)),
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) {
 			if w.unlisted {
 				return assure.NewAnchors()
@@ -152,47 +120,19 @@ func (w *world) open() *Authority {
 
 func (w *world) makeProvider() {
 	w.t.Helper()
-	ctx := context.Background()
 	ca := testkit.Signer(w.t, elliptic.P256())
-	notBefore, notAfter := pki.Validity(w.time, 400*day)
-	der, err := pki.Issue(ctx, pki.ServiceCA, pki.Template{Subject: pki.Name{CommonName: "Test provider CA"}, PublicKey: ca.Public(), NotBefore: notBefore, NotAfter: notAfter}, ca)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.root, err = pki.ParseCertificate(der)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.key = testkit.Signer(w.t, elliptic.P256())
-	der, err = pki.Issue(ctx, pki.WalletProvider, pki.Template{
-		Subject: pki.Name{CommonName: "Test provider"}, PublicKey: w.provider.key.Public(), Issuer: w.provider.root, NotBefore: notBefore, NotAfter: notAfter,
+	notBefore, notAfter := pki.Validity(w.Now(), 400*day)
+	w.provider.root = pkitest.Issue(w.t, pki.ServiceCA, pki.Template{
+		Subject: pki.Name{CommonName: "Test provider CA"}, PublicKey: ca.Public(), NotBefore: notBefore, NotAfter: notAfter,
 	}, ca)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	leaf, err := pki.ParseCertificate(der)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.provider.chain = []*x509.Certificate{leaf}
+	w.provider.key = testkit.Signer(w.t, elliptic.P256())
+	w.provider.chain = []*x509.Certificate{pkitest.Issue(w.t, pki.WalletProvider, pki.Template{
+		Subject: pki.Name{CommonName: "Test provider"}, PublicKey: w.provider.key.Public(), Issuer: w.provider.root, NotBefore: notBefore, NotAfter: notAfter,
+	}, ca)}
 }
 
 // via is a fetch.Func that calls an authority's handler.
-func via(a *Authority) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		a.Handler().ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
-}
+func via(a *Authority) fetch.Func { return testkit.Through(a.Handler()) }
 
 // fetch reaches the world's authority.
 func (w *world) fetch() fetch.Func {
@@ -226,7 +166,7 @@ func (w *world) newApp(a *Authority) *app {
 func (w *world) install(reach fetch.Func) (*app, error) {
 	w.t.Helper()
 	ctx := context.Background()
-	p := &app{world: w, fetch: reach, ends: w.now().Add(31 * day)}
+	p := &app{world: w, fetch: reach, ends: w.Now().Add(31 * day)}
 	var err error
 	if p.metadata, err = oid4vci.Discover(ctx, p.fetch, base); err != nil {
 		return nil, err
@@ -247,7 +187,7 @@ func (w *world) install(reach fetch.Func) (*app, error) {
 func (w *world) attest(clientID string, instance crypto.PublicKey, p *app) string {
 	w.t.Helper()
 	attested, err := attestation.WalletInstance{
-		Issuer: "http://provider.localhost:8080/default", ClientID: clientID, Key: instance, IssuedAt: w.now(), Expires: w.now().Add(12 * time.Hour),
+		Issuer: "http://provider.localhost:8080/default", ClientID: clientID, Key: instance, IssuedAt: w.Now(), Expires: w.Now().Add(12 * time.Hour),
 		WalletName: "eidos", WalletVersion: "1", Level: attestation.LevelLow, Status: p.status(3),
 	}.Sign(context.Background(), w.provider.key, w.provider.chain)
 	if err != nil {
@@ -270,7 +210,7 @@ func (p *app) keys(n int, nonce string) ([]key.Signer, string) {
 		signers, publics = append(signers, k), append(publics, k.Public())
 	}
 	token, err := attestation.KeyAttestation{
-		IssuedAt: p.world.now(), Expires: p.world.now().Add(time.Hour), Keys: publics, Nonce: nonce, Status: p.status(4),
+		IssuedAt: p.world.Now(), Expires: p.world.Now().Add(time.Hour), Keys: publics, Nonce: nonce, Status: p.status(4),
 	}.Sign(context.Background(), p.world.provider.key, p.world.provider.chain)
 	if err != nil {
 		p.world.t.Fatal(err)
@@ -288,7 +228,7 @@ func (p *app) get(token *oauth.Token, configuration string, n int) ([]string, []
 		return nil, nil, err
 	}
 	signers, attested := p.keys(n, nonce)
-	answer, err := c.Request(ctx, configuration, signers, nonce, attested, p.world.now())
+	answer, err := c.Request(ctx, configuration, signers, nonce, attested, p.world.Now())
 	p.answer = answer
 	return answer.Credentials, signers, err
 }
@@ -300,7 +240,7 @@ func (p *app) redeem(o Offer, pin string) (*oauth.Token, *oid4vci.Offer, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	token, err := p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, pin, nil, p.world.now())
+	token, err := p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, pin, nil, p.world.Now())
 	return token, offer, err
 }
 
@@ -320,10 +260,7 @@ func (w *world) anchors() *assure.Anchors {
 	if err != nil || resp.Status != 200 {
 		w.t.Fatalf("root: %v, status %d", err, resp.Status)
 	}
-	root, err := pki.ParseCertificate(resp.Body)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	root := pkitest.Parse(w.t, resp.Body)
 	anchors, err := assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", root)...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -350,7 +287,7 @@ func (w *world) verify(credential string, signers []key.Signer) (assure.Document
 	if err != nil || !slices.ContainsFunc(signers, func(s key.Signer) bool { return key.Equal(s.Public(), bound) }) {
 		w.t.Fatalf("bound to a key that is not ours: %v", err)
 	}
-	d, report := assure.VerifyIssued(context.Background(), signed, assure.DocumentParams{Now: w.now(), Anchors: w.anchors(), Strict: true})
+	d, report := assure.VerifyIssued(context.Background(), signed, assure.DocumentParams{Now: w.Now(), Anchors: w.anchors(), Strict: true})
 	if !report.OK() {
 		w.t.Fatalf("verify: %v", report.Failed())
 	}
@@ -375,11 +312,11 @@ func (w *world) publishedAt(claim *status.Claim, signer assure.Signer, mso bool)
 		w.t.Fatal(err)
 	}
 	question := statuslist.Question{Claim: *claim, MSO: mso, Issuer: [][]byte{signer.Path.Chain[0]}}
-	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
+	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.Now())
 	if !report.OK() {
 		w.t.Fatalf("status signer: %v", report.Failed())
 	}
-	s, report := token.Verify(pub, *claim, w.now(), status.Policy{MSO: mso})
+	s, report := token.Verify(pub, *claim, w.Now(), status.Policy{MSO: mso})
 	if !report.OK() {
 		w.t.Fatalf("status: %v", report.Failed())
 	}

@@ -2,7 +2,6 @@ package issuer
 
 import (
 	"crypto/elliptic"
-	"crypto/x509"
 	"errors"
 	"math/big"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -54,7 +54,7 @@ func (w *world) refused(t *testing.T, credential string) []string {
 		t.Fatal(err)
 	}
 	_, report := assure.VerifyIssued(t.Context(), signed, assure.DocumentParams{
-		Now: w.now(), Anchors: w.anchors(), Strict: true, CRLs: []*pki.CRL{crl}, RequireRevocation: true,
+		Now: w.Now(), Anchors: w.anchors(), Strict: true, CRLs: []*pki.CRL{crl}, RequireRevocation: true,
 	})
 	var names []string
 	for _, c := range report.Failed() {
@@ -75,12 +75,12 @@ func TestSignersAtWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := ca.Key(t.Context(), keyring.DocSigner, w.now())
+	old, err := ca.Key(t.Context(), keyring.DocSigner, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.pass(time.Minute)
-	if _, err := ca.Rotate(t.Context(), keyring.DocSigner, w.now()); err != nil {
+	w.Pass(time.Minute)
+	if _, err := ca.Rotate(t.Context(), keyring.DocSigner, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	second, secondKeys, err := w.issue(t)
@@ -99,7 +99,7 @@ func TestSignersAtWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ca.Revoke(t.Context(), cert, "keyCompromise", w.now()); err != nil {
+	if _, err := ca.Revoke(t.Context(), cert, "keyCompromise", w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if failed := w.refused(t, first); !slices.Contains(failed, "issuer chain: signer certificate revocation") {
@@ -139,25 +139,13 @@ func TestOfflineRoot(t *testing.T) {
 	}
 
 	root := testkit.Signer(t, elliptic.P384())
-	from, to := pki.Validity(w.now(), iacaLifetime)
-	sign := func(p pki.Profile, tmpl pki.Template) *x509.Certificate {
-		t.Helper()
-		der, err := pki.Issue(ctx, p, tmpl, root)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := pki.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cert
-	}
-	rootCert := sign(pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "Utopia root"}, PublicKey: root.Public(), NotBefore: from, NotAfter: to, Contact: "ca@utopia.example"})
-	if _, err := ca.ImportRoot(ctx, rootCert, w.now()); err != nil {
+	from, to := pki.Validity(w.Now(), iacaLifetime)
+	rootCert := pkitest.Issue(t, pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", CommonName: "Utopia root"}, PublicKey: root.Public(), NotBefore: from, NotAfter: to, Contact: "ca@utopia.example"}, root)
+	if _, err := ca.ImportRoot(ctx, rootCert, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	for purpose, profile := range map[keyring.Purpose]pki.Profile{keyring.DocSigner: pki.DocumentSigner, keyring.Status: pki.StatusSigner} {
-		r, err := ca.Request(ctx, purpose, false, w.now())
+		r, err := ca.Request(ctx, purpose, false, w.Now())
 		if err != nil || r == nil {
 			t.Fatal(r, err)
 		}
@@ -169,17 +157,17 @@ func TestOfflineRoot(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		from, to := pki.Validity(w.now(), signerLifetime)
-		leaf := sign(profile, pki.Template{Subject: name, PublicKey: asked.PublicKey, Issuer: rootCert, NotBefore: from, NotAfter: to, CRLURL: base + "/iaca.crl"})
-		if _, err := ca.Import(ctx, leaf, w.now()); err != nil {
+		from, to := pki.Validity(w.Now(), signerLifetime)
+		leaf := pkitest.Issue(t, profile, pki.Template{Subject: name, PublicKey: asked.PublicKey, Issuer: rootCert, NotBefore: from, NotAfter: to, CRLURL: base + "/iaca.crl"}, root)
+		if _, err := ca.Import(ctx, leaf, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	crl, err := pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: rootCert, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(80 * day)}, root)
+	crl, err := pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: rootCert, Number: big.NewInt(1), ThisUpdate: w.Now(), NextUpdate: w.Now().Add(80 * day)}, root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ca.ImportCRL(ctx, crl, w.now()); err != nil {
+	if _, err := ca.ImportCRL(ctx, crl, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	credential, keys, err := w.issue(t)
@@ -192,7 +180,7 @@ func TestOfflineRoot(t *testing.T) {
 	if failed := w.refused(t, credential); len(failed) > 0 {
 		t.Errorf("with the list from elsewhere: %v", failed)
 	}
-	held, err := ca.Keys(ctx, keyring.IACA, w.now())
+	held, err := ca.Keys(ctx, keyring.IACA, w.Now())
 	if err != nil || len(held) != 1 || !held[0].Elsewhere {
 		t.Errorf("keys of roots here: %+v, %v", held, err)
 	}

@@ -175,7 +175,7 @@ func (w *world) oneWinner(t *testing.T, both []*Authority) (*app, *oauth.Token) 
 	tokens := make([]*oauth.Token, 2)
 	for i, p := range apps {
 		wg.Go(func() {
-			tokens[i], _ = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+			tokens[i], _ = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.Now())
 		})
 	}
 	wg.Wait()
@@ -202,7 +202,7 @@ func (w *world) oneBatch(t *testing.T, both []*Authority, p *app, token *oauth.T
 		client := &oauth.Client{Server: p.oauth.Server, ID: walletID, DPoP: p.oauth.DPoP, Fetch: via(a), Attestation: p.oauth.Attestation, Instance: p.oauth.Instance}
 		wg.Go(func() {
 			c := &oid4vci.Client{Metadata: p.metadata, OAuth: client, Token: token}
-			got[i], _ = c.Request(t.Context(), "mdl", signers, nonce, attested, w.now())
+			got[i], _ = c.Request(t.Context(), "mdl", signers, nonce, attested, w.Now())
 		})
 	}
 	wg.Wait()
@@ -288,7 +288,7 @@ func TestStatusCaching(t *testing.T) {
 	if bad, _ := p.fetch(t.Context(), fetch.GetRequest(base+"/status/unknown", "")); bad.Status != 404 {
 		t.Errorf("unknown list: %d", bad.Status)
 	}
-	w.pass(13 * time.Hour) // more than half of its life
+	w.Pass(13 * time.Hour) // more than half of its life
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -303,23 +303,23 @@ func TestRotation(t *testing.T) {
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	before, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.now())
+	before, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.pass(signerLifetime - 40*day)
+	w.Pass(signerLifetime - 40*day)
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	after, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.now())
+	after, err := w.authority.tenants["default"].ca.Key(t.Context(), "ds", w.Now())
 	if err != nil || after.Record.ID == before.Record.ID {
 		t.Errorf("the old document signer is still current: %v", err)
 	}
-	alive, err := w.authority.ring.Alive(t.Context(), "default", "ds", w.now())
+	alive, err := w.authority.ring.Alive(t.Context(), "default", "ds", w.Now())
 	if err != nil || len(alive) != 2 {
 		t.Errorf("%d document signers alive, want both: %v", len(alive), err)
 	}
-	if cert, err := after.Certificate(); err != nil || cert.NotAfter.Sub(cert.NotBefore) > 457*day || cert.NotBefore.After(w.now().Add(-2*day)) {
+	if cert, err := after.Certificate(); err != nil || cert.NotAfter.Sub(cert.NotBefore) > 457*day || cert.NotBefore.After(w.Now().Add(-2*day)) {
 		t.Errorf("certificate of the new one: %v", err)
 	}
 }
@@ -399,17 +399,17 @@ func TestCRL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	signer, err := w.authority.tenants["default"].ca.Key(t.Context(), keyring.DocSigner, w.now())
+	signer, err := w.authority.tenants["default"].ca.Key(t.Context(), keyring.DocSigner, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, report := w.anchors().VerifyChain(signer.Record.Chain, trustlist.Issuer, w.now(), assure.ChainOptions{
+	_, report := w.anchors().VerifyChain(signer.Record.Chain, trustlist.Issuer, w.Now(), assure.ChainOptions{
 		Strict: true, CRLs: []*pki.CRL{crl}, RequireRevocation: true,
 	})
 	if !report.OK() {
 		t.Error(report.Failed())
 	}
-	w.pass(20 * day)
+	w.Pass(20 * day)
 	again, err := via(w.authority)(t.Context(), fetch.GetRequest(base+"/iaca.crl", ""))
 	if err != nil || string(again.Body) == string(resp.Body) {
 		t.Errorf("the list was not renewed: %v", err)

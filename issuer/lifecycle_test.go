@@ -63,7 +63,7 @@ func (w *world) renew(t *testing.T, h *holding, offering string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, report := assure.VerifyIssuedSDJWT(t.Context(), s, assure.DocumentParams{Now: w.now(), Anchors: w.anchors(), DocType: "urn:eudi:pid:1", Strict: true})
+	d, report := assure.VerifyIssuedSDJWT(t.Context(), s, assure.DocumentParams{Now: w.Now(), Anchors: w.anchors(), DocType: "urn:eudi:pid:1", Strict: true})
 	if !report.OK() {
 		t.Fatal(report)
 	}
@@ -83,11 +83,11 @@ func (w *world) publishedJWT(t *testing.T, d assure.SDJWT) status.Status {
 		t.Fatal(err)
 	}
 	question := statuslist.Question{Claim: claim, Issuer: [][]byte{d.Signer.Path.Chain[0]}}
-	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.now())
+	pub, report := w.anchors().ListSigner(trustlist.Issuer, question, token.X5Chain, w.Now())
 	if !report.OK() {
 		t.Fatal(report)
 	}
-	s, report := token.Verify(pub, claim, w.now(), status.Policy{})
+	s, report := token.Verify(pub, claim, w.Now(), status.Policy{})
 	if !report.OK() {
 		t.Fatal(report)
 	}
@@ -122,7 +122,7 @@ func (w *world) changeRow(t *testing.T, id string, change func(row string) strin
 	if err := os.WriteFile(w.registerFile(), []byte(strings.Join(out, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w.pass(time.Minute) // the register looks for a new file now and then
+	w.Pass(time.Minute) // the register looks for a new file now and then
 	w.authority = w.open()
 }
 
@@ -222,11 +222,11 @@ func TestDelete(t *testing.T) {
 		if err == nil {
 			t.Error("new copies of a deleted document")
 		}
-		if _, err := h.app.oauth.Refresh(t.Context(), h.token.RefreshToken, w.now()); err == nil {
+		if _, err := h.app.oauth.Refresh(t.Context(), h.token.RefreshToken, w.Now()); err == nil {
 			t.Error("the grant of a deleted document still holds")
 		}
 		w.nothingOf(t, "ada")
-		w.pass(60 * 24 * time.Hour)
+		w.Pass(60 * 24 * time.Hour)
 		if err := w.authority.maintain(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +293,7 @@ func TestReview(t *testing.T) {
 		if d := w.document(t, quick.id); !d.Outdated.IsZero() {
 			t.Errorf("%+v", d)
 		}
-		w.pass(7 * day)
+		w.Pass(7 * day)
 		review(Reviewed{Documents: 3, Ended: 1})
 		if slow.state() != status.Invalid || same.state() != status.Valid {
 			t.Errorf("after the time to update: %v, unchanged %v", slow.state(), same.state())
@@ -389,7 +389,7 @@ func TestReviewRounds(t *testing.T) {
 	if d := w.document(t, h.id); !d.Outdated.IsZero() {
 		t.Error("reviewed again at once")
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	if err := w.authority.maintain(t.Context()); err != nil {
 		t.Fatal(err)
 	}

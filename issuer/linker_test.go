@@ -337,7 +337,7 @@ func TestLinker(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	people := w.crowd(100)
 	w.authority = w.open()
-	w.time = time.Date(2026, 11, 23, 0, 5, 0, 0, time.UTC)
+	w.Set(time.Date(2026, 11, 23, 0, 5, 0, 0, time.UTC))
 	type holder struct {
 		*app
 		token *oauth.Token
@@ -355,9 +355,9 @@ func TestLinker(t *testing.T) {
 	var mdocs, sdjwts []*sighting
 	for _, i := range turns {
 		h := holders[i]
-		w.pass(7 * time.Minute)
+		w.Pass(7 * time.Minute)
 		h.oauth.Attestation = w.attest(walletID, h.oauth.Instance.Public(), h.app)
-		token, err := h.oauth.Refresh(t.Context(), h.token.RefreshToken, w.now())
+		token, err := h.oauth.Refresh(t.Context(), h.token.RefreshToken, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func TestNotification(t *testing.T) {
 		}
 		tell := func(p *app, token *oauth.Token, id string, event oid4vci.Event) error {
 			c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
-			return c.Notify(t.Context(), oid4vci.Notification{ID: id, Event: event}, w.now())
+			return c.Notify(t.Context(), oid4vci.Notification{ID: id, Event: event}, w.Now())
 		}
 		if id == "" || stored() != "" {
 			t.Fatalf("batch %q, event %q", id, stored())
@@ -77,8 +77,8 @@ func TestRefreshedCopies(t *testing.T) {
 	if _, _, err := p.get(token, "mdl", 3); err != nil {
 		t.Fatal(err)
 	}
-	w.pass(30 * time.Minute)
-	if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now()); err != nil {
+	w.Pass(30 * time.Minute)
+	if token, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	credentials, signers, err := p.get(token, "mdl", 3)
@@ -148,22 +148,22 @@ func TestSignedMetadata(t *testing.T) {
 		t.Errorf("metadata as %s", resp.MediaType())
 	}
 	resp := get("application/jwt")
-	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.now())
+	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	trust := func(chain [][]byte) (crypto.PublicKey, error) {
-		path, report := pki.VerifyDER(chain, pki.NewPool(root), pki.VerifyOptions{Now: w.now(), Profile: pki.CredentialSigner, Strict: true})
+		path, report := pki.VerifyDER(chain, pki.NewPool(root), pki.VerifyOptions{Now: w.Now(), Profile: pki.CredentialSigner, Strict: true})
 		return path.Signer.Key, report.Err()
 	}
-	m, err := oid4vci.ParseSignedMetadata(string(resp.Body), base, trust, w.now())
+	m, err := oid4vci.ParseSignedMetadata(string(resp.Body), base, trust, w.Now())
 	if err != nil || m.NotificationEndpoint == "" || m.RequestEncryption == nil {
 		t.Errorf("%+v, %v", m, err)
 	}
 	if string(get("application/jwt").Body) != string(resp.Body) {
 		t.Error("signed anew for each request")
 	}
-	w.pass(90 * time.Minute)
+	w.Pass(90 * time.Minute)
 	if string(get("application/jwt").Body) == string(resp.Body) {
 		t.Error("not signed anew after an hour and a half")
 	}

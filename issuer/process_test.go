@@ -183,7 +183,7 @@ type process struct {
 // start runs a process; ready is false if it ended before it served.
 func (w *world) start(b begin) (p *process, ready bool) {
 	w.t.Helper()
-	b.Now = w.now()
+	b.Now = w.Now()
 	c := childConfig{DSN: w.dsn, Keys: w.keys, Register: w.registerFile(), Provider: w.provider.root.Raw, Begin: b}
 	text, err := json.Marshal(c)
 	if err != nil {
@@ -299,8 +299,8 @@ func (p *process) handler() http.Handler {
 func newOutside(t testing.TB, dsn string) *world {
 	t.Helper()
 	w := &world{
-		t: t, dsn: dsn, register: t.TempDir(), log: &lockedBuffer{}, keys: filepath.Join(t.TempDir(), "keys"),
-		time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC),
+		t: t, dsn: dsn, register: t.TempDir(), log: &testkit.Log{}, keys: filepath.Join(t.TempDir(), "keys"),
+		Clock: testkit.NewClock(),
 	}
 	// The path of a socket may have no more than 100 bytes or so.
 	var err error

@@ -46,7 +46,7 @@ func TestOffersRefused(t *testing.T) {
 		"person":   {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "nobody", TxCode: true}, ErrUnknownPerson},
 		"twice":    {"default", OfferParams{Offerings: []string{"mdl", "mdl"}, Subject: "ada", TxCode: true}, ErrInvalid},
 		"no PIN":   {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada"}, ErrInvalid},
-		"expired":  {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", TxCode: true, Expires: w.now()}, ErrInvalid},
+		"expired":  {"default", OfferParams{Offerings: []string{"mdl"}, Subject: "ada", TxCode: true, Expires: w.Now()}, ErrInvalid},
 	} {
 		if _, err := w.authority.Offer(t.Context(), c.tenant, c.p); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
@@ -94,12 +94,12 @@ func TestExpiredOffer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.pass(25 * time.Hour)
+	w.Pass(25 * time.Hour)
 	p = w.newApp(w.authority)
 	if _, err := oid4vci.ReadOffer(t.Context(), p.fetch, o.Link); err == nil || !strings.Contains(err.Error(), "has expired") {
 		t.Errorf("an expired offer: %v", err)
 	}
-	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.Now())
 	wantCode(t, "expired offer", err, oauth.CodeInvalidGrant)
 }
 
@@ -111,7 +111,7 @@ func TestCredentialRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = w.newApp(w.authority).oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	_, err = w.newApp(w.authority).oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.Now())
 	wantCode(t, "offer used by another app", err, oauth.CodeInvalidGrant)
 
 	c := &oid4vci.Client{Metadata: p.metadata, OAuth: p.oauth, Token: token}
@@ -120,17 +120,17 @@ func TestCredentialRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	signers, attested := p.keys(2, nonce)
-	if _, err := c.Request(ctx, "mdl", signers, nonce, attested, w.now()); err != nil {
+	if _, err := c.Request(ctx, "mdl", signers, nonce, attested, w.Now()); err != nil {
 		t.Fatal(err)
 	}
-	_, err = c.Request(ctx, "mdl", signers, nonce, attested, w.now())
+	_, err = c.Request(ctx, "mdl", signers, nonce, attested, w.Now())
 	wantCode(t, "nonce used twice", err, oid4vci.CodeInvalidNonce)
-	_, err = p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	_, err = p.oauth.RedeemPreAuthorized(ctx, offer.PreAuthorized.Code, o.TxCode, nil, w.Now())
 	wantCode(t, "offer used twice", err, oauth.CodeInvalidGrant)
 
 	nonce, _ = c.Nonce(ctx)
 	signers, _ = p.keys(2, nonce)
-	if _, err = c.Request(ctx, "mdl", signers, nonce, "", w.now()); code(err) != oid4vci.CodeInvalidProof {
+	if _, err = c.Request(ctx, "mdl", signers, nonce, "", w.Now()); code(err) != oid4vci.CodeInvalidProof {
 		t.Errorf("no key attestation: %v", err)
 	}
 	_, _, err = p.get(token, "pid", 1)
@@ -153,7 +153,7 @@ func TestCredentialRefused(t *testing.T) {
 	_, _, err = p.get(token, "mdl", 1)
 	wantCode(t, "more batches than a day is good for", err, oid4vci.CodeDenied)
 
-	w.pass(16 * time.Minute)
+	w.Pass(16 * time.Minute)
 	if _, _, err = p.get(token, "mdl", 1); err == nil {
 		t.Error("an expired token was taken")
 	}
@@ -166,16 +166,16 @@ func TestStatusEndsTooSoon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.ends = w.now().Add(3 * time.Hour) // of the keys
+	p.ends = w.Now().Add(3 * time.Hour) // of the keys
 	_, _, err = p.get(token, "mdl", 1)
 	wantCode(t, "key status ends today", err, oid4vci.CodeDenied)
-	p.ends = w.now().Add(4 * day)
+	p.ends = w.Now().Add(4 * day)
 	list, signers, err := p.get(token, "mdl", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d, _ := w.verify(list[0], signers)
-	if want := w.now().Truncate(day).Add(4 * day); !d.Validity.ValidUntil.Equal(want) {
+	if want := w.Now().Truncate(day).Add(4 * day); !d.Validity.ValidUntil.Equal(want) {
 		t.Errorf("valid until %v, want %v", d.Validity.ValidUntil, want)
 	}
 }

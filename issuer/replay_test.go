@@ -33,7 +33,7 @@ func TestReplayedRequests(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now())
+		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -106,8 +106,8 @@ func TestRestore(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			w.pass(time.Second)
-			k, err := ca.Rotate(t.Context(), keyring.DocSigner, w.now())
+			w.Pass(time.Second)
+			k, err := ca.Rotate(t.Context(), keyring.DocSigner, w.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -115,14 +115,14 @@ func TestRestore(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := ca.Revoke(t.Context(), cert, "superseded", w.now()); err != nil {
+			if _, err := ca.Revoke(t.Context(), cert, "superseded", w.Now()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		number := w.crlNumber(t)
 
 		for _, turn := range []func(){turn, again} {
-			w.pass(time.Minute)
+			w.Pass(time.Minute)
 			turn()
 			p := w.newApp(w.authority)
 			if _, _, err := p.redeem(offer, offer.TxCode); err == nil {

@@ -30,24 +30,24 @@ func TestRootChangesAtWork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old, err := ca.Root(ctx, w.now())
+		old, err := ca.Root(ctx, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		signer, err := ca.Key(ctx, keyring.DocSigner, w.now())
+		signer, err := ca.Key(ctx, keyring.DocSigner, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.pass(time.Hour)
-		rolled, err := ca.Roll(ctx, true, w.now())
+		w.Pass(time.Hour)
+		rolled, err := ca.Roll(ctx, true, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := w.authority.maintain(ctx); err != nil {
 			t.Fatal(err)
 		}
-		w.pass(48 * time.Hour)
-		if _, err := ca.Rotate(ctx, keyring.DocSigner, w.now()); err != nil {
+		w.Pass(48 * time.Hour)
+		if _, err := ca.Rotate(ctx, keyring.DocSigner, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		after, _, err := w.issue(t)
@@ -81,7 +81,7 @@ func TestRootChangesAtWork(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, report := assure.VerifyIssued(ctx, signed, assure.DocumentParams{
-				Now: w.now(), Anchors: anchors, Strict: true, CRLs: lists, RequireRevocation: true, RequireStatus: true,
+				Now: w.Now(), Anchors: anchors, Strict: true, CRLs: lists, RequireRevocation: true, RequireStatus: true,
 				Status: statuslist.NewFetcher(w.fetch(), assure.StatusTrust(trustlist.Issuer, anchors.Snapshot), statuslist.Options{}),
 			})
 			return report.OK()
@@ -96,7 +96,7 @@ func TestRootChangesAtWork(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := ca.Revoke(ctx, cert, "superseded", w.now()); err != nil {
+		if _, err := ca.Revoke(ctx, cert, "superseded", w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if accepted(before, old, rolled.Root) || !accepted(after, old, rolled.Root) {

@@ -41,7 +41,7 @@ func TestSDJWT(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		doc, report := assure.VerifyIssuedSDJWT(t.Context(), s, assure.DocumentParams{Now: w.now(), Anchors: w.anchors(), DocType: "urn:eudi:pid:1", Strict: true})
+		doc, report := assure.VerifyIssuedSDJWT(t.Context(), s, assure.DocumentParams{Now: w.Now(), Anchors: w.anchors(), DocType: "urn:eudi:pid:1", Strict: true})
 		if !report.OK() {
 			t.Fatalf("%s", report)
 		}
@@ -94,11 +94,11 @@ func TestTypeMetadata(t *testing.T) {
 	o.VCT = offering.VCTHere
 	tenant.offerings["pid-sd-jwt"], tenant.base = o, "https://issuer.example/default" // no name is proved by http
 	vct := tenant.base + "/types/pid-sd-jwt"
-	c, refusal, err := tenant.content(t.Context(), o, "ada", w.now())
+	c, refusal, err := tenant.content(t.Context(), o, "ada", w.Now())
 	if err != nil || refusal != nil {
 		t.Fatal(refusal, err)
 	}
-	signer, err := tenant.ca.Key(t.Context(), keyring.Credential, w.now())
+	signer, err := tenant.ca.Key(t.Context(), keyring.Credential, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,9 +38,9 @@ func TestTwoProcessesAndOneKilled(t *testing.T) {
 		random := rand.New(rand.NewPCG(9, 10))
 		killed := 0
 		for range max(4, kills(t)/8) {
-			c.pass(time.Minute)
-			mortal := begin{Now: c.now(), Point: kinds[random.IntN(len(kinds))], At: 1 + random.IntN(20)}
-			for i, b := range []begin{{Now: c.now()}, mortal} {
+			c.Pass(time.Minute)
+			mortal := begin{Now: c.Now(), Point: kinds[random.IntN(len(kinds))], At: 1 + random.IntN(20)}
+			for i, b := range []begin{{Now: c.Now()}, mortal} {
 				if err := w.both[i].desk("begin", b, &struct{}{}); err != nil {
 					t.Fatal(err)
 				}
@@ -123,7 +123,7 @@ func (w *twins) converse(t *testing.T) {
 	}
 	p.oauth.Fetch = w.send
 	redeem := func(pin string) (*oauth.Token, error) {
-		return p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, pin, nil, w.now())
+		return p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, pin, nil, w.Now())
 	}
 	w.step("wrong PIN", func() error {
 		_, err := redeem("none")
@@ -136,7 +136,7 @@ func (w *twins) converse(t *testing.T) {
 	})
 	all := w.batch(p, token, "mdl")
 	w.step("refresh", func() (err error) {
-		next, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.now())
+		next, err = p.oauth.Refresh(t.Context(), token.RefreshToken, w.Now())
 		return err
 	})
 	all = append(all, w.batch(p, next, "mdl")...)
@@ -164,7 +164,7 @@ func (w *twins) tries(t *testing.T) {
 		p.oauth.Fetch = process.fetch
 		wg.Go(func() {
 			for range oauth.MaxTries {
-				_, err := p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, "none", nil, w.now())
+				_, err := p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, "none", nil, w.Now())
 				if err == nil {
 					t.Error("a token for a wrong PIN")
 				}
@@ -176,7 +176,7 @@ func (w *twins) tries(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now())
+	_, err = p.oauth.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.Now())
 	if err := refusedWith(err, oauth.CodeInvalidGrant); err != nil {
 		t.Errorf("the right PIN after %d wrong ones: %v", oauth.MaxTries, err)
 	}

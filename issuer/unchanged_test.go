@@ -154,7 +154,7 @@ func (a *asking) proofs(t *testing.T, p oid4vci.Proof) []string {
 	p.ClientID = walletID
 	var out []string
 	for _, s := range a.signers {
-		jwt, err := p.Sign(t.Context(), s, a.app.world.now())
+		jwt, err := p.Sign(t.Context(), s, a.app.world.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -175,7 +175,7 @@ func (a *asking) send(t *testing.T) fetch.Response {
 		}
 		a.request.Body = text
 	}
-	resp, err := a.app.oauth.Resource(t.Context(), a.token, a.request, a.app.world.now())
+	resp, err := a.app.oauth.Resource(t.Context(), a.token, a.request, a.app.world.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestRefusedTokenRequestsKeepTheOffer(t *testing.T) {
 			return got, err
 		}
 		change(&c, url.Values{}, &fetch.Request{Header: map[string]string{}})
-		if token, err := c.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.now()); err == nil {
+		if token, err := c.RedeemPreAuthorized(t.Context(), offer.PreAuthorized.Code, o.TxCode, nil, w.Now()); err == nil {
 			t.Fatalf("redeemed: %+v", token)
 		}
 		return got
@@ -358,9 +358,9 @@ func TestRefusedTokenRequestsKeepTheOffer(t *testing.T) {
 			c.Server = &server
 		}, 401, []string{oauth.CodeInvalidClient}},
 		"expired attestation": {func(c *oauth.Client, _ url.Values, _ *fetch.Request) {
-			w.pass(-13 * time.Hour)
+			w.Pass(-13 * time.Hour)
 			c.Attestation = w.attest(walletID, c.Instance.Public(), p)
-			w.pass(13 * time.Hour)
+			w.Pass(13 * time.Hour)
 		}, 401, []string{oauth.CodeInvalidClient}},
 		"another client_id": {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("client_id", "other") }, 401, []string{oauth.CodeInvalidClient}},
 		"unknown grant":     {func(_ *oauth.Client, f url.Values, _ *fetch.Request) { f.Set("grant_type", "password") }, 400, []string{oauth.CodeUnsupportedGrantType}},
@@ -469,14 +469,14 @@ func TestRefusedPushesChangeNothing(t *testing.T) {
 				got, err = p.fetch(ctx, r)
 				return got, err
 			}
-			if _, err := client.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now()); err == nil {
+			if _, err := client.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err == nil {
 				t.Fatal("pushed")
 			}
 			wantForm(t, got, 400, c.codes...)
 			unchanged(t, maps.Clone(before), w.rows(t))
 		})
 	}
-	if _, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.now()); err != nil {
+	if _, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err != nil {
 		t.Error(err)
 	}
 }

@@ -204,7 +204,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 		t.Fatal(err)
 	}
 	secret(t, "code", code)
-	token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.now())
+	token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestAnswersOnTheWire(t *testing.T) {
 	resp, err := p.oauth.Resource(t.Context(), token, fetch.Request{
 		Method: "POST", URL: base + "/notification", Header: map[string]string{"content-type": "application/json"},
 		Body: []byte(`{"notification_id":"` + first["notification_id"].(string) + `","event":"credential_accepted","unknown":{}}`),
-	}, w.now())
+	}, w.Now())
 	if err != nil || resp.Status != 204 || len(resp.Body) > 0 {
 		t.Errorf("notification: %d %s, %v", resp.Status, resp.Body, err)
 	}
@@ -259,7 +259,7 @@ func TestDeferredOnTheWire(t *testing.T) {
 		t.Helper()
 		resp, err := p.oauth.Resource(t.Context(), token, fetch.Request{
 			Method: "POST", URL: base + "/deferred", Header: map[string]string{"content-type": "application/json"}, Body: []byte(body),
-		}, w.now())
+		}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +293,7 @@ func TestDocumentsOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.now())
+	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
 )
@@ -47,8 +48,7 @@ func (c *ceremony) naming(list string) *x509.Certificate {
 
 func (c *ceremony) issue(p pki.Profile, t pki.Template) *x509.Certificate {
 	c.t.Helper()
-	der := must(pki.Issue(context.Background(), p, t, c.key))(c.t)
-	return must(pki.ParseCertificate(der))(c.t)
+	return pkitest.Issue(c.t, p, t, c.key)
 }
 
 // certify answers a request.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
 	"pgregory.net/rapid"
@@ -300,7 +301,7 @@ func TestSecondRootElsewhere(t *testing.T) {
 		at = now.Add(time.Hour) // by order, long before
 		second := newCeremony(t, "UT")
 		link := func(from, to *ceremony, url string) *x509.Certificate {
-			return must(pki.ParseCertificate(must(pki.IssueLink(ctx, pki.IACARoot, from.root, to.root, url, from.key))(t)))(t)
+			return pkitest.Link(t, pki.IACARoot, from.root, to.root, url, from.key)
 		}
 		good := link(first, second, list)
 		if _, err := ca.ImportLink(ctx, good, at); err == nil || !strings.Contains(err.Error(), "bring that in first") {

@@ -27,26 +27,14 @@ const day = 24 * time.Hour
 
 // world is what is watched, and a clock.
 type world struct {
+	*testkit.Clock
 	t     *testing.T
 	mu    sync.Mutex
-	clock time.Time
 	sites map[string]fetch.Response // by URL
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, clock: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC), sites: map[string]fetch.Response{}}
-}
-
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.clock
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.clock = w.clock.Add(d)
+	return &world{t: t, Clock: testkit.NewClock(), sites: map[string]fetch.Response{}}
 }
 
 func (w *world) put(url string, status int, body []byte) {
@@ -72,7 +60,7 @@ func (w *world) monitor(dsn string, cfg Config) *Monitor {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { d.Close() })
-	m, err := New(cfg, Deps{DB: d, Fetch: w.fetch, Now: w.now})
+	m, err := New(cfg, Deps{DB: d, Fetch: w.fetch, Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -88,7 +76,7 @@ var oneTarget = Config{Tenants: []Tenant{{ID: "default", Name: "Test", Targets: 
 // healthy puts up an issuer whose certificate ends after some time.
 func (w *world) healthy(left time.Duration) {
 	w.put(site+"/readyz", 200, []byte(`{"status":"ok"}`))
-	certs, err := json.Marshal([]certificate{{Name: "Issuer DS", Purpose: "ds", NotAfter: w.now().Add(left)}})
+	certs, err := json.Marshal([]certificate{{Name: "Issuer DS", Purpose: "ds", NotAfter: w.Now().Add(left)}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -103,7 +91,7 @@ func (w *world) publish(at, uri string) {
 		w.t.Fatal(err)
 	}
 	p, err := statuslist.Publish(w.t.Context(), testkit.Signer(w.t, elliptic.P256()), statuslist.Edition{
-		URI: uri, List: list, Now: w.now(), Lifetime: 24 * time.Hour, TTL: time.Minute,
+		URI: uri, List: list, Now: w.Now(), Lifetime: 24 * time.Hour, TTL: time.Minute,
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -136,19 +124,19 @@ func TestStoppedAndBack(t *testing.T) {
 		if s, err := m.State(t.Context(), "default"); err != nil || !s.Checked.IsZero() || s.Level != OK {
 			t.Errorf("before the first look: %v %+v", err, s)
 		}
-		start := w.now()
+		start := w.Now()
 		s, _ := look(t, m)
 		if s.Level != OK || len(s.Observations) != 5 || !s.Checked.Equal(start) {
 			t.Fatalf("healthy: %+v", s)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		saved := w.sites
 		w.sites = map[string]fetch.Response{}
 		s, levels := look(t, m)
 		if s.Level != Alarm || levels["health"] != Alarm || levels["status list one"] != OK {
 			t.Errorf("stopped: %s %v", s.Level, levels)
 		}
-		if c := s.Changes[0]; c.From != OK || c.To != Alarm || c.Subject != "health" || !c.At.Equal(w.now()) || !strings.Contains(c.Seen, "no answer") {
+		if c := s.Changes[0]; c.From != OK || c.To != Alarm || c.Subject != "health" || !c.At.Equal(w.Now()) || !strings.Contains(c.Seen, "no answer") {
 			t.Errorf("change: %+v", c)
 		}
 		for _, o := range s.Observations {
@@ -158,7 +146,7 @@ func TestStoppedAndBack(t *testing.T) {
 		}
 		w.sites = saved
 		w.put(site+"/readyz", 503, []byte(`{"status":"failing","failing":["database"]}`))
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if s, _ = look(t, m); s.Level != Alarm || s.Changes[0].To != Alarm {
 			t.Errorf("not ready: %+v", s)
 		}
@@ -167,7 +155,7 @@ func TestStoppedAndBack(t *testing.T) {
 			t.Errorf("not ready: %+v", s.Observations[i])
 		}
 		w.healthy(300 * day)
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if s, _ = look(t, m); s.Level != OK || s.Changes[0].From != Alarm || s.Changes[0].To != OK {
 			t.Errorf("back: %+v", s.Changes[0])
 		}
@@ -177,7 +165,7 @@ func TestStoppedAndBack(t *testing.T) {
 		}
 		// What is gone at a target that answers is forgotten, and old changes too.
 		w.put(site+"/a/status", 200, []byte(`{"status_lists":[]}`))
-		w.pass(91 * day)
+		w.Pass(91 * day)
 		w.healthyCertificate(300 * day)
 		if s, levels = look(t, m); levels["status list one"] != "" || len(s.Changes) != 1 || s.Changes[0].To != "" {
 			t.Errorf("gone: %v %+v", levels, s.Changes)
@@ -186,7 +174,7 @@ func TestStoppedAndBack(t *testing.T) {
 }
 
 func (w *world) healthyCertificate(left time.Duration) {
-	w.put(site+"/a/certificates", 200, fmt.Appendf(nil, `[{"name":"Issuer DS","purpose":"ds","notAfter":%q}]`, w.now().Add(left).Format(time.RFC3339)))
+	w.put(site+"/a/certificates", 200, fmt.Appendf(nil, `[{"name":"Issuer DS","purpose":"ds","notAfter":%q}]`, w.Now().Add(left).Format(time.RFC3339)))
 }
 
 func TestCertificates(t *testing.T) {
@@ -207,18 +195,18 @@ func TestCertificates(t *testing.T) {
 		"short life, last tenth":  {22 * time.Hour, 2 * time.Hour, Alarm},
 		"short life, almost over": {24 * time.Hour, time.Second, Alarm},
 	} {
-		cert := certificate{Name: "x", NotAfter: w.now().Add(c.after)}
+		cert := certificate{Name: "x", NotAfter: w.Now().Add(c.after)}
 		if c.before > 0 || strings.HasPrefix(name, "short") {
-			cert.NotBefore = w.now().Add(-c.before)
+			cert.NotBefore = w.Now().Add(-c.before)
 		}
-		if got := m.judgeCertificate("x", cert, w.now()); got.Level != c.want {
+		if got := m.judgeCertificate("x", cert, w.Now()); got.Level != c.want {
 			t.Errorf("%s: %s, %s", name, got.Level, got.Seen)
 		}
 	}
 	// During a rotation the newer certificate counts.
 	w.healthy(300 * day)
 	w.put(site+"/a/certificates", 200, fmt.Appendf(nil, `[{"name":"DS","purpose":"ds","notAfter":%q},{"name":"DS","purpose":"ds","notAfter":%q}]`,
-		w.now().Add(5*day).Format(time.RFC3339), w.now().Add(300*day).Format(time.RFC3339)))
+		w.Now().Add(5*day).Format(time.RFC3339), w.Now().Add(300*day).Format(time.RFC3339)))
 	if _, levels := look(t, m); levels["certificate DS (ds)"] != OK {
 		t.Errorf("rotation: %v", levels)
 	}
@@ -232,9 +220,9 @@ func TestLists(t *testing.T) {
 		after time.Duration
 		want  Level
 	}{{15 * time.Hour, OK}, {2 * time.Hour, Warn}, {5 * time.Hour, Alarm}, {3 * time.Hour, Alarm}} {
-		w.pass(step.after)
+		w.Pass(step.after)
 		if s, levels := look(t, m); levels["status list one"] != step.want {
-			t.Errorf("at %v: %v %+v", w.now(), levels, s)
+			t.Errorf("at %v: %v %+v", w.Now(), levels, s)
 		}
 	}
 	// Lists that are elsewhere, another one, nothing, or not there.
@@ -320,7 +308,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %d", path, p.Code)
 		}
 	}
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	if p := get("/default/"); !strings.Contains(p.Body.String(), "This picture is old") {
 		t.Error("an old picture is shown as new")
 	}
@@ -361,7 +349,7 @@ func FuzzAnswers(f *testing.F) {
 		w.put(site+"/a/certificates", 200, certs)
 		w.put(site+"/a/status", 200, lists)
 		w.put(site+"/a/status/one", 200, lists)
-		m, err := New(oneTarget, Deps{DB: d, Fetch: w.fetch, Now: w.now})
+		m, err := New(oneTarget, Deps{DB: d, Fetch: w.fetch, Now: w.Now})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,31 +42,31 @@ func TestFlood(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn)
 		p := w.process(Config{})
-		p.guard = web.NewGuard(web.GuardOptions{PerAddress: 3 * installCost, PerTenant: 1000, PerClient: 5, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
+		p.guard = web.NewGuard(web.GuardOptions{PerAddress: 3 * installCost, PerTenant: 1000, PerClient: 5, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
 		if err := p.Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		before := rows(t, p)
 		for range 20 { // neither signed by the key that it brings nor about a challenge of ours
 			for _, body := range []string{"", "{}", "e30.e30.AAAA"} {
-				resp, err := through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/instances", Body: []byte(body)})
+				resp, err := testkit.Through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/instances", Body: []byte(body)})
 				if err != nil || resp.Status < 400 || resp.Status >= 500 {
 					t.Fatal(resp.Status, err)
 				}
-				through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/challenge"})
+				testkit.Through(p.Handler())(t.Context(), fetch.Request{Method: "POST", URL: p.config.URL + "/default/challenge"})
 			}
 		}
 		if after := rows(t, p); !maps.Equal(after, before) {
 			t.Errorf("strangers' rows: %v became %v", before, after)
 		}
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 
 		installed, held := 0, 0
 		var c *attestation.Client
 		var id string
 		for range 20 {
 			a := app(t, p)
-			in, err := a.Install(t.Context(), installRequest(), w.now())
+			in, err := a.Install(t.Context(), installRequest(), w.Now())
 			if err == nil {
 				installed, c, id = installed+1, a, in.InstanceID
 			} else if refusal, ok := errors.AsType[*attestation.Error](err); ok && refusal.Code == "temporarily_unavailable" {
@@ -81,7 +81,7 @@ func TestFlood(t *testing.T) {
 		before, held = after, 0
 		for range 20 {
 			keys := []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public()}
-			_, err := c.AttestKeys(t.Context(), attestation.KeyAttestationRequest{InstanceID: id, Keys: keys, Nonce: "n", Area: installRequest().Area}, w.now())
+			_, err := c.AttestKeys(t.Context(), attestation.KeyAttestationRequest{InstanceID: id, Keys: keys, Nonce: "n", Area: installRequest().Area}, w.Now())
 			if refusal, ok := errors.AsType[*attestation.Error](err); ok && refusal.Code == "temporarily_unavailable" {
 				held++
 			}
@@ -89,8 +89,8 @@ func TestFlood(t *testing.T) {
 		if after := rows(t, p); held != 15 || after["status_entry"]-before["status_entry"] != 5 || after["once"]-before["once"] > 5 {
 			t.Errorf("%d held back: %v became %v", held, before, after)
 		}
-		w.pass(time.Hour)
-		if err := p.db.Sweep(t.Context(), w.now()); err != nil {
+		w.Pass(time.Hour)
+		if err := p.db.Sweep(t.Context(), w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if n := rows(t, p)["once"]; n != 0 {

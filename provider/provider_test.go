@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -20,7 +19,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/audit"
@@ -34,27 +33,14 @@ import (
 
 // world is a provider, or several processes of one, and a clock.
 type world struct {
+	*testkit.Clock
 	t       *testing.T
 	dsn     string
 	storage software.Storage
-	mu      sync.Mutex
-	clock   time.Time
 }
 
 func newWorld(t *testing.T, dsn string) *world {
-	return &world{t: t, dsn: dsn, storage: software.NewMemory(), clock: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)}
-}
-
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.clock
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.clock = w.clock.Add(d)
+	return &world{t: t, dsn: dsn, storage: software.NewMemory(), Clock: testkit.NewClock()}
 }
 
 // process starts one process of the provider.
@@ -70,33 +56,16 @@ func (w *world) process(cfg Config) *Provider {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p, err := New(cfg, Deps{DB: d, Area: area, Now: w.now})
+	p, err := New(cfg, Deps{DB: d, Area: area, Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return p
 }
 
-// through is a fetch.Func that asks a handler without a network.
-func through(h http.Handler) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
-}
-
 // app is an installation with its instance key.
 func app(t *testing.T, p *Provider) *attestation.Client {
-	return &attestation.Client{Base: p.config.URL + "/default", Instance: testkit.Signer(t, elliptic.P256()), Fetch: through(p.Handler())}
+	return &attestation.Client{Base: p.config.URL + "/default", Instance: testkit.Signer(t, elliptic.P256()), Fetch: testkit.Through(p.Handler())}
 }
 
 func installRequest() attestation.InstallRequest {
@@ -110,14 +79,11 @@ func installRequest() attestation.InstallRequest {
 // anchors trusts the CA that the provider publishes.
 func anchors(t *testing.T, p *Provider) *assure.Anchors {
 	t.Helper()
-	resp, err := through(p.Handler())(t.Context(), fetch.GetRequest(p.config.URL+"/default/ca.cer", ""))
+	resp, err := testkit.Through(p.Handler())(t.Context(), fetch.GetRequest(p.config.URL+"/default/ca.cer", ""))
 	if err != nil || resp.Status != 200 || resp.MediaType() != "application/pkix-cert" {
 		t.Fatalf("ca.cer: %v %d %s", err, resp.Status, resp.Body)
 	}
-	ca, err := pki.ParseCertificate(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := pkitest.Parse(t, resp.Body)
 	set, err := assure.NewAnchors(assure.FromCertificates(trustlist.WalletProvider, "test", ca)...)
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +105,7 @@ func trustIn(set *assure.Anchors) attestation.Trust {
 // ask finds out what the provider's status lists say, as an issuer would.
 func ask(t *testing.T, p *Provider, set *assure.Anchors, s attestation.Status, now time.Time) statuslist.Outcome {
 	t.Helper()
-	f := statuslist.NewFetcher(through(p.Handler()), assure.StatusTrust(trustlist.WalletProvider, set.Snapshot), statuslist.Options{})
+	f := statuslist.NewFetcher(testkit.Through(p.Handler()), assure.StatusTrust(trustlist.WalletProvider, set.Snapshot), statuslist.Options{})
 	q := statuslist.Question{Claim: status.Claim{List: &status.ListReference{Index: s.Reference.Index, URI: s.Reference.URI}}}
 	ca := set.For(trustlist.WalletProvider)[0].Certificate
 	signer, err := p.ring.Current(t.Context(), "default", "attestation", now)
@@ -164,47 +130,47 @@ func TestLife(t *testing.T) {
 		}
 		set := anchors(t, p)
 		c := app(t, p)
-		installed, err := c.Install(ctx, installRequest(), w.now())
+		installed, err := c.Install(ctx, installRequest(), w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if installed.Level != attestation.LevelLow || installed.ClientID != "eidos-wallet" {
 			t.Errorf("installed as %s, level %s", installed.ClientID, installed.Level)
 		}
-		wia, report := attestation.VerifyWalletInstance(ctx, installed.Attestation, trustIn(set), w.now())
+		wia, report := attestation.VerifyWalletInstance(ctx, installed.Attestation, trustIn(set), w.Now())
 		if !report.OK() {
 			t.Fatal(report.Err())
 		}
 		if wia.Level != attestation.LevelLow || wia.WalletName != "eidos wallet" || wia.Expires.Sub(wia.IssuedAt) >= 24*time.Hour {
 			t.Errorf("attestation: %+v", wia)
 		}
-		if h, m, s := wia.Status.Ends.Clock(); h+m+s != 0 || wia.Status.Ends.Sub(w.now()) < 400*day {
+		if h, m, s := wia.Status.Ends.Clock(); h+m+s != 0 || wia.Status.Ends.Sub(w.Now()) < 400*day {
 			t.Errorf("status ends %v: wanted a midnight in 400 days", wia.Status.Ends)
 		}
-		if got := ask(t, p, set, wia.Status, w.now()); got != statuslist.Valid {
+		if got := ask(t, p, set, wia.Status, w.Now()); got != statuslist.Valid {
 			t.Errorf("fresh instance is %s", got)
 		}
 
 		// Renewed for the same key, the place stays; for another key it is another.
-		w.pass(6 * time.Hour)
+		w.Pass(6 * time.Hour)
 		renew := attestation.RenewRequest{InstanceID: installed.InstanceID, App: attestation.App{Name: "eidos", Version: "1.1", Platform: "linux/amd64"}}
-		same := mustRenew(t, c, renew, nil, set, w.now())
+		same := mustRenew(t, c, renew, nil, set, w.Now())
 		if same.Status.Reference != wia.Status.Reference || same.WalletVersion != "1.1" {
 			t.Errorf("renewed: %+v", same)
 		}
 		next := testkit.Signer(t, elliptic.P256())
-		other := mustRenew(t, c, renew, next, set, w.now())
+		other := mustRenew(t, c, renew, next, set, w.Now())
 		if other.Status.Reference == wia.Status.Reference {
 			t.Error("two keys of one instance share a place in the status list")
 		}
-		if again := mustRenew(t, c, renew, next, set, w.now()); again.Status.Reference != other.Status.Reference {
+		if again := mustRenew(t, c, renew, next, set, w.Now()); again.Status.Reference != other.Status.Reference {
 			t.Error("the same key got another place")
 		}
 
 		keys := []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public(), testkit.Signer(t, elliptic.P256()).Public()}
 		attested, err := c.AttestKeys(ctx, attestation.KeyAttestationRequest{
 			InstanceID: installed.InstanceID, Keys: keys, Nonce: "c-nonce", Area: attestation.Area{Type: "tpm"},
-		}, w.now())
+		}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -213,28 +179,28 @@ func TestLife(t *testing.T) {
 				return errors.New("another nonce")
 			}
 			return nil
-		}, w.now())
+		}, w.Now())
 		if !report.OK() {
 			t.Fatal(report.Err())
 		}
 		if ka.Holds(keys[1]) != 1 || assure.LevelOfKey(ka.KeyStorage, ka.UserAuthentication) != assure.Low {
 			t.Errorf("key attestation claims %v and %v", ka.KeyStorage, ka.UserAuthentication)
 		}
-		if got := ask(t, p, set, ka.Status, w.now()); got != statuslist.Valid {
+		if got := ask(t, p, set, ka.Status, w.Now()); got != statuslist.Valid {
 			t.Errorf("fresh keys are %s", got)
 		}
 
 		bystander := app(t, p)
-		unharmed, err := bystander.Install(ctx, installRequest(), w.now())
+		unharmed, err := bystander.Install(ctx, installRequest(), w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if err := p.Revoke(ctx, "default", installed.InstanceID, "lost"); err != nil {
 			t.Fatal(err)
 		}
 		for name, s := range map[string]attestation.Status{"instance": wia.Status, "other key": other.Status, "keys": ka.Status} {
-			if got := ask(t, p, set, s, w.now()); got != statuslist.Invalid {
+			if got := ask(t, p, set, s, w.Now()); got != statuslist.Invalid {
 				t.Errorf("%s of a revoked instance: %s", name, got)
 			}
 		}
@@ -242,18 +208,18 @@ func TestLife(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := ask(t, p, set, left.Status, w.now()); got != statuslist.Valid {
+		if got := ask(t, p, set, left.Status, w.Now()); got != statuslist.Valid {
 			t.Errorf("another instance is %s", got)
 		}
-		_, err = c.Renew(ctx, renew, nil, w.now())
+		_, err = c.Renew(ctx, renew, nil, w.Now())
 		wantCode(t, "renew", err, attestation.CodeRevoked)
-		_, err = c.AttestKeys(ctx, attestation.KeyAttestationRequest{InstanceID: installed.InstanceID, Keys: keys, Area: attestation.Area{Type: "tpm"}}, w.now())
+		_, err = c.AttestKeys(ctx, attestation.KeyAttestationRequest{InstanceID: installed.InstanceID, Keys: keys, Area: attestation.Area{Type: "tpm"}}, w.Now())
 		wantCode(t, "keys", err, attestation.CodeRevoked)
-		_, err = c.Install(ctx, installRequest(), w.now())
+		_, err = c.Install(ctx, installRequest(), w.Now())
 		wantCode(t, "install", err, attestation.CodeRevoked)
-		_, err = bystander.Install(ctx, installRequest(), w.now())
+		_, err = bystander.Install(ctx, installRequest(), w.Now())
 		wantCode(t, "install twice", err, attestation.CodeDuplicate)
-		if _, err := bystander.Renew(ctx, attestation.RenewRequest{InstanceID: unharmed.InstanceID, App: renew.App}, nil, w.now()); err != nil {
+		if _, err := bystander.Renew(ctx, attestation.RenewRequest{InstanceID: unharmed.InstanceID, App: renew.App}, nil, w.Now()); err != nil {
 			t.Errorf("another instance: %v", err)
 		}
 
@@ -305,24 +271,24 @@ func TestStatusPeriod(t *testing.T) {
 		t.Fatal(err)
 	}
 	set, c := anchors(t, p), app(t, p)
-	installed, err := c.Install(t.Context(), installRequest(), w.now())
+	installed, err := c.Install(t.Context(), installRequest(), w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	renew := attestation.RenewRequest{InstanceID: installed.InstanceID, App: installRequest().App}
 	ask := attestation.KeyAttestationRequest{InstanceID: installed.InstanceID, Area: installRequest().Area}
-	first := mustRenew(t, c, renew, nil, set, w.now())
+	first := mustRenew(t, c, renew, nil, set, w.Now())
 	for preferred, want := range map[time.Duration]time.Duration{
 		0: 400 * day, time.Second: 31 * day, 31 * day: 31 * day, 90 * day: 90 * day, 500 * day: 500 * day, 501 * day: 500 * day, attestation.MaxStatusPeriod: 500 * day,
 	} {
 		renew.StatusPeriod, ask.StatusPeriod = preferred, preferred
-		wia := mustRenew(t, c, renew, testkit.Signer(t, elliptic.P256()), set, w.now())
+		wia := mustRenew(t, c, renew, testkit.Signer(t, elliptic.P256()), set, w.Now())
 		ask.Keys = []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public()}
-		resp, err := c.AttestKeys(t.Context(), ask, w.now())
+		resp, err := c.AttestKeys(t.Context(), ask, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, report := attestation.VerifyKeyAttestation(t.Context(), resp.KeyAttestation, trustIn(set), nil, w.now())
+		keys, report := attestation.VerifyKeyAttestation(t.Context(), resp.KeyAttestation, trustIn(set), nil, w.Now())
 		if !report.OK() {
 			t.Fatal(report.Err())
 		}
@@ -334,7 +300,7 @@ func TestStatusPeriod(t *testing.T) {
 	}
 	// What was promised once is kept, whatever is asked for later.
 	renew.StatusPeriod = time.Second
-	if wia := mustRenew(t, c, renew, nil, set, w.now()); wia.Status.Reference != first.Status.Reference {
+	if wia := mustRenew(t, c, renew, nil, set, w.Now()); wia.Status.Reference != first.Status.Reference {
 		t.Errorf("another place: %+v", wia.Status)
 	}
 	var kept bool
@@ -394,7 +360,7 @@ func TestProcesses(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range processes {
 			wg.Go(func() {
-				installed, err := clients[i].Install(ctx, installRequest(), w.now())
+				installed, err := clients[i].Install(ctx, installRequest(), w.Now())
 				if err != nil {
 					t.Error(err)
 					return
@@ -408,7 +374,7 @@ func TestProcesses(t *testing.T) {
 				for range 20 {
 					r, err := clients[i].AttestKeys(ctx, attestation.KeyAttestationRequest{
 						InstanceID: installed.InstanceID, Keys: []crypto.PublicKey{testkit.Signer(t, elliptic.P256()).Public()}, Area: attestation.Area{Type: "software"},
-					}, w.now())
+					}, w.Now())
 					if err != nil {
 						t.Error(err)
 						return
@@ -442,17 +408,17 @@ func TestProcesses(t *testing.T) {
 			t.Fatalf("%v, %d instances", err, len(list))
 		}
 		s := attestation.Status{Reference: list[0].Status}
-		if got := ask(t, processes[1], one, s, w.now()); got != statuslist.Valid {
+		if got := ask(t, processes[1], one, s, w.Now()); got != statuslist.Valid {
 			t.Fatalf("before: %s", got)
 		}
-		w.pass(time.Second)
+		w.Pass(time.Second)
 		if err := processes[0].Revoke(ctx, "default", list[0].ID, ""); err != nil {
 			t.Fatal(err)
 		}
 		if err := processes[1].Prepare(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if got := ask(t, processes[1], one, s, w.now()); got != statuslist.Invalid {
+		if got := ask(t, processes[1], one, s, w.Now()); got != statuslist.Invalid {
 			t.Errorf("through the other process: %s", got)
 		}
 	})
@@ -463,18 +429,18 @@ func TestRefusals(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.process(Config{})
 	c := app(t, p)
-	installed, err := c.Install(ctx, installRequest(), w.now())
+	installed, err := c.Install(ctx, installRequest(), w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	stranger := &attestation.Client{Base: c.Base, Instance: testkit.Signer(t, elliptic.P256()), Fetch: c.Fetch}
-	_, err = stranger.Renew(ctx, attestation.RenewRequest{InstanceID: installed.InstanceID, App: installRequest().App}, nil, w.now())
+	_, err = stranger.Renew(ctx, attestation.RenewRequest{InstanceID: installed.InstanceID, App: installRequest().App}, nil, w.Now())
 	wantCode(t, "a stranger's key", err, attestation.CodeInvalidProof)
-	_, err = stranger.Renew(ctx, attestation.RenewRequest{InstanceID: "nobody", App: installRequest().App}, nil, w.now())
+	_, err = stranger.Renew(ctx, attestation.RenewRequest{InstanceID: "nobody", App: installRequest().App}, nil, w.Now())
 	wantCode(t, "unknown instance", err, attestation.CodeUnknownInstance)
 	r := installRequest()
 	r.Format, r.Evidence = "android-key", []byte("evidence")
-	_, err = stranger.Install(ctx, r, w.now())
+	_, err = stranger.Install(ctx, r, w.Now())
 	wantCode(t, "evidence", err, attestation.CodeEvidence)
 
 	// The same request a second time: its challenge is used up.
@@ -483,7 +449,7 @@ func TestRefusals(t *testing.T) {
 		seen = r
 		return c.Fetch(ctx, r)
 	}}
-	if _, err := recorder.Install(ctx, installRequest(), w.now()); err != nil {
+	if _, err := recorder.Install(ctx, installRequest(), w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	resp, err := c.Fetch(ctx, seen)
@@ -492,7 +458,7 @@ func TestRefusals(t *testing.T) {
 	}
 
 	strict := w.process(Config{Tenants: []Tenant{{ID: "default", Name: "strict", Organization: "strict", ClientID: "strict", RefuseTOFU: true}}})
-	_, err = app(t, strict).Install(ctx, installRequest(), w.now())
+	_, err = app(t, strict).Install(ctx, installRequest(), w.Now())
 	wantCode(t, "refused TOFU", err, attestation.CodeEvidence)
 }
 
@@ -500,7 +466,7 @@ func TestPages(t *testing.T) {
 	ctx := t.Context()
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.process(Config{})
-	if _, err := app(t, p).Install(ctx, installRequest(), w.now()); err != nil {
+	if _, err := app(t, p).Install(ctx, installRequest(), w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	get := func(path string, header map[string]string) fetch.Response {
@@ -512,7 +478,7 @@ func TestPages(t *testing.T) {
 			}
 			r.Header[k] = v
 		}
-		resp, err := through(p.Handler())(ctx, r)
+		resp, err := testkit.Through(p.Handler())(ctx, r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -547,7 +513,7 @@ func TestPages(t *testing.T) {
 		t.Errorf("list as text/html: %d", got.Status)
 	}
 	// Half over, Prepare signs it again; over and unprepared, a request does.
-	w.pass(13 * time.Hour)
+	w.Pass(13 * time.Hour)
 	if err := p.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -555,13 +521,13 @@ func TestPages(t *testing.T) {
 	if fresh.Get("etag") == jwt.Get("etag") {
 		t.Error("a list that is half over was not signed again")
 	}
-	w.pass(25 * time.Hour)
+	w.Pass(25 * time.Hour)
 	if last := get(path, nil); last.Get("etag") == fresh.Get("etag") {
 		t.Error("a list that has expired was served")
 	}
 	// Signers are renewed in time, the root is not.
 	ca := get("/default/ca.cer", nil).Body
-	w.pass(350 * day)
+	w.Pass(350 * day)
 	if err := p.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -85,10 +86,7 @@ func TestPublish(t *testing.T) {
 		}
 		return w.Body.Bytes()
 	}
-	root, err := pki.ParseCertificate(get("/ca.cer", "application/pkix-cert"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := pkitest.Parse(t, get("/ca.cer", "application/pkix-cert"))
 	listed := func(path string, root *x509.Certificate) {
 		t.Helper()
 		crl, err := x509.ParseRevocationList(get(path, "application/pkix-crl"))

@@ -28,26 +28,26 @@ func TestRestore(t *testing.T) {
 			w.dsn = testkit.PostgresCopy(t, dsn, "--exclude-table-data=*."+db.TableWithoutData)
 		}
 		for range 3 {
-			w.pass(4 * day)
+			w.Pass(4 * day)
 			if err := s.Refresh(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
-		last := number(t, through(s.Handler()))
-		w.pass(4 * day)
+		last := number(t, testkit.Through(s.Handler()))
+		w.Pass(4 * day)
 		restored := w.process(Config{})
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		first := number(t, through(restored.Handler()))
+		first := number(t, testkit.Through(restored.Handler()))
 		if first <= last {
 			t.Errorf("issue %d after %d", first, last)
 		}
-		w.pass(4 * day)
+		w.Pass(4 * day)
 		if err := restored.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		if next := number(t, through(restored.Handler())); next != first+1 {
+		if next := number(t, testkit.Through(restored.Handler())); next != first+1 {
 			t.Errorf("issue %d after %d", next, first)
 		}
 		anchors, err := restored.Anchors(ctx, "default")

@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"context"
 	"crypto/elliptic"
 	"crypto/x509"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/once"
@@ -39,16 +39,16 @@ func TestRoll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := through(s.Handler())
+	ask := testkit.Through(s.Handler())
 	step := func() { // time passes, and the service looks at its sources
 		t.Helper()
-		w.pass(2 * day)
+		w.Pass(2 * day)
 		if err := s.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
 	}
 	step()
-	old, err := ca.Root(ctx, w.now())
+	old, err := ca.Root(ctx, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,15 +56,15 @@ func TestRoll(t *testing.T) {
 	good := func(when string, f fetch.Func, store *once.Memory, fingerprint string) {
 		t.Helper()
 		who := follow(f, store, fingerprint)
-		if err := who.Refresh(ctx, w.now()); err != nil {
+		if err := who.Refresh(ctx, w.Now()); err != nil {
 			t.Errorf("%s: %v", when, err)
-		} else if set, err := who.Anchors(ctx, w.now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
+		} else if set, err := who.Anchors(ctx, w.Now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
 	refused := func(when string, f fetch.Func, store *once.Memory, fingerprint string, want error) {
 		t.Helper()
-		if err := follow(f, store, fingerprint).Refresh(ctx, w.now()); err == nil || want != nil && !errors.Is(err, want) {
+		if err := follow(f, store, fingerprint).Refresh(ctx, w.Now()); err == nil || want != nil && !errors.Is(err, want) {
 			t.Errorf("%s: %v", when, err)
 		}
 	}
@@ -72,8 +72,8 @@ func TestRoll(t *testing.T) {
 	good("first use of one that falls behind", ask, behind, "")
 	good("configured", ask, named, hexSum(old.Raw))
 
-	w.pass(2 * day)
-	done, err := ca.Roll(ctx, true, w.now())
+	w.Pass(2 * day)
+	done, err := ca.Roll(ctx, true, w.Now())
 	if err != nil || done.Link == nil {
 		t.Fatalf("%+v %v", done, err)
 	}
@@ -88,7 +88,7 @@ func TestRoll(t *testing.T) {
 	if got := number(t, ask); got != first+1 {
 		t.Errorf("list %d after %d and a new signer", got, first)
 	}
-	if key, err := ca.Key(ctx, keyring.TrustList, w.now()); err != nil {
+	if key, err := ca.Key(ctx, keyring.TrustList, w.Now()); err != nil {
 		t.Error(err)
 	} else if cert, err := key.Certificate(); err != nil || !pki.IssuedUnder(cert, done.Root) {
 		t.Errorf("the signer is not under the new root: %v", err)
@@ -97,14 +97,7 @@ func TestRoll(t *testing.T) {
 	// else.
 	k := testkit.Signer(t, elliptic.P256())
 	stranger := selfSigned(t, w, "eidos trust CA", k)
-	der, err := pki.IssueLink(ctx, pki.ServiceCA, stranger, done.Root, "http://crl.example", k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	forged := pkitest.Link(t, pki.ServiceCA, stranger, done.Root, "http://crl.example", k)
 	refused("without its link", showing(ask, done.Root, old), pinned, "", nil)
 	refused("the new root alone", showing(ask, done.Root), pinned, "", assure.ErrChanged)
 	refused("a stranger's link", showing(ask, done.Root, stranger, forged), pinned, "", assure.ErrChanged)
@@ -129,14 +122,14 @@ func TestRoll(t *testing.T) {
 	good("one that fell behind, over the link", ask, behind, "")
 
 	// Without a link the next root is a stranger's.
-	w.pass(2 * day)
-	unlinked, err := ca.Roll(ctx, false, w.now())
+	w.Pass(2 * day)
+	unlinked, err := ca.Roll(ctx, false, w.Now())
 	if err != nil || unlinked.Link != nil {
 		t.Fatal(err)
 	}
 	good("a root without link, which has signed nothing", ask, pinned, "")
 	for _, p := range []keyring.Purpose{keyring.VICAL, keyring.TrustList} {
-		if _, err := ca.Rotate(ctx, p, w.now()); err != nil {
+		if _, err := ca.Rotate(ctx, p, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -152,16 +145,8 @@ func TestRoll(t *testing.T) {
 
 func selfSigned(t *testing.T, w *world, name string, k *testkit.Key) *x509.Certificate {
 	t.Helper()
-	from, to := pki.Validity(w.now(), 3650*day)
-	der, err := pki.Issue(t.Context(), pki.ServiceCA, pki.Template{
+	from, to := pki.Validity(w.Now(), 3650*day)
+	return pkitest.Issue(t, pki.ServiceCA, pki.Template{
 		Subject: pki.Name{Country: "UT", Organization: "eidos", CommonName: name}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com",
 	}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(bytes.Clone(der))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/once"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -24,29 +25,13 @@ func newIACA(t *testing.T, now time.Time, years int) iaca {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	from, to := pki.Validity(now, time.Duration(years)*365*day)
-	der, err := pki.Issue(t.Context(), pki.IACARoot, pki.Template{
-		Subject: pki.Name{Country: "UT", CommonName: "IACA"}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com"}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return iaca{k, cert}
+	return iaca{k, pkitest.Issue(t, pki.IACARoot, pki.Template{
+		Subject: pki.Name{Country: "UT", CommonName: "IACA"}, PublicKey: k.Public(), NotBefore: from, NotAfter: to, Contact: "https://example.com"}, k)}
 }
 
 func (i iaca) link(t *testing.T, to iaca) *x509.Certificate {
 	t.Helper()
-	der, err := pki.IssueLink(t.Context(), pki.IACARoot, i.cert, to.cert, "https://example.com/crl", i.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return pkitest.Link(t, pki.IACARoot, i.cert, to.cert, "https://example.com/crl", i.key)
 }
 
 // A root that follows the listed one over its link is listed beside it, by
@@ -57,18 +42,18 @@ func TestRootsFollow(t *testing.T) {
 		ctx, w := t.Context(), newWorld(t, dsn)
 		s := w.process(Config{})
 		w.demo()
-		old, next, third, stranger := newIACA(t, w.now(), 2), newIACA(t, w.now(), 5), newIACA(t, w.now(), 6), newIACA(t, w.now(), 5)
+		old, next, third, stranger := newIACA(t, w.Now(), 2), newIACA(t, w.Now(), 5), newIACA(t, w.Now(), 6), newIACA(t, w.Now(), 5)
 		show := func(certs ...*x509.Certificate) {
 			t.Helper()
 			w.serve(issuerURL, pki.EncodePEM(certs...))
-			w.pass(time.Hour)
+			w.Pass(time.Hour)
 			if err := s.Refresh(ctx); err != nil {
 				t.Fatal(err)
 			}
 		}
 		listed := func(what string, want ...iaca) {
 			t.Helper()
-			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.now())
+			set, err := follow(testkit.Through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -110,7 +95,7 @@ func TestRootsFollow(t *testing.T) {
 		listed("without the link", old, next)
 		show(third.cert, next.cert, old.cert, next.link(t, third), old.link(t, next))
 		listed("the third root", old, next, third)
-		w.pass(2 * 365 * day)
+		w.Pass(2 * 365 * day)
 		show(third.cert, next.cert, next.link(t, third))
 		listed("the first has ended", next, third)
 		show(third.cert)

@@ -8,8 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"errors"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
@@ -30,32 +29,20 @@ const base = "http://trust.localhost:8080/default"
 
 // world is a trust service, the sources it looks at, and a clock.
 type world struct {
+	*testkit.Clock
 	t       *testing.T
 	dsn     string
 	storage software.Storage
 
 	mu      sync.Mutex
-	clock   time.Time
 	sources map[string][]byte // by URL
 }
 
 func newWorld(t *testing.T, dsn string) *world {
 	return &world{
-		t: t, dsn: dsn, storage: software.NewMemory(), clock: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC),
+		t: t, dsn: dsn, storage: software.NewMemory(), Clock: testkit.NewClock(),
 		sources: map[string][]byte{},
 	}
-}
-
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.clock
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.clock = w.clock.Add(d)
 }
 
 func (w *world) serve(url string, body []byte) {
@@ -86,28 +73,11 @@ func (w *world) process(cfg Config) *Service {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	s, err := New(cfg, Deps{DB: d, Area: area, Fetch: w.fetch, Now: w.now})
+	s, err := New(cfg, Deps{DB: d, Area: area, Fetch: w.fetch, Now: w.Now})
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return s
-}
-
-// through is a fetch.Func that asks a handler without a network.
-func through(h http.Handler) fetch.Func {
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req := httptest.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		rec := httptest.NewRecorder()
-		h.ServeHTTP(rec, req)
-		resp := fetch.Response{Status: rec.Code, Header: map[string]string{}, Body: rec.Body.Bytes()}
-		for k := range rec.Header() {
-			resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-		}
-		return resp, nil
-	}
 }
 
 // authority makes the certificate of a CA.
@@ -115,18 +85,10 @@ func authority(t *testing.T, p pki.Profile, name string, now time.Time) *x509.Ce
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	notBefore, notAfter := pki.Validity(now, 5*365*24*time.Hour)
-	der, err := pki.Issue(t.Context(), p, pki.Template{
+	return pkitest.Issue(t, p, pki.Template{
 		Subject: pki.Name{Country: "UT", CommonName: name}, PublicKey: k.Public(), NotBefore: notBefore, NotAfter: notAfter,
 		Contact: "https://example.com",
 	}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
 }
 
 // The addresses of the demonstration's sources.
@@ -137,9 +99,9 @@ const (
 )
 
 func (w *world) demo() (iaca, provider, reader *x509.Certificate) {
-	iaca = authority(w.t, pki.IACARoot, "IACA", w.now())
-	provider = authority(w.t, pki.ServiceCA, "Provider CA", w.now())
-	reader = authority(w.t, pki.ReaderCA, "Reader CA", w.now())
+	iaca = authority(w.t, pki.IACARoot, "IACA", w.Now())
+	provider = authority(w.t, pki.ServiceCA, "Provider CA", w.Now())
+	reader = authority(w.t, pki.ReaderCA, "Reader CA", w.Now())
 	w.serve(issuerURL, iaca.Raw)
 	w.serve(providerURL, pki.EncodePEM(provider))
 	w.serve(verifierURL, reader.Raw)
@@ -162,7 +124,7 @@ func TestFollow(t *testing.T) {
 		if err := s.Refresh(ctx); err == nil {
 			t.Error("sources that do not answer are no error")
 		}
-		ask := through(s.Handler())
+		ask := testkit.Through(s.Handler())
 		if resp, _ := ask(ctx, fetch.GetRequest(base+"/vical", "")); resp.Status != 503 {
 			t.Errorf("before any source has answered: %d", resp.Status)
 		}
@@ -171,7 +133,7 @@ func TestFollow(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := follow(ask, once.NewMemory(), "")
-		set, err := f.Anchors(ctx, w.now())
+		set, err := f.Anchors(ctx, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +156,7 @@ func TestFollow(t *testing.T) {
 		if got := number(t, ask); got != first {
 			t.Errorf("issue %d after %d without a change", got, first)
 		}
-		w.pass(4 * day)
+		w.Pass(4 * day)
 		if err := s.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -205,11 +167,11 @@ func TestFollow(t *testing.T) {
 		if err := other.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
-		w.pass(8 * day)
-		if got := number(t, through(other.Handler())); got != first+2 {
+		w.Pass(8 * day)
+		if got := number(t, testkit.Through(other.Handler())); got != first+2 {
 			t.Errorf("issue %d through another process, after the end", got)
 		}
-		if set, err = f.Anchors(ctx, w.now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
+		if set, err = f.Anchors(ctx, w.Now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
 			t.Errorf("after the end: %v", err)
 		}
 	})
@@ -238,21 +200,18 @@ func TestStrict(t *testing.T) {
 		t.Fatal(err)
 	}
 	get := func(path string) []byte {
-		resp, err := through(s.Handler())(ctx, fetch.GetRequest(base+path, ""))
+		resp, err := testkit.Through(s.Handler())(ctx, fetch.GetRequest(base+path, ""))
 		if err != nil || resp.Status != 200 {
 			t.Fatalf("%s: %v %d %s", path, err, resp.Status, resp.Body)
 		}
 		return resp.Body
 	}
-	ca, err := pki.ParseCertificate(get("/ca.cer"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	ca := pkitest.Parse(t, get("/ca.cer"))
 	crl, err := pki.ParseCRL(get("/ca.crl"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := trustlist.VerifyOptions{Now: w.now(), Anchors: pki.NewPool(ca), CRLs: []*pki.CRL{crl}, Strict: true}
+	o := trustlist.VerifyOptions{Now: w.Now(), Anchors: pki.NewPool(ca), CRLs: []*pki.CRL{crl}, Strict: true}
 	v, err := trustlist.ParseVICAL(get("/vical"))
 	if err != nil {
 		t.Fatal(err)
@@ -282,7 +241,7 @@ func TestChange(t *testing.T) {
 		}
 		listedIssuer := func() *x509.Certificate {
 			t.Helper()
-			set, err := follow(through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.now())
+			set, err := follow(testkit.Through(s.Handler()), once.NewMemory(), "").Anchors(ctx, w.Now())
 			if err != nil || len(set.For(trustlist.Issuer)) != 1 {
 				t.Fatalf("%v", err)
 			}
@@ -291,9 +250,9 @@ func TestChange(t *testing.T) {
 		if err := s.Accept(ctx, "default", "issuing authority", ""); !errors.Is(err, ErrNothing) {
 			t.Errorf("accept without a change: %v", err)
 		}
-		changed := authority(t, pki.IACARoot, "IACA", w.now())
+		changed := authority(t, pki.IACARoot, "IACA", w.Now())
 		w.serve(issuerURL, changed.Raw)
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		if err := s.Refresh(ctx); err != nil {
 			t.Fatal(err)
 		}
@@ -304,10 +263,10 @@ func TestChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := anchors[0]; a.Pending != hexSum(changed.Raw) || a.Fingerprint != hexSum(iaca.Raw) || !a.PendingSince.Equal(w.now()) || a.By != "first use" {
+		if a := anchors[0]; a.Pending != hexSum(changed.Raw) || a.Fingerprint != hexSum(iaca.Raw) || !a.PendingSince.Equal(w.Now()) || a.By != "first use" {
 			t.Errorf("changed source: %+v", a)
 		}
-		page, _ := through(s.Handler())(ctx, fetch.GetRequest(base+"/", "text/html"))
+		page, _ := testkit.Through(s.Handler())(ctx, fetch.GetRequest(base+"/", "text/html"))
 		if !bytes.Contains(page.Body, []byte("changed, waits")) || !bytes.Contains(page.Body, []byte(grouped(hexSum(changed.Raw)))) {
 			t.Error("the page does not show the change")
 		}
@@ -321,14 +280,14 @@ func TestChange(t *testing.T) {
 		if err := s.Accept(ctx, "elsewhere", "issuing authority", ""); !errors.Is(err, ErrUnknownTenant) {
 			t.Errorf("accept elsewhere: %v", err)
 		}
-		before := number(t, through(s.Handler()))
+		before := number(t, testkit.Through(s.Handler()))
 		if err := s.Accept(ctx, "default", "issuing authority", hexSum(changed.Raw)); err != nil {
 			t.Fatal(err)
 		}
 		if got := listedIssuer(); !got.Equal(changed) {
 			t.Error("the accepted certificate is not published")
 		}
-		if got := number(t, through(s.Handler())); got != before+1 {
+		if got := number(t, testkit.Through(s.Handler())); got != before+1 {
 			t.Errorf("issue %d after %d", got, before)
 		}
 		if anchors, err = s.Anchors(ctx, "default"); err != nil || anchors[0].Pending != "" || anchors[0].By != "operator" {
@@ -368,23 +327,23 @@ func TestOffline(t *testing.T) {
 	if err := s.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ask, store := through(s.Handler()), once.NewMemory()
-	if _, err := follow(ask, store, "").Anchors(ctx, w.now()); err != nil {
+	ask, store := testkit.Through(s.Handler()), once.NewMemory()
+	if _, err := follow(ask, store, "").Anchors(ctx, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	offline := func(context.Context, fetch.Request) (fetch.Response, error) {
 		return fetch.Response{}, errors.New("network is unreachable")
 	}
 	restarted := follow(offline, store, "")
-	w.pass(6 * day)
-	if set, err := restarted.Anchors(ctx, w.now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
+	w.Pass(6 * day)
+	if set, err := restarted.Anchors(ctx, w.Now()); err != nil || len(set.For(trustlist.Issuer)) != 1 {
 		t.Errorf("offline for six days: %v", err)
 	}
-	w.pass(2 * day)
-	if _, err := restarted.Anchors(ctx, w.now()); err == nil {
+	w.Pass(2 * day)
+	if _, err := restarted.Anchors(ctx, w.Now()); err == nil {
 		t.Error("a copy is used after its end")
 	}
-	if _, err := follow(offline, once.NewMemory(), "").Anchors(ctx, w.now()); err == nil {
+	if _, err := follow(offline, once.NewMemory(), "").Anchors(ctx, w.Now()); err == nil {
 		t.Error("anchors out of nothing")
 	}
 	if err := s.Refresh(ctx); err != nil {
@@ -401,20 +360,20 @@ func TestOffline(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/vical", "/anchors", "/ca.pem"} {
-		if _, err := follow(tampered(path), once.NewMemory(), "").Anchors(ctx, w.now()); err == nil {
+		if _, err := follow(tampered(path), once.NewMemory(), "").Anchors(ctx, w.Now()); err == nil {
 			t.Errorf("tampered %s accepted", path)
 		}
 	}
 	// Another service in its place: the pin does not fit, whether set at first
 	// use or configured.
 	elsewhere := newWorld(t, testkit.SQLite(t))
-	elsewhere.clock = w.now()
+	elsewhere.Clock = w.Clock
 	impostor := elsewhere.process(Config{})
 	elsewhere.demo()
 	if err := impostor.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := follow(through(impostor.Handler()), store, "").Anchors(ctx, w.now()); !errors.Is(err, assure.ErrChanged) {
+	if _, err := follow(testkit.Through(impostor.Handler()), store, "").Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
 		t.Errorf("elsewhere after first use: %v", err)
 	}
 	ca, err := ask(ctx, fetch.GetRequest(base+"/ca.cer", ""))
@@ -422,10 +381,10 @@ func TestOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(ca.Body)
-	if _, err := follow(through(impostor.Handler()), once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.now()); !errors.Is(err, assure.ErrChanged) {
+	if _, err := follow(testkit.Through(impostor.Handler()), once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.Now()); !errors.Is(err, assure.ErrChanged) {
 		t.Errorf("elsewhere with a configured fingerprint: %v", err)
 	}
-	if _, err := follow(ask, once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.now()); err != nil {
+	if _, err := follow(ask, once.NewMemory(), hex.EncodeToString(sum[:])).Anchors(ctx, w.Now()); err != nil {
 		t.Errorf("the right one with a configured fingerprint: %v", err)
 	}
 	// The right CA, but the lists of another one.
@@ -433,9 +392,9 @@ func TestOffline(t *testing.T) {
 		if strings.HasSuffix(r.URL, "/ca.pem") {
 			return ask(ctx, r)
 		}
-		return through(impostor.Handler())(ctx, r)
+		return testkit.Through(impostor.Handler())(ctx, r)
 	}
-	if _, err := follow(mixed, once.NewMemory(), "").Anchors(ctx, w.now()); err == nil {
+	if _, err := follow(mixed, once.NewMemory(), "").Anchors(ctx, w.Now()); err == nil {
 		t.Error("lists under another CA accepted")
 	}
 }
@@ -455,8 +414,8 @@ func TestProcesses(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		ra, _ := through(a.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
-		rb, _ := through(b.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
+		ra, _ := testkit.Through(a.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
+		rb, _ := testkit.Through(b.Handler())(ctx, fetch.GetRequest(base+"/anchors", ""))
 		if ra.Status != 200 || !bytes.Equal(ra.Body, rb.Body) || ra.Get("etag") == "" || ra.Get("etag") != rb.Get("etag") {
 			t.Errorf("two processes publish different lists: %d and %d bytes", len(ra.Body), len(rb.Body))
 		}
@@ -469,7 +428,7 @@ func TestConfigured(t *testing.T) {
 	ctx := t.Context()
 	w := newWorld(t, testkit.SQLite(t))
 	iaca, _, _ := w.demo()
-	next := authority(t, pki.IACARoot, "IACA", w.now())
+	next := authority(t, pki.IACARoot, "IACA", w.Now())
 	configured := func(cert *x509.Certificate) Config {
 		return Config{Tenants: []Tenant{{ID: "default", Name: "T", Country: "UT", Sources: []Source{{
 			Name: "a", Purpose: trustlist.Issuer, URL: issuerURL, DocTypes: []string{"org.iso.18013.5.1.mDL"}, Fingerprint: colons(hexSum(cert.Raw)),
@@ -492,7 +451,7 @@ func TestConfigured(t *testing.T) {
 			t.Errorf("%v %+v", err, a)
 		}
 	}
-	if got := number(t, through(s.Handler())); got != 2 {
+	if got := number(t, testkit.Through(s.Handler())); got != 2 {
 		t.Errorf("issue %d after two configurations", got)
 	}
 }

@@ -46,7 +46,7 @@ func (w *world) asksToPay(tr verifier.Transaction) *oid4vp.Request {
 	w.check(err)
 	object, nonce, err := l.Fetch(context.Background(), w.fetch)
 	w.check(err)
-	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, payingApp(), w.now())
+	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, payingApp(), w.Now())
 	if err != nil {
 		w.t.Fatalf("%v\n%s", err, rep)
 	}
@@ -109,7 +109,7 @@ func TestAgreed(t *testing.T) {
 			case dcapi.ProtocolMdoc:
 				t.Error("a DeviceRequest asks for a payment")
 			case oid4vp.ProtocolSigned:
-				if req, _, err = oid4vp.OpenDC(t.Context(), r.Protocol, r.Data, shop, payingApp(), w.now()); err != nil {
+				if req, _, err = oid4vp.OpenDC(t.Context(), r.Protocol, r.Data, shop, payingApp(), w.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}

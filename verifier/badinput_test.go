@@ -14,7 +14,6 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -33,29 +32,11 @@ import (
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
-// journal is a log that may be read while it is written.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) bytes() []byte {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return bytes.Clone(j.text.Bytes())
-}
-
 // arena is a verifier behind a server, whom a holder of both formats attacks
 // with our own protocol engine.
 type arena struct {
 	*world
-	log    *journal
+	log    *testkit.Log
 	server fetch.Func
 
 	mdl    *holder
@@ -66,7 +47,7 @@ type arena struct {
 
 func newArena(t *testing.T, dsn string) *arena {
 	t.Helper()
-	a := &arena{world: newWorld(t, dsn, verifier.Config{}), log: &journal{}, sdKey: testkit.Signer(t, elliptic.P256()), sdHold: testkit.Signer(t, elliptic.P256())}
+	a := &arena{world: newWorld(t, dsn, verifier.Config{}), log: &testkit.Log{}, sdKey: testkit.Signer(t, elliptic.P256()), sdHold: testkit.Signer(t, elliptic.P256())}
 	a.sdCert = a.certificate(pki.CredentialSigner, "Utopia PID", a.sdKey, a.iaca, a.iacaKey)
 	a.mdl = a.issue(5)
 	a.v = a.another(verifier.Config{})
@@ -81,7 +62,7 @@ func (a *arena) another(cfg verifier.Config) *verifier.Verifier {
 	anchors := func(context.Context, time.Time) (*assure.Anchors, error) {
 		return assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", a.listed...)...)
 	}
-	v, err := verifier.New(cfg, verifier.Deps{DB: a.db, Area: a.area, Fetch: a.fetch, Anchors: anchors, Now: a.now,
+	v, err := verifier.New(cfg, verifier.Deps{DB: a.db, Area: a.area, Fetch: a.fetch, Anchors: anchors, Now: a.Now,
 		Log: slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	a.check(err)
 	return v
@@ -126,7 +107,7 @@ func (a *arena) fetched(ask string) (verifier.Transaction, *oid4vp.Request) {
 	a.check(err)
 	object, nonce, err := l.Fetch(a.t.Context(), a.server)
 	a.check(err)
-	req, rep, err := oid4vp.Open(a.t.Context(), object, l, nonce, oid4vp.Environment{}, a.now())
+	req, rep, err := oid4vp.Open(a.t.Context(), object, l, nonce, oid4vp.Environment{}, a.Now())
 	if err != nil {
 		a.t.Fatalf("%v\n%s", err, rep)
 	}
@@ -154,7 +135,7 @@ func (a *arena) mdoc(transcript []byte, by key.Signer) string {
 // sd is an honest SD-JWT VC, but for its key binding and who signs it.
 func (a *arena) sd(kb sdjwt.KeyBinding, by key.Signer) string {
 	a.t.Helper()
-	midnight := a.now().Truncate(day)
+	midnight := a.Now().Truncate(day)
 	leaf := func(name, value string) sdjwt.Node {
 		return sdjwt.Node{Name: name, SD: sdjwt.Always, Value: json.RawMessage(`"` + value + `"`)}
 	}
@@ -181,7 +162,7 @@ const secretBirth = "1984-07-29"
 
 // binding is what an honest holder signs.
 func (a *arena) binding(req *oid4vp.Request) sdjwt.KeyBinding {
-	return sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: a.now()}
+	return sdjwt.KeyBinding{Audience: req.Audience(), Nonce: req.Nonce, IssuedAt: a.Now()}
 }
 
 // send posts presentations, encrypted as asked.
@@ -312,10 +293,10 @@ func TestBadAnswers(t *testing.T) {
 			return kb(r, func(b *sdjwt.KeyBinding) { b.Audience = "origin:https://evil.example" })
 		}},
 		{"SD-JWT: signed long ago", askSD, "key binding time", holderProof, func(r *oid4vp.Request) string {
-			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.now().Add(-time.Hour) })
+			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.Now().Add(-time.Hour) })
 		}},
 		{"SD-JWT: signed in the future", askSD, "key binding time", holderProof, func(r *oid4vp.Request) string {
-			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.now().Add(time.Hour) })
+			return kb(r, func(b *sdjwt.KeyBinding) { b.IssuedAt = a.Now().Add(time.Hour) })
 		}},
 		{"SD-JWT: response for another transaction", askSD, "nonce", holderProof, func(*oid4vp.Request) string { return a.sd(a.binding(otherSD), a.sdHold) }},
 		{"SD-JWT: another holder's key", askSD, "holder signature", holderProof, func(r *oid4vp.Request) string {
@@ -344,7 +325,7 @@ func TestBadAnswers(t *testing.T) {
 			if again := a.send(req, tc.text(req)); again.Status != http.StatusBadRequest || !strings.Contains(again.Refusal(), "finished") {
 				t.Errorf("a second try: %d %s", again.Status, again.Body)
 			}
-			a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+			a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 		})
 	}
 	a.world.t = t
@@ -357,10 +338,10 @@ func TestBadAnswers(t *testing.T) {
 		if resp := a.send(req, text(req)); resp.Status != http.StatusOK || !a.outcome(tr).Result.OK() {
 			t.Errorf("%s: %d %s %+v", ask, resp.Status, resp.Body, a.outcome(tr).Result)
 		}
-		a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+		a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 	}
-	if !bytes.Contains(a.log.bytes(), []byte("/default/response/")) && !bytes.Contains(a.log.bytes(), []byte("POST")) {
-		t.Errorf("the log has nothing at all: %s", a.log.bytes())
+	if !strings.Contains(a.log.String(), "/default/response/") && !strings.Contains(a.log.String(), "POST") {
+		t.Errorf("the log has nothing at all: %s", a.log.String())
 	}
 }
 

@@ -121,7 +121,7 @@ func TestBadMessages(t *testing.T) {
 	if resp := a.send(req, a.mdoc(transcript, a.mdl.key)); resp.Status != http.StatusOK {
 		t.Errorf("afterwards: %d %s", resp.Status, resp.Body)
 	}
-	a.private("the log", a.log.bytes(), req.Nonce, req.State, tr.ID)
+	a.private("the log", []byte(a.log.String()), req.Nonce, req.State, tr.ID)
 }
 
 func sdTo(a *arena, req *oid4vp.Request, more string) fetch.Request {
@@ -227,9 +227,9 @@ func TestBadPageAnswers(t *testing.T) {
 	a.check(err)
 	a.judged(tr, resp, "device authentication", "9.1.3")
 	post("a second answer", tr, answer(req, req.Transcript()), 400, "finished")
-	a.pass(6 * time.Minute)
+	a.Pass(6 * time.Minute)
 	post("late", other, answer(otherReq, otherReq.Transcript()), 400, "start again")
-	a.private("the log", a.log.bytes(), tr.ID, other.ID)
+	a.private("the log", []byte(a.log.String()), tr.ID, other.ID)
 }
 
 // A status list that is stale, forged, or another issuer's says nothing: whoever
@@ -248,7 +248,7 @@ func TestBadStatusLists(t *testing.T) {
 		a.check(err)
 		z, err := l.Compress()
 		a.check(err)
-		c := status.Claims{URI: uri, Issued: a.now(), Expires: a.now().Add(day), TTL: time.Hour}
+		c := status.Claims{URI: uri, Issued: a.Now(), Expires: a.Now().Add(day), TTL: time.Hour}
 		if change != nil {
 			change(&c)
 		}
@@ -263,10 +263,10 @@ func TestBadStatusLists(t *testing.T) {
 		check string        // that fails; empty: nothing is known
 	}{
 		{"stale", func() []byte {
-			return sign(a.lstKey, a.listSigner, func(c *status.Claims) { c.Issued, c.Expires = a.now().Add(-2*day), a.now().Add(-day) })
+			return sign(a.lstKey, a.listSigner, func(c *status.Claims) { c.Issued, c.Expires = a.Now().Add(-2*day), a.Now().Add(-day) })
 		}, "freshness"},
 		{"of the future", func() []byte {
-			return sign(a.lstKey, a.listSigner, func(c *status.Claims) { c.Issued, c.Expires = a.now().Add(day), a.now().Add(2*day) })
+			return sign(a.lstKey, a.listSigner, func(c *status.Claims) { c.Issued, c.Expires = a.Now().Add(day), a.Now().Add(2*day) })
 		}, "issued at"},
 		{"forged", func() []byte { return sign(stranger, a.listSigner, same) }, "signature"},
 		{"changed", func() []byte { raw := sign(a.lstKey, a.listSigner, same); raw[len(raw)-1] ^= 1; return raw }, "signature"},

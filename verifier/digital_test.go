@@ -32,7 +32,7 @@ func (h *holder) answersPage(list []dcapi.Request, protocol, origin string) stri
 	if i < 0 {
 		h.w.t.Fatalf("not asked by %s", protocol)
 	}
-	req, rep, err := oid4vp.OpenDC(h.w.t.Context(), protocol, list[i].Data, origin, oid4vp.Environment{}, h.w.now())
+	req, rep, err := oid4vp.OpenDC(h.w.t.Context(), protocol, list[i].Data, origin, oid4vp.Environment{}, h.w.Now())
 	if err != nil {
 		h.w.t.Fatalf("%v\n%s", err, rep)
 	}
@@ -83,7 +83,7 @@ func TestDigitalOpenID(t *testing.T) {
 		refused("of another transaction", shop, answer, "another key", other)
 		refused("in the clear", shop, `{"protocol":"`+protocol+`","data":{"vp_token":{"mdl":["AAAA"]}}}`, "invalid_request", tr)
 		refused("garbage", shop, `{"protocol":"`+protocol+`","data":{"response":"a.b.c.d.e"}}`, "invalid_request", tr)
-		if _, _, err := oid4vp.OpenDC(t.Context(), list[0].Protocol, list[0].Data, second, oid4vp.Environment{}, w.now()); err == nil {
+		if _, _, err := oid4vp.OpenDC(t.Context(), list[0].Protocol, list[0].Data, second, oid4vp.Environment{}, w.Now()); err == nil {
 			t.Error("a signed request opens for a page that it is not for")
 		}
 		if o := w.outcome(tr); o.State != verifier.Waiting {
@@ -126,7 +126,7 @@ func TestDigitalOpenIDNotAccepted(t *testing.T) {
 
 	tr = w.begin(ask)
 	late := h.answersPage(w.asked(tr, shop), oid4vp.ProtocolSigned, shop)
-	w.pass(5 * time.Minute)
+	w.Pass(5 * time.Minute)
 	if rec := w.asPage("POST", tr.Watch+"/dc", shop, late); rec.Code != 400 {
 		t.Errorf("late: %d %s", rec.Code, rec.Body)
 	}

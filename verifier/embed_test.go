@@ -174,7 +174,7 @@ func TestDigitalPageOpenID4VP(t *testing.T) {
 				t.Fatalf("%s is not asked by: there are %d others", protocol, len(requests))
 			}
 			answer := func(origin string) string {
-				req, rep, err := oid4vp.OpenDC(t.Context(), protocol, requests[i].Data, origin, oid4vp.Environment{}, w.now())
+				req, rep, err := oid4vp.OpenDC(t.Context(), protocol, requests[i].Data, origin, oid4vp.Environment{}, w.Now())
 				if err != nil {
 					t.Fatalf("%s from %s: %v\n%s", protocol, origin, err, rep)
 				}

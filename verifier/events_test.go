@@ -17,7 +17,7 @@ func TestWebhooks(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn, keeping())
 		told := make(chan fetch.Request, 4)
-		v, err := verifier.New(keeping(), verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Now: w.now,
+		v, err := verifier.New(keeping(), verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Now: w.Now,
 			Webhooks: func(_ context.Context, r fetch.Request) (fetch.Response, error) {
 				told <- r
 				return fetch.Response{Status: 204}, nil

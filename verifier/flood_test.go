@@ -23,8 +23,8 @@ import (
 func TestFloodOfAPage(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn, verifier.Config{})
-		guard := web.NewGuard(web.GuardOptions{PerAddress: 4, PerTenant: 1000, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
-		v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.now})
+		guard := web.NewGuard(web.GuardOptions{PerAddress: 4, PerTenant: 1000, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
+		v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.Now})
 		w.check(err)
 		w.v = v
 		count := func() (n int) {
@@ -47,7 +47,7 @@ func TestFloodOfAPage(t *testing.T) {
 		if n := count(); begun != 4 || held != 16 || n != 4 {
 			t.Errorf("%d begun, %d held back, %d rows", begun, held, n)
 		}
-		w.pass(24 * time.Hour)
+		w.Pass(24 * time.Hour)
 		w.check(v.Sweep(t.Context()))
 		if n := count(); n != 0 {
 			t.Errorf("%d rows a day later", n)
@@ -165,8 +165,8 @@ func TestFloodByStrangers(t *testing.T) {
 func TestFloodOfDeletions(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn, verifier.Config{})
-		guard := web.NewGuard(web.GuardOptions{PerAddress: 5, PerTenant: 1000, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.now})
-		v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.now})
+		guard := web.NewGuard(web.GuardOptions{PerAddress: 5, PerTenant: 1000, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
+		v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.Now})
 		w.check(err)
 		w.v = v
 		post := func(contact string) int {
@@ -179,14 +179,14 @@ func TestFloodOfDeletions(t *testing.T) {
 		if d := cmp.Diff(map[int]int{200: 5, 429: 15}, answers); d != "" || w.rows("deletion") != 5 {
 			t.Errorf("%d rows: %s", w.rows("deletion"), d)
 		}
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if status := post("person 1"); status != 200 || w.rows("deletion") != 5 { // the same again
 			t.Errorf("%d, %d rows", status, w.rows("deletion"))
 		}
 		w.check(w.db.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
 			for i := range verifier.MaxDeletions - 5 {
 				if _, err := tx.Exec(ctx, `insert into deletion (tenant, id, created, request, forget) values ('default', $1, 0, $2, $3)`,
-					fmt.Sprint("filled", i), []byte{}, w.now().Add(time.Hour).UnixMilli()); err != nil {
+					fmt.Sprint("filled", i), []byte{}, w.Now().Add(time.Hour).UnixMilli()); err != nil {
 					return err
 				}
 			}
@@ -195,7 +195,7 @@ func TestFloodOfDeletions(t *testing.T) {
 		if status := post("one more"); status != 503 || w.rows("deletion") != verifier.MaxDeletions {
 			t.Errorf("%d, %d rows", status, w.rows("deletion"))
 		}
-		w.pass(200 * 24 * time.Hour)
+		w.Pass(200 * 24 * time.Hour)
 		w.check(v.Sweep(t.Context()))
 		if n := w.rows("deletion"); n != 0 {
 			t.Errorf("%d rows half a year later", n)

@@ -33,7 +33,7 @@ func (w *world) signed(req *mdoc.DeviceRequest, transcript []byte) {
 	w.check(err)
 	anchors, err := assure.NewAnchors(assure.FromCertificates(trustlist.Reader, "test", ca)...)
 	w.check(err)
-	reader, rep := assure.VerifyReaderAuth(req, transcript, anchors, w.now(), assure.ChainOptions{Strict: true})
+	reader, rep := assure.VerifyReaderAuth(req, transcript, anchors, w.Now(), assure.ChainOptions{Strict: true})
 	if reader.Standing != assure.ReaderTrusted {
 		w.t.Errorf("%s\n%s", reader.Standing, rep)
 	}
@@ -164,7 +164,7 @@ func TestAnnexB(t *testing.T) {
 		if o := w.outcome(tr); o.State != verifier.Fetched {
 			t.Errorf("%+v", o)
 		}
-		req, rep, err := oid4vp.OpenAnnexB(object, l, w.now())
+		req, rep, err := oid4vp.OpenAnnexB(object, l, w.Now())
 		if err != nil {
 			t.Fatalf("%v\n%s", err, rep)
 		}
@@ -192,7 +192,7 @@ func TestAnnexB(t *testing.T) {
 		w.check(err)
 		object, _, err = l.Fetch(t.Context(), w.fetch)
 		w.check(err)
-		req, _, err = oid4vp.OpenAnnexB(object, l, w.now())
+		req, _, err = oid4vp.OpenAnnexB(object, l, w.Now())
 		w.check(err)
 		msg, err = req.Refuse(oid4vp.AccessDenied, "")
 		w.check(err)
@@ -228,7 +228,7 @@ func (w *world) follow(link string, curve ecdh.Curve, domain string) (a *app, me
 	w.check(err)
 	e, err := engagement.New(engagement.Options{EDeviceKey: a.device.EDeviceKey(), OriginInfos: []engagement.OriginInfo{engagement.FromDomain(domain)}})
 	w.check(err)
-	w.check(a.device.EngageReader(e, to, w.now()))
+	w.check(a.device.EngageReader(e, to, w.Now()))
 	return a, e.Message()
 }
 
@@ -242,7 +242,7 @@ func (a *app) asked(resp fetch.Response) *mdoc.DeviceRequest {
 	if resp.Status != http.StatusOK || resp.MediaType() != "application/cbor" {
 		a.w.t.Fatalf("%d %s", resp.Status, resp.Body)
 	}
-	event, err := a.device.Receive(resp.Body, a.w.now())
+	event, err := a.device.Receive(resp.Body, a.w.Now())
 	a.w.check(err)
 	req, err := mdoc.ParseDeviceRequest(event.Plaintext)
 	a.w.check(err)
@@ -251,7 +251,7 @@ func (a *app) asked(resp fetch.Response) *mdoc.DeviceRequest {
 
 func (a *app) respond(response []byte, end bool) []byte {
 	a.w.t.Helper()
-	message, err := a.device.Respond(response, end, a.w.now())
+	message, err := a.device.Respond(response, end, a.w.Now())
 	a.w.check(err)
 	return message
 }
@@ -281,7 +281,7 @@ func TestReaderLink(t *testing.T) {
 				t.Fatalf("%d %s", resp.Status, resp.Body)
 			}
 			if !end {
-				if event, err := a.device.Receive(resp.Body, w.now()); err != nil || !event.Ended {
+				if event, err := a.device.Receive(resp.Body, w.Now()); err != nil || !event.Ended {
 					t.Errorf("%+v %v", event, err)
 				}
 			}
@@ -320,13 +320,13 @@ func TestReaderLinkRefusals(t *testing.T) {
 	a.asked(a.post(message))
 	late, message2 := w.follow(link, ecdh.P256(), "verifier.localhost")
 	if resp := late.post(message2); resp.MediaType() == "application/cbor" { // taken for an answer that does not decrypt
-		if _, err := late.device.Receive(resp.Body, w.now()); !errors.Is(err, session.ErrPeer) {
+		if _, err := late.device.Receive(resp.Body, w.Now()); !errors.Is(err, session.ErrPeer) {
 			t.Errorf("a second mdoc: %v", err)
 		}
 	}
 	// A document that somebody else's session signed.
 	resp := a.post(a.respond(h.present([]byte{0x83, 0xf6, 0xf6, 0xf6}, "family_name", "age_over_21", "portrait"), false))
-	if event, err := a.device.Receive(resp.Body, w.now()); err != nil || !event.Ended {
+	if event, err := a.device.Receive(resp.Body, w.Now()); err != nil || !event.Ended {
 		t.Errorf("%+v %v", event, err)
 	}
 	if o := w.outcome(tr); o.State != verifier.Done || o.Result.OK() {
@@ -362,7 +362,7 @@ func TestReaderLinkRefusals(t *testing.T) {
 	link, err = w.v.ReaderLink(t.Context(), "default", tr.ID)
 	w.check(err)
 	a, message = w.follow(link, ecdh.P256(), "verifier.localhost")
-	w.pass(time.Hour)
+	w.Pass(time.Hour)
 	if resp := a.post(message); resp.Status != http.StatusBadRequest {
 		t.Errorf("late: %d %s", resp.Status, resp.Body)
 	}
@@ -387,7 +387,7 @@ func TestReaderLinkRace(t *testing.T) {
 		group.Wait()
 		won := 0
 		for i, a := range apps {
-			if event, err := a.device.Receive(replies[i].Body, w.now()); replies[i].Status == http.StatusOK && err == nil && event.Plaintext != nil {
+			if event, err := a.device.Receive(replies[i].Body, w.Now()); replies[i].Status == http.StatusOK && err == nil && event.Plaintext != nil {
 				won++
 			}
 		}

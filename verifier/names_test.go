@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
@@ -149,7 +149,7 @@ func TestMultisigned(t *testing.T) {
 		}
 		return w.serve(r), nil
 	}}
-	req, rep, err := oid4vp.OpenDC(t.Context(), list[i].Protocol, list[i].Data, shop, env, w.now())
+	req, rep, err := oid4vp.OpenDC(t.Context(), list[i].Protocol, list[i].Data, shop, env, w.Now())
 	if err != nil {
 		t.Fatalf("%v\n%s", err, rep)
 	}
@@ -178,7 +178,7 @@ func TestAttestation(t *testing.T) {
 	w := newNamed(t, verifier.Tenant{ClientID: verifier.ClientAttestation, Attestation: file})
 	ca, err := w.v.CA("default")
 	w.check(err)
-	k, err := ca.Key(t.Context(), keyring.Reader, w.now())
+	k, err := ca.Key(t.Context(), keyring.Reader, w.Now())
 	w.check(err)
 	attester := testkit.Signer(t, elliptic.P256())
 	for name, c := range map[string]struct {
@@ -189,11 +189,11 @@ func TestAttestation(t *testing.T) {
 		"good":        {func(map[string]any) {}, oid4vp.AttestationType, ""},
 		"another key": {func(m map[string]any) { m["cnf"] = map[string]any{"jwk": jose.JWK{Key: attester.Public()}} }, oid4vp.AttestationType, "another key"},
 		"no key":      {func(m map[string]any) { delete(m, "cnf") }, oid4vp.AttestationType, "without"},
-		"over":        {func(m map[string]any) { m["exp"] = w.now().Add(-time.Hour).Unix() }, oid4vp.AttestationType, "new one"},
+		"over":        {func(m map[string]any) { m["exp"] = w.Now().Add(-time.Hour).Unix() }, oid4vp.AttestationType, "new one"},
 		"endless":     {func(m map[string]any) { delete(m, "exp") }, oid4vp.AttestationType, "without"},
 		"other token": {func(map[string]any) {}, "JWT", "typ"},
 	} {
-		m := map[string]any{"iss": "https://attester.example", "sub": "shop", "exp": w.now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: k.Public()}}}
+		m := map[string]any{"iss": "https://attester.example", "sub": "shop", "exp": w.Now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: k.Public()}}}
 		c.change(m)
 		text, err := jose.Sign(t.Context(), attester, jose.Header{Typ: c.typ}, m)
 		w.check(err)
@@ -225,7 +225,7 @@ func TestOneAddress(t *testing.T) {
 		w.check(err)
 		req, rep, err := oid4vp.Open(t.Context(), object, l, nonce, oid4vp.Environment{Registered: func(_ context.Context, id string) (oid4vp.Registered, bool) {
 			return oid4vp.Registered{Name: "Shop", URIs: []string{address}, Keys: jose.Set{Keys: []jose.JWK{{Key: k.Public()}}}}, id == "shop"
-		}}, w.now())
+		}}, w.Now())
 		if err != nil {
 			t.Fatalf("%v\n%s", err, rep)
 		}
@@ -264,7 +264,7 @@ func (w *world) readerKey() (keyring.Key, error) {
 	if err != nil {
 		return keyring.Key{}, err
 	}
-	return ca.Key(context.Background(), keyring.Reader, w.now())
+	return ca.Key(context.Background(), keyring.Reader, w.Now())
 }
 
 func TestNamesConfig(t *testing.T) {
@@ -298,13 +298,12 @@ func TestKeyChanges(t *testing.T) {
 		w.asked(tr, shop)
 		k, err := w.readerKey()
 		w.check(err)
-		cert, err := pki.ParseCertificate(k.Record.Chain[0])
-		w.check(err)
+		cert := pkitest.Parse(t, k.Record.Chain[0])
 		ca, err := w.v.CA("default")
 		w.check(err)
-		_, err = ca.Revoke(t.Context(), cert, "superseded", w.now())
+		_, err = ca.Revoke(t.Context(), cert, "superseded", w.Now())
 		w.check(err)
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if _, err := w.opened(tr); (err == nil) != goesOn || err != nil && !strings.Contains(err.Error(), "start again") {
 			t.Errorf("%s: the link: %v", kind, err)
 		}

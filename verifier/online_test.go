@@ -21,6 +21,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -72,7 +73,7 @@ func TestRemote(t *testing.T) {
 		w.retention(dsn)
 
 		// The result goes at the end of its time.
-		w.pass(6 * time.Minute)
+		w.Pass(6 * time.Minute)
 		w.check(w.v.Sweep(t.Context()))
 		if _, err := w.v.Outcome(t.Context(), "default", tr.ID, ""); !errors.Is(err, verifier.ErrUnknownTransaction) {
 			t.Errorf("after its time: %v", err)
@@ -92,7 +93,7 @@ func (w *world) trusted(req *oid4vp.Request) {
 	for _, p := range []trustlist.Purpose{trustlist.Verifier, trustlist.Reader} {
 		a, err := assure.NewAnchors(assure.FromCertificates(p, "test", ca)...)
 		w.check(err)
-		if _, rep := a.VerifyChain(req.Chain, p, w.now(), assure.ChainOptions{Strict: true}); !rep.OK() {
+		if _, rep := a.VerifyChain(req.Chain, p, w.Now(), assure.ChainOptions{Strict: true}); !rep.OK() {
 			w.t.Errorf("%s:\n%s", p, rep)
 		}
 	}
@@ -190,7 +191,7 @@ func TestRemoteRefusals(t *testing.T) {
 		late := w.begin(ask)
 		req, err = w.opened(late)
 		w.check(err)
-		w.pass(5 * time.Minute)
+		w.Pass(5 * time.Minute)
 		refused("late", "expired", h.answer(req, "family_name"))
 		if o := w.outcome(late); o.State != verifier.Expired {
 			t.Errorf("%+v", o)
@@ -206,7 +207,7 @@ func TestRemoteNotAccepted(t *testing.T) {
 		w := newWorld(t, dsn, verifier.Config{StatusMaxAge: time.Second})
 		stranger := newWorld(t, testkit.SQLite(t), verifier.Config{})
 		old := w.issue(5)
-		w.pass(20 * day)
+		w.Pass(20 * day)
 		for name, c := range map[string]struct {
 			answer func(req *oid4vp.Request) fetch.Request
 			says   string
@@ -218,7 +219,7 @@ func TestRemoteNotAccepted(t *testing.T) {
 			"unknown issuer":   {func(req *oid4vp.Request) fetch.Request { return stranger.issue(5).answer(req, "family_name") }, "issuer chain"},
 			"revoked": {func(req *oid4vp.Request) fetch.Request {
 				w.revoked[9] = true
-				w.pass(2 * time.Second) // the list that is kept is too old by now
+				w.Pass(2 * time.Second) // the list that is kept is too old by now
 				return w.issue(9).answer(req, "family_name")
 			}, "revo"},
 		} {
@@ -393,15 +394,14 @@ func TestCertificates(t *testing.T) {
 		t.Error(diff)
 	}
 	resp := w.serve(fetch.GetRequest("http://verifier.localhost:8080/default/reader-ca.cer", ""))
-	ca, err := pki.ParseCertificate(resp.Body)
-	w.check(err)
+	ca := pkitest.Parse(t, resp.Body)
 	if rep := pki.CheckProfile(ca, pki.ReaderCA, pki.Strict); !rep.OK() {
 		t.Error(rep)
 	}
 	resp = w.serve(fetch.GetRequest("http://verifier.localhost:8080/default/reader-ca.crl", ""))
 	crl, err := pki.ParseCRL(resp.Body)
 	w.check(err)
-	if state, rep := crl.Check(ca, ca, w.now()); state != pki.Good {
+	if state, rep := crl.Check(ca, ca, w.Now()); state != pki.Good {
 		t.Error(rep)
 	}
 	if r := w.serve(fetch.GetRequest("http://verifier.localhost:8080/default/certificates", "")); r.Status != 200 || !bytes.Contains(r.Body, []byte(`"notAfter"`)) {
@@ -409,13 +409,13 @@ func TestCertificates(t *testing.T) {
 	}
 
 	// Before the certificate ends there is a new one, and both are listed.
-	w.pass(340 * day)
-	if list, err = w.v.Certificates(t.Context(), "default"); err != nil || len(list) != 3 || list[1].NotAfter.Sub(w.now()) < 300*day {
+	w.Pass(340 * day)
+	if list, err = w.v.Certificates(t.Context(), "default"); err != nil || len(list) != 3 || list[1].NotAfter.Sub(w.Now()) < 300*day {
 		t.Errorf("%+v, %v", list, err)
 	}
 
 	// Near the end of the CA there is a new one, and both are listed.
-	w.pass(ca.NotAfter.Sub(w.now()) - 30*day)
+	w.Pass(ca.NotAfter.Sub(w.Now()) - 30*day)
 	for range 2 {
 		if list, err = w.v.Certificates(t.Context(), "default"); err != nil || len(list) != 3 || !list[1].NotAfter.Equal(ca.NotAfter) || !list[2].NotAfter.After(ca.NotAfter) {
 			t.Errorf("%+v, %v", list, err)

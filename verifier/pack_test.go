@@ -1,13 +1,13 @@
 package verifier_test
 
 import (
-	"context"
 	"crypto/elliptic"
 	"crypto/x509"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/engagement"
 	"github.com/eidos-id/eidos/verifier"
@@ -30,10 +30,7 @@ func (w *world) roll() {
 	w.before = &formerRoot{root: w.iaca, key: w.iacaKey}
 	w.iacaKey, w.dsKey = testkit.Signer(w.t, elliptic.P256()), testkit.Signer(w.t, elliptic.P256())
 	w.iaca = w.certificate(pki.IACARoot, "Utopia IACA", w.iacaKey, nil, w.iacaKey)
-	der, err := pki.IssueLink(context.Background(), pki.IACARoot, w.before.root, w.iaca, issuerURL+"/iaca.crl", w.before.key)
-	w.check(err)
-	w.before.link, err = pki.ParseCertificate(der)
-	w.check(err)
+	w.before.link = pkitest.Link(w.t, pki.IACARoot, w.before.root, w.iaca, issuerURL+"/iaca.crl", w.before.key)
 	w.ds = w.certificate(pki.DocumentSigner, "Utopia DS 2", w.dsKey, w.iaca, w.iacaKey)
 	w.listSigner = w.certificate(pki.StatusSigner, "Utopia status 2", w.lstKey, w.iaca, w.iacaKey)
 }
@@ -46,7 +43,7 @@ func TestPackAcrossRoots(t *testing.T) {
 	pack := func(anchors, crls int) {
 		t.Helper()
 		w.unplugged = false
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		p, err := w.v.Pack(t.Context(), "default")
 		if err != nil || p.Anchors != anchors || len(p.CRLs) != crls || len(p.Lists) != 1 || len(p.Problems) != 0 {
 			t.Fatalf("%+v, %v", p, err)

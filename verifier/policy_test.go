@@ -60,7 +60,7 @@ func TestPolicyStatusAge(t *testing.T) {
 		if o := w.outcome(tr); o.Result.OK() != valid || !valid && !strings.Contains(o.Result.Reason, "policy: age of the status list") {
 			t.Errorf("valid %v: %+v", valid, o.Result)
 		}
-		w.pass(20 * time.Minute)
+		w.Pass(20 * time.Minute)
 	}
 }
 

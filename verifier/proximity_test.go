@@ -42,14 +42,14 @@ func (w *world) phone(method engagement.RetrievalMethod, answer func(p *phone, r
 	w.check(err)
 	e, err := engagement.New(engagement.Options{EDeviceKey: d.EDeviceKey(), Retrieval: []engagement.RetrievalMethod{method}})
 	w.check(err)
-	w.check(d.Engage(e, nil, w.now()))
+	w.check(d.Engage(e, nil, w.Now()))
 	return &phone{w: w, dev: d, eng: e, answer: answer}
 }
 
 // shares answers with elements and keeps the session open.
 func shares(h *holder, ids ...string) func(p *phone, req *mdoc.DeviceRequest) []byte {
 	return func(p *phone, _ *mdoc.DeviceRequest) []byte {
-		msg, err := p.dev.Respond(h.present(p.dev.Transcript(), ids...), false, p.w.now())
+		msg, err := p.dev.Respond(h.present(p.dev.Transcript(), ids...), false, p.w.Now())
 		p.w.check(err)
 		return msg
 	}
@@ -63,7 +63,7 @@ func (p *phone) run(conn transport.Conn) error {
 		if err != nil {
 			return err
 		}
-		ev, err := p.dev.Receive(raw, p.w.now())
+		ev, err := p.dev.Receive(raw, p.w.Now())
 		p.last = ev.Status
 		if ev.Reply != nil {
 			conn.Send(context.Background(), ev.Reply)
@@ -101,7 +101,7 @@ func (p *phone) judge(req *mdoc.DeviceRequest) {
 		p.w.t.Error(err)
 		return
 	}
-	p.reader, _ = assure.VerifyReaderAuth(req, p.dev.Transcript(), a, p.w.now(), assure.ChainOptions{Strict: true})
+	p.reader, _ = assure.VerifyReaderAuth(req, p.dev.Transcript(), a, p.w.Now(), assure.ChainOptions{Strict: true})
 }
 
 func (w *world) reader() *verifier.Reader {
@@ -137,7 +137,7 @@ func TestOnSiteOffline(t *testing.T) {
 		if packed.Anchors != 1 || len(packed.Lists) != 1 || len(packed.CRLs) != 1 || len(packed.Problems) != 0 {
 			t.Fatalf("%+v", packed)
 		}
-		w.pass(12 * time.Minute)
+		w.Pass(12 * time.Minute)
 		w.unplugged = true
 		w.open(verifier.Config{}) // as another process, hours later
 		read := func() core.Result {
@@ -183,7 +183,7 @@ func TestOnSiteOffline(t *testing.T) {
 			t.Errorf("offline, with the old list: %+v", r)
 		}
 		w.unplugged = false
-		w.pass(time.Minute)
+		w.Pass(time.Minute)
 		if packed, err = w.v.Pack(t.Context(), "default"); err != nil || len(packed.Problems) > 0 {
 			t.Fatalf("%+v, %v", packed, err)
 		}
@@ -216,10 +216,10 @@ func TestOnSiteWithoutPack(t *testing.T) {
 
 	// With trust lists but no status lists it is for people to decide, or not.
 	w.unplugged = false
-	w.pass(time.Minute)
+	w.Pass(time.Minute)
 	_, err := w.v.Pack(t.Context(), "default")
 	w.check(err)
-	w.pass(2 * day)
+	w.Pass(2 * day)
 	w.unplugged = true
 	for _, require := range []bool{false, true} {
 		w.open(verifier.Config{RequireStatus: require})
@@ -270,7 +270,7 @@ func TestOnSiteRefusals(t *testing.T) {
 		}, verifier.ErrSession, "does not decrypt"},
 		"no CBOR": {func(*phone, *mdoc.DeviceRequest) []byte { return []byte("hello") }, verifier.ErrSession, ""},
 		"no DeviceResponse": {func(p *phone, _ *mdoc.DeviceRequest) []byte {
-			m, err := p.dev.Respond([]byte{0xa0}, false, w.now())
+			m, err := p.dev.Respond([]byte{0xa0}, false, w.Now())
 			w.check(err)
 			return m
 		}, mdoc.ErrSyntax, "something else"},
@@ -290,7 +290,7 @@ func TestOnSiteRefusals(t *testing.T) {
 	// A document bound to another session is a result: not valid.
 	p := w.phone(method, func(p *phone, _ *mdoc.DeviceRequest) []byte {
 		other := mdoc.Transcript(p.eng.Raw, []byte{0xa0}, nil)
-		m, err := p.dev.Respond(h.present(other, "family_name"), true, w.now())
+		m, err := p.dev.Respond(h.present(other, "family_name"), true, w.Now())
 		w.check(err)
 		return m
 	})
@@ -301,7 +301,7 @@ func TestOnSiteRefusals(t *testing.T) {
 	p = w.phone(method, func(p *phone, _ *mdoc.DeviceRequest) []byte {
 		raw, err := mdoc.EncodeResponse(nil, []mdoc.DocumentError{{DocType: mdoc.DocTypeMDL}})
 		w.check(err)
-		m, err := p.dev.Respond(raw, true, w.now())
+		m, err := p.dev.Respond(raw, true, w.Now())
 		w.check(err)
 		return m
 	})
@@ -310,7 +310,7 @@ func TestOnSiteRefusals(t *testing.T) {
 	}
 	// A phone shows its MAC; the reader's ephemeral key checks it.
 	p = w.phone(method, func(p *phone, _ *mdoc.DeviceRequest) []byte {
-		m, err := p.dev.Respond(h.presentMAC(p.dev.Transcript(), p.dev.EReaderKey(), "family_name"), true, w.now())
+		m, err := p.dev.Respond(h.presentMAC(p.dev.Transcript(), p.dev.EReaderKey(), "family_name"), true, w.Now())
 		w.check(err)
 		return m
 	})

@@ -148,7 +148,7 @@ func TestWhoReads(t *testing.T) {
 			strings.Count(e.Request, ".") != 2 || len(e.Received) == 0 || len(e.Presentations) != 1 || len(e.Transcript) == 0 {
 			t.Errorf("evidence: %+v", e)
 		}
-		w.pass(time.Hour)
+		w.Pass(time.Hour)
 		w.check(w.v.Sweep(t.Context()))
 		if _, err := w.v.Outcome(t.Context(), "default", tr.ID, ""); !errors.Is(err, verifier.ErrUnknownTransaction) {
 			t.Errorf("after its time: %v", err)
@@ -163,7 +163,7 @@ func TestWhoReads(t *testing.T) {
 		if p.Verdict != "valid" || len(p.Documents) != 1 || len(p.Documents[0].Report.Checks) < 5 || contains(text, []byte(secretName)) || bytes.Contains(text, []byte("Erika")) {
 			t.Errorf("what stays: %s", text)
 		}
-		w.pass(2 * time.Hour)
+		w.Pass(2 * time.Hour)
 		w.check(w.v.Sweep(t.Context()))
 		if _, err := w.v.Evidence(t.Context(), "default", kept.Number); !errors.Is(err, verifier.ErrUnknownTransaction) {
 			t.Errorf("kept for too long: %v", err)
@@ -171,7 +171,7 @@ func TestWhoReads(t *testing.T) {
 		if _, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, Retain: 49 * time.Hour}); !errors.Is(err, verifier.ErrInvalid) {
 			t.Errorf("longer than the configuration allows: %v", err)
 		}
-		w.pass(8 * day)
+		w.Pass(8 * day)
 		w.check(w.v.Sweep(t.Context()))
 		if n := w.rows("presentation") + w.rows("history"); n != 0 {
 			t.Errorf("%d rows are left", n)
@@ -185,7 +185,7 @@ func (w *world) process(cfg verifier.Config) *verifier.Verifier {
 	d, err := db.Open(w.t.Context(), w.dsn, "verifier", verifier.Schema)
 	w.check(err)
 	w.t.Cleanup(func() { d.Close() })
-	v, err := verifier.New(cfg, verifier.Deps{DB: d, Area: w.area, Fetch: w.fetch, Now: w.now})
+	v, err := verifier.New(cfg, verifier.Deps{DB: d, Area: w.area, Fetch: w.fetch, Now: w.Now})
 	w.check(err)
 	return v
 }
@@ -263,7 +263,7 @@ func TestEvents(t *testing.T) {
 			w.watch(w.v, "/default/watch/"+late.Number+"/events"), w.watch(elsewhere, "/default/watch/"+late.Number+"/events")}
 		expect(verifier.Waiting)
 		w.check(w.v.Delete(t.Context(), "default", gone.Number))
-		w.pass(6 * time.Minute)
+		w.Pass(6 * time.Minute)
 		expect(verifier.Expired)
 		expect("")
 		for _, path := range []string{"/default/watch/none", "/default/watch/none/events", "/nobody/watch/" + tr.Number, "/default/watch/%00", "/default/watch/%ff/events",
@@ -324,7 +324,7 @@ func TestDeletionOfWhatIsKept(t *testing.T) {
 		}
 		ask := func(id, uri string, receipts ...string) {
 			t.Helper()
-			m, err := rights.Deletion{ID: id, ResponseURI: uri, Shared: w.now(), Elements: []string{"family_name"}, Receipts: receipts}.Request(leaf.URIs[0].String())
+			m, err := rights.Deletion{ID: id, ResponseURI: uri, Shared: w.Now(), Elements: []string{"family_name"}, Receipts: receipts}.Request(leaf.URIs[0].String())
 			w.check(err)
 			resp, err := w.fetch(t.Context(), m)
 			w.check(err)
@@ -335,9 +335,9 @@ func TestDeletionOfWhatIsKept(t *testing.T) {
 		receipt := rights.Receipt([]byte(e.Presentations[0].Presentations[0]))
 		ask("1", req.ResponseURI, receipt)
 		ask("1", req.ResponseURI, receipt) // again
-		w.pass(time.Second)
+		w.Pass(time.Second)
 		ask("2", req.ResponseURI, rights.Receipt([]byte("guess")))
-		w.pass(time.Second)
+		w.Pass(time.Second)
 		ask("3", "https://elsewhere.example/response/x")
 		list, err := w.v.Deletions(t.Context(), "default", 10)
 		w.check(err)

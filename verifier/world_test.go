@@ -12,7 +12,6 @@ import (
 	"image/jpeg"
 	"math/big"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
@@ -44,9 +44,9 @@ const (
 // world is an issuing authority, a trust service and a verifier, joined by
 // functions that stand for the network.
 type world struct {
+	*testkit.Clock
 	t  testing.TB
 	mu sync.Mutex
-	at time.Time
 
 	iaca, ds, listSigner   *x509.Certificate
 	iacaKey, dsKey, lstKey *testkit.Key
@@ -66,18 +66,6 @@ type world struct {
 	v    *verifier.Verifier
 }
 
-func (w *world) now() time.Time {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.at
-}
-
-func (w *world) pass(d time.Duration) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.at = w.at.Add(d)
-}
-
 func (w *world) check(err error) {
 	w.t.Helper()
 	if err != nil {
@@ -87,7 +75,7 @@ func (w *world) check(err error) {
 
 func newWorld(t testing.TB, dsn string, cfg verifier.Config) *world {
 	t.Helper()
-	w := &world{t: t, at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC), revoked: map[uint64]bool{}, dsn: dsn}
+	w := &world{t: t, Clock: testkit.NewClock(), revoked: map[uint64]bool{}, dsn: dsn}
 	w.iacaKey, w.dsKey, w.lstKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
 	w.trustKey, w.trustCAKey = testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
 	w.iaca = w.certificate(pki.IACARoot, "Utopia IACA", w.iacaKey, nil, w.iacaKey)
@@ -111,13 +99,13 @@ func (w *world) open(cfg verifier.Config) {
 	w.check(err)
 	w.t.Cleanup(func() { d.Close() })
 	w.db = d
-	w.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: w.area, Fetch: w.fetch, Now: w.now})
+	w.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: w.area, Fetch: w.fetch, Now: w.Now})
 	w.check(err)
 }
 
 func (w *world) certificate(p pki.Profile, cn string, k *testkit.Key, issuer *x509.Certificate, by *testkit.Key) *x509.Certificate {
 	w.t.Helper()
-	notBefore, notAfter := pki.Validity(w.at, 400*day)
+	notBefore, notAfter := pki.Validity(w.Now(), 400*day)
 	if issuer == nil {
 		notAfter = notBefore.Add(9 * 365 * day)
 	}
@@ -128,11 +116,7 @@ func (w *world) certificate(p pki.Profile, cn string, k *testkit.Key, issuer *x5
 	if w.before != nil {
 		t.CRLURL = nextCRL
 	}
-	der, err := pki.Issue(context.Background(), p, t, by)
-	w.check(err)
-	c, err := pki.ParseCertificate(der)
-	w.check(err)
-	return c
+	return pkitest.Issue(w.t, p, t, by)
 }
 
 var errUnplugged = errors.New("network is unreachable")
@@ -164,18 +148,18 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		if w.before != nil && r.URL != nextCRL {
 			root, key = w.before.root, w.before.key
 		}
-		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: root, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day)}, key))
+		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: root, Number: big.NewInt(1), ThisUpdate: w.Now(), NextUpdate: w.Now().Add(30 * day)}, key))
 	case r.URL == trustURL+"/ca.pem":
 		return ok(w.trustCA.Raw, nil)
 	case r.URL == trustURL+"/vical":
-		v := trustlist.VICAL{Provider: "Utopia Trust", Date: w.now(), IssueID: 1, NextUpdate: w.now().Add(30 * day), NotAfter: w.now().Add(30 * day)}
+		v := trustlist.VICAL{Provider: "Utopia Trust", Date: w.Now(), IssueID: 1, NextUpdate: w.Now().Add(30 * day), NotAfter: w.Now().Add(30 * day)}
 		for _, root := range w.listed {
 			v.Entries = append(v.Entries, trustlist.CertificateInfo{Certificate: root, DocTypes: []string{mdoc.DocTypeMDL}})
 		}
 		return ok(trustlist.BuildVICAL(ctx, v, []*x509.Certificate{w.vicalSigner}, w.trustKey))
 	case r.URL == trustURL+"/anchors":
 		token, err := trustlist.BuildList(ctx, trustlist.List{
-			Issuer: trustURL, IssuedAt: jose.NewDate(w.now()), Expires: jose.NewDate(w.now().Add(30 * day)), Sequence: 1, Entries: []trustlist.Entry{},
+			Issuer: trustURL, IssuedAt: jose.NewDate(w.Now()), Expires: jose.NewDate(w.Now().Add(30 * day)), Sequence: 1, Entries: []trustlist.Entry{},
 		}, []*x509.Certificate{w.anchorSigner}, w.trustKey)
 		return ok([]byte(token), err)
 	}
@@ -184,16 +168,8 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 
 // serve gives a request to the verifier's handler.
 func (w *world) serve(r fetch.Request) fetch.Response {
-	req := httptest.NewRequest(r.Method, r.URL, bytes.NewReader(r.Body))
-	for k, v := range r.Header {
-		req.Header.Set(k, v)
-	}
-	rec := httptest.NewRecorder()
-	w.v.Handler().ServeHTTP(rec, req)
-	resp := fetch.Response{Status: rec.Code, Body: rec.Body.Bytes(), Header: map[string]string{}}
-	for k := range rec.Header() {
-		resp.Header[strings.ToLower(k)] = rec.Header().Get(k)
-	}
+	resp, err := testkit.Through(w.v.Handler())(w.t.Context(), r)
+	w.check(err)
 	return resp
 }
 
@@ -216,7 +192,7 @@ func (w *world) statusList(uri string) ([]byte, error) {
 		chain = append(chain, w.before.link.Raw)
 	}
 	return status.SignCWT(context.Background(), w.lstKey, status.Headers{X5Chain: chain},
-		status.Claims{URI: uri, Issued: w.now(), Expires: w.now().Add(day), TTL: time.Hour}, c)
+		status.Claims{URI: uri, Issued: w.Now(), Expires: w.Now().Add(day), TTL: time.Hour}, c)
 }
 
 // picture is a small JPEG.
@@ -254,7 +230,7 @@ func (w *world) issue(index uint64, more ...mdoc.Element) *holder {
 func (w *world) issueFor(index uint64, device mdoc.KeyAuthorizations, more ...mdoc.Element) *holder {
 	w.t.Helper()
 	h := &holder{w: w, key: testkit.Signer(w.t, elliptic.P256())}
-	midnight := w.now().Truncate(day)
+	midnight := w.Now().Truncate(day)
 	elements := append([]mdoc.Element{
 		{ID: "family_name", Value: cbor.AppendText(nil, secretName)}, {ID: "given_name", Value: cbor.AppendText(nil, "Erika")},
 		{ID: "portrait", Value: cbor.AppendBytes(nil, picture())}, {ID: "age_over_21", Value: cbor.AppendBool(nil, true)},
@@ -307,7 +283,7 @@ func (w *world) opened(tr verifier.Transaction) (*oid4vp.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, oid4vp.Environment{}, w.now())
+	req, rep, err := oid4vp.Open(context.Background(), object, l, nonce, oid4vp.Environment{}, w.Now())
 	if err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, rep)
 	}

@@ -16,8 +16,8 @@ import (
 
 // unknownTo is a verifier under a CA that nobody here trusts.
 func (w *world) unknownTo(name string) signer {
-	ca := certify(w.t, pki.ServiceCA, w.clock.Now(), "Somebody's CA", nil)
-	return certify(w.t, pki.Verifier, w.clock.Now(), name, &ca)
+	ca := certify(w.t, pki.ServiceCA, w.Now(), "Somebody's CA", nil)
+	return certify(w.t, pki.Verifier, w.Now(), name, &ca)
 }
 
 // bold goes on also with who shows another key.
@@ -44,8 +44,8 @@ func TestVerifierMetAgain(t *testing.T) {
 	if err != nil || !entry.Party.Met.IsZero() || !strings.Contains(d.consent.last().Text(), "not met it before") {
 		t.Fatalf("%+v %v\n%s", entry, err, d.consent.last().Text())
 	}
-	first := w.clock.Now()
-	w.clock.Add(24 * time.Hour)
+	first := w.Now()
+	w.Pass(24 * time.Hour)
 	asked := len(d.consent.asked)
 	entry, _, err = d.Answer(t.Context(), shop.link(nameAndAge))
 	if err != nil || !entry.Party.Met.Equal(first) || len(d.consent.asked) != asked+1 {
@@ -136,8 +136,8 @@ func TestVerifierChanged(t *testing.T) {
 func TestReaderMetAgain(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	ca := certify(t, pki.ReaderCA, w.clock.Now(), "Their CA", nil)
-	door, other := certify(t, pki.ReaderAuth, w.clock.Now(), "Club", &ca), certify(t, pki.ReaderAuth, w.clock.Now(), "Club", &ca)
+	ca := certify(t, pki.ReaderCA, w.Now(), "Their CA", nil)
+	door, other := certify(t, pki.ReaderAuth, w.Now(), "Club", &ca), certify(t, pki.ReaderAuth, w.Now(), "Club", &ca)
 	ask := func(s *signer) wallet.LogEntry {
 		entries, err := w.meet(d, wallet.PresentOptions{Once: true}, func(r *reader) {
 			r.ask(r.request(s, wants(mdoc.DocTypeMDL, "age_over_18")))
@@ -183,7 +183,7 @@ func TestRefuseUnknown(t *testing.T) {
 	if len(d.consent.asked) != asked {
 		t.Error("the holder was bothered")
 	}
-	bank := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	bank := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	if _, _, err := d.Answer(t.Context(), w.relyingParty(bank).link(nameAndAge)); err != nil {
 		t.Errorf("who is vouched for: %v", err)
 	}

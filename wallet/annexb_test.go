@@ -29,14 +29,14 @@ type olderParty struct {
 func (w *world) olderParty(s signer) *olderParty {
 	v := &olderParty{w: w, engine: oid4vp.Verifier{Key: s, Chain: s.chain()}}
 	w.more[verifierURL+"/request/1"] = func(fetch.Request) (fetch.Response, error) {
-		object, err := v.engine.AnnexBObject(context.Background(), v.tx, w.clock.Now())
+		object, err := v.engine.AnnexBObject(context.Background(), v.tx, w.Now())
 		return fetch.Response{Status: 200, Body: []byte(object)}, err
 	}
 	w.more[verifierURL+"/response/1"] = func(r fetch.Request) (fetch.Response, error) {
 		v.posted++
 		form, err := r.Form()
 		if err == nil {
-			v.got, err = v.tx.Open(context.Background(), form, w.clock.Now())
+			v.got, err = v.tx.Open(context.Background(), form, w.Now())
 		}
 		if err != nil {
 			return fetch.JSONResponse(400, map[string]string{"error": oid4vp.CodeOf(err)}), nil
@@ -56,7 +56,7 @@ func (v *olderParty) link(docType string, ids ...string) string {
 	var err error
 	v.tx, err = v.engine.BeginAnnexB(oid4vp.Params{
 		Query: query.Query{Credentials: []query.Credential{c}}, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1",
-	}, v.w.clock.Now())
+	}, v.w.Now())
 	if err != nil {
 		v.w.t.Fatal(err)
 	}
@@ -66,8 +66,8 @@ func (v *olderParty) link(docType string, ids ...string) string {
 
 func TestAnswerAnnexB(t *testing.T) {
 	w := newWorld(t)
-	ca := certify(t, pki.ServiceCA, w.clock.Now(), "Verifier CA", nil)
-	bank := certify(t, pki.Verifier, w.clock.Now(), "Bank", &ca)
+	ca := certify(t, pki.ServiceCA, w.Now(), "Verifier CA", nil)
+	bank := certify(t, pki.Verifier, w.Now(), "Bank", &ca)
 	var err error
 	if w.anchors, err = w.anchors.With(assure.FromCertificates("verifier", "test", ca.cert)...); err != nil {
 		t.Fatal(err)
@@ -93,8 +93,8 @@ func TestAnswerAnnexB(t *testing.T) {
 
 func TestAnswerAnnexBRefused(t *testing.T) {
 	w := newWorld(t)
-	ca := certify(t, pki.ServiceCA, w.clock.Now(), "Verifier CA", nil)
-	bank := certify(t, pki.Verifier, w.clock.Now(), "Bank", &ca)
+	ca := certify(t, pki.ServiceCA, w.Now(), "Verifier CA", nil)
+	bank := certify(t, pki.Verifier, w.Now(), "Bank", &ca)
 	d, _ := w.holder(nil)
 	v := w.olderParty(bank)
 	entry, redirect, err := d.Answer(t.Context(), v.link("org.example.none", "x"))
@@ -114,7 +114,7 @@ func TestAnswerAnnexBRefused(t *testing.T) {
 	if _, _, err := d.Answer(t.Context(), strings.Replace(link, "verifier.localhost", "other.localhost", 1)); err == nil || v.posted != 0 {
 		t.Errorf("another client: %v", err)
 	}
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	if _, _, err := d.Answer(t.Context(), link); err == nil || v.posted != 0 {
 		t.Errorf("late: %v", err)
 	}

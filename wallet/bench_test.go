@@ -52,7 +52,7 @@ func BenchmarkPresent(b *testing.B) {
 					if request == nil {
 						request = r.request(nil, wants(mdoc.DocTypeMDL, "family_name", "given_name", "birth_date", "portrait", "document_number", "age_over_18"))
 					}
-					message, err := r.s.Request(request, w.clock.Now())
+					message, err := r.s.Request(request, w.Now())
 					if err != nil {
 						return err
 					}

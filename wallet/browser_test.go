@@ -29,7 +29,7 @@ type page struct {
 func (p *page) asks(by *signer, docs ...mdoc.DocRequest) []byte {
 	p.w.t.Helper()
 	var err error
-	if p.tx, err = dcapi.Begin(pageOrigin, 0, p.w.clock.Now()); err != nil {
+	if p.tx, err = dcapi.Begin(pageOrigin, 0, p.w.Now()); err != nil {
 		p.w.t.Fatal(err)
 	}
 	params := mdoc.RequestParams{Documents: docs}
@@ -50,7 +50,7 @@ func (p *page) opens(raw []byte) *mdoc.DeviceResponse {
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
-	plain, err := p.tx.Open(r, p.w.clock.Now())
+	plain, err := p.tx.Open(r, p.w.Now())
 	if err != nil {
 		p.w.t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func (p *page) opens(raw []byte) *mdoc.DeviceResponse {
 
 func TestAnswerBrowser(t *testing.T) {
 	w := newWorld(t)
-	bank := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	bank := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, doc := w.holder(nil)
 	p := &page{w: w}
 	before := len(w.log)
@@ -142,7 +142,7 @@ func TestAnswerBrowserRefused(t *testing.T) {
 // answered; what is wrong is refused before anybody is asked.
 func TestAnswerBrowserHostile(t *testing.T) {
 	w := newWorld(t)
-	bank := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	bank := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	p := &page{w: w}
 	signed := p.asks(&bank, wants(mdoc.DocTypeMDL, "family_name"))
@@ -187,7 +187,7 @@ func TestAnswerBrowserHostile(t *testing.T) {
 	if err := json.Unmarshal(raw, &response); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.tx.Open(response, w.clock.Now()); !errors.Is(err, dcapi.ErrDecrypt) {
+	if _, err := p.tx.Open(response, w.Now()); !errors.Is(err, dcapi.ErrDecrypt) {
 		t.Errorf("the answer to another request: %v", err)
 	}
 }
@@ -195,8 +195,8 @@ func TestAnswerBrowserHostile(t *testing.T) {
 // A verifier that nobody vouches for yet has the app look for newer anchors.
 func TestAnswerBrowserRefreshes(t *testing.T) {
 	w := newWorld(t)
-	ca := certify(t, pki.ReaderCA, w.clock.Now(), "New CA", nil)
-	shop := certify(t, pki.ReaderAuth, w.clock.Now(), "Shop", &ca)
+	ca := certify(t, pki.ReaderCA, w.Now(), "New CA", nil)
+	shop := certify(t, pki.ReaderAuth, w.Now(), "Shop", &ca)
 	d, _ := w.holder(func(_ *wallet.Config, deps *wallet.Deps) {
 		deps.Refresh = func(context.Context, time.Time) error {
 			var err error

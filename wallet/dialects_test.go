@@ -29,7 +29,7 @@ func (r *reader) build(p mdoc.RequestParams) []byte {
 func TestSeveralDocuments(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	w.clock.Add(time.Second) // documents are listed in the order of time
+	w.Pass(time.Second) // documents are listed in the order of time
 	second, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -138,9 +138,9 @@ func TestSilentReader(t *testing.T) {
 	d, _ := w.holder(nil)
 	_, err := w.meet(d, wallet.PresentOptions{}, func(r *reader) {
 		r.verify(first(r.ask(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")))))
-		w.clock.Add(session.IdleTimeout)
+		w.Pass(session.IdleTimeout)
 		// The next question comes too late: the device's deadline has passed.
-		message, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")), w.clock.Now().Add(-time.Minute))
+		message, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")), w.Now().Add(-time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,7 +160,7 @@ func TestNoReaderComes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	show := func(context.Context, string) error { w.clock.Add(session.EstablishTimeout); return nil }
+	show := func(context.Context, string) error { w.Pass(session.EstablishTimeout); return nil }
 	if _, err := d.Present(t.Context(), wallet.PresentOptions{Listener: l, Show: show}); !errors.Is(err, session.ErrTimeout) {
 		t.Error(err)
 	}
@@ -189,7 +189,7 @@ func TestEndlessReader(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if event, err := r.s.Receive(raw, w.clock.Now()); err != nil || event.Status != session.StatusTermination {
+		if event, err := r.s.Receive(raw, w.Now()); err != nil || event.Status != session.StatusTermination {
 			t.Errorf("%+v %v", event, err)
 		}
 	})
@@ -201,7 +201,7 @@ func TestEndlessReader(t *testing.T) {
 // Alternatives are shown as such, and a plain yes shares the first.
 func TestAlternatives(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, "reader", w.clock.Now(), "Bar", &w.readerCA)
+	rp := certify(t, "reader", w.Now(), "Bar", &w.readerCA)
 	d, _ := w.holder(nil)
 	v := w.relyingParty(rp)
 	credential := func(id, docType, element string) string {

@@ -40,7 +40,7 @@ type hostile struct {
 func (w *world) hostile() (*hostile, *device) {
 	w.t.Helper()
 	h := &hostile{handlers: map[string]http.HandlerFunc{}, asked: map[string]int{}}
-	h.relyingParty = w.relyingParty(certify(w.t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	h.relyingParty = w.relyingParty(certify(w.t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	server := httptest.NewServer(http.HandlerFunc(h.serve))
 	w.t.Cleanup(server.Close)
 	w.t.Cleanup(server.CloseClientConnections) // those that hang
@@ -83,11 +83,11 @@ func (h *hostile) begin(request, response http.HandlerFunc) string {
 	if err != nil {
 		h.w.t.Fatal(err)
 	}
-	h.tx, err = h.engine.Begin(oid4vp.Params{Query: q, RequestURI: h.base + "/request", ResponseURI: h.base + "/response"}, h.w.clock.Now())
+	h.tx, err = h.engine.Begin(oid4vp.Params{Query: q, RequestURI: h.base + "/request", ResponseURI: h.base + "/response"}, h.w.Now())
 	if err != nil {
 		h.w.t.Fatal(err)
 	}
-	tx, now := h.tx, h.w.clock.Now()
+	tx, now := h.tx, h.w.Now()
 	object := func(w http.ResponseWriter, r *http.Request) {
 		s, err := h.engine.RequestObject(r.Context(), tx, oid4vp.WalletPost{}, now)
 		if err != nil {

@@ -42,7 +42,7 @@ func TestInstall(t *testing.T) {
 	if inst.Provider != providerURL || inst.ID != "i1" || inst.ClientID != clientID || inst.Level != "low" || d.keys(t) != 1 {
 		t.Errorf("%+v, %d keys", inst, d.keys(t))
 	}
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	again, err := d.Install(ctx, providerURL)
 	if err != nil || again.ID != inst.ID || !again.Expires.After(inst.Expires) || d.keys(t) != 1 {
 		t.Errorf("again: %+v %v", again, err)
@@ -105,7 +105,7 @@ func TestAccept(t *testing.T) {
 		}
 		doc := docs[0]
 		if doc.Copies != 5 || doc.Unused != 5 || doc.Name != "Führerschein" || doc.Issuer.Standing != assure.ReaderTrusted || doc.Issuer.VouchedBy != "Utopia IACA" ||
-			doc.Issuer.Name != "Utopia Registry" || doc.Issuer.ID != issuerURL || doc.ValidUntil.Before(w.clock.Now()) {
+			doc.Issuer.Name != "Utopia Registry" || doc.Issuer.ID != issuerURL || doc.ValidUntil.Before(w.Now()) {
 			t.Errorf("%+v", doc)
 		}
 		if d.keys(t) != 1+5 {
@@ -152,16 +152,16 @@ func TestAcceptByCode(t *testing.T) {
 		}
 		browse := func(yes bool) func(context.Context, string) (string, error) {
 			return func(ctx context.Context, raw string) (string, error) {
-				pending, _, err := w.oauth.Authorize(ctx, w.store, fetch.Request{Method: "GET", URL: raw}, w.clock.Now())
+				pending, _, err := w.oauth.Authorize(ctx, w.store, fetch.Request{Method: "GET", URL: raw}, w.Now())
 				if err != nil || pending == nil || pending.IssuerState != "desk 3" || !slices.Equal(pending.Configurations, []string{configuration}) {
 					t.Errorf("pending %+v %v", pending, err)
 				}
 				u, _ := url.Parse(raw)
 				var rep oauth.Reply
 				if yes {
-					rep, err = w.oauth.Approve(ctx, w.store, u.Query().Get("request_uri"), oauth.Approval{Subject: "p1"}, w.clock.Now())
+					rep, err = w.oauth.Approve(ctx, w.store, u.Query().Get("request_uri"), oauth.Approval{Subject: "p1"}, w.Now())
 				} else {
-					rep, err = w.oauth.Refuse(ctx, w.store, u.Query().Get("request_uri"), w.clock.Now())
+					rep, err = w.oauth.Refuse(ctx, w.store, u.Query().Get("request_uri"), w.Now())
 				}
 				return rep.Response.Get("location"), err
 			}
@@ -344,7 +344,7 @@ func TestUnknownIssuer(t *testing.T) {
 	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || len(d.consent.asked) != asked {
 		t.Errorf("second time: %v, asked %d times more", err, len(d.consent.asked)-asked)
 	}
-	w.ds = certify(t, "document-signer", w.clock.Now(), "Utopia Registry", &w.iaca)
+	w.ds = certify(t, "document-signer", w.Now(), "Utopia Registry", &w.iaca)
 	d.consent.answer = nil // AutoApprove never accepts a change
 	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); !errors.Is(err, wallet.ErrUntrusted) || !d.consent.last().Changed {
 		t.Errorf("changed key: %v", err)
@@ -399,7 +399,7 @@ func TestCheckStatus(t *testing.T) {
 	w := newWorld(t)
 	d, doc := w.holder(nil)
 	got, err := d.CheckStatus(t.Context(), doc.ID)
-	if err != nil || got.Status != statuslist.Valid || !got.Checked.Equal(w.clock.Now()) {
+	if err != nil || got.Status != statuslist.Valid || !got.Checked.Equal(w.Now()) {
 		t.Errorf("%+v %v", got, err)
 	}
 	if err := w.revoked.Set(4, status.Invalid); err != nil { // one copy of five
@@ -434,11 +434,11 @@ func TestSweep(t *testing.T) {
 		t.Fatalf("%d keys after the crash", d.keys(t))
 	}
 	delete(w.more, issuerURL+"/credential")
-	w.clock.Add(time.Minute)
+	w.Pass(time.Minute)
 	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || d.keys(t) != 8+5 {
 		t.Errorf("%v, %d keys", err, d.keys(t))
 	}
-	w.clock.Add(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil || d.keys(t) != 1+5+5 {
 		t.Errorf("%v, %d keys", err, d.keys(t))
 	}

@@ -20,10 +20,10 @@ func TestSignedMetadata(t *testing.T) {
 	if _, err := d.Install(t.Context(), providerURL); err != nil {
 		t.Fatal(err)
 	}
-	stranger := certify(t, pki.IACARoot, w.clock.Now(), "Nobody's", nil)
-	ours := certify(t, pki.CredentialSigner, w.clock.Now(), "Registry of Utopia", &w.iaca)
-	theirs := certify(t, pki.CredentialSigner, w.clock.Now(), "Registry of Utopia", &stranger)
-	notSigner := certify(t, pki.ReaderAuth, w.clock.Now(), "Reader", &w.readerCA)
+	stranger := certify(t, pki.IACARoot, w.Now(), "Nobody's", nil)
+	ours := certify(t, pki.CredentialSigner, w.Now(), "Registry of Utopia", &w.iaca)
+	theirs := certify(t, pki.CredentialSigner, w.Now(), "Registry of Utopia", &stranger)
+	notSigner := certify(t, pki.ReaderAuth, w.Now(), "Reader", &w.readerCA)
 	const where = "http://issuer.localhost:8080/.well-known/openid-credential-issuer/default"
 	sign := func(by signer, chain [][]byte, change func(*oid4vci.Metadata)) {
 		w.more[where] = func(r fetch.Request) (fetch.Response, error) {
@@ -34,7 +34,7 @@ func TestSignedMetadata(t *testing.T) {
 			if !strings.HasPrefix(r.Header["accept"], "application/jwt") {
 				t.Errorf("asked for %q", r.Header["accept"])
 			}
-			token, err := oid4vci.SignMetadata(t.Context(), m, by, chain, w.clock.Now(), w.clock.Now().Add(time.Hour))
+			token, err := oid4vci.SignMetadata(t.Context(), m, by, chain, w.Now(), w.Now().Add(time.Hour))
 			return fetch.Response{Status: 200, Header: map[string]string{"content-type": "application/jwt"}, Body: []byte(token)}, err
 		}
 	}

@@ -107,7 +107,7 @@ func (r *reader) request(by *signer, docs ...mdoc.DocRequest) []byte {
 // ask sends a request and returns the answer, with what came besides.
 func (r *reader) ask(request []byte) (*mdoc.DeviceResponse, session.Event) {
 	r.t.Helper()
-	message, err := r.s.Request(request, r.w.clock.Now())
+	message, err := r.s.Request(request, r.w.Now())
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func (r *reader) exchange(message []byte) (*mdoc.DeviceResponse, session.Event) 
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	event, err := r.s.Receive(raw, r.w.clock.Now())
+	event, err := r.s.Receive(raw, r.w.Now())
 	if err != nil && event.Plaintext == nil {
 		return nil, event
 	}
@@ -161,7 +161,7 @@ func (r *reader) verify(resp *mdoc.DeviceResponse) []string {
 func verified(t testing.TB, w *world, resp *mdoc.DeviceResponse, transcript []byte) []string {
 	t.Helper()
 	doc, rep := assure.VerifyDocument(context.Background(), &resp.Documents[0], assure.DocumentParams{
-		Now: w.clock.Now(), Anchors: w.anchors, DocType: mdoc.DocTypeMDL, Transcript: transcript, RequireDeviceAuth: true})
+		Now: w.Now(), Anchors: w.anchors, DocType: mdoc.DocTypeMDL, Transcript: transcript, RequireDeviceAuth: true})
 	if !rep.OK() {
 		t.Fatalf("answer does not verify:\n%s", rep)
 	}
@@ -177,7 +177,7 @@ func verified(t testing.TB, w *world, resp *mdoc.DeviceResponse, transcript []by
 
 func TestPresent(t *testing.T) {
 	w := newWorld(t)
-	trusted := certify(t, pki.ReaderAuth, w.clock.Now(), "Police", &w.readerCA)
+	trusted := certify(t, pki.ReaderAuth, w.Now(), "Police", &w.readerCA)
 	d, doc := w.holder(nil)
 	before := len(w.log)
 	entries, err := w.meet(d, wallet.PresentOptions{}, func(r *reader) {
@@ -315,7 +315,7 @@ func TestCrashBeforeSending(t *testing.T) {
 		done <- err
 	}()
 	r := w.reader(<-qr, theirs)
-	message, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")), w.clock.Now())
+	message, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")), w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -455,10 +455,10 @@ func TestOverAsking(t *testing.T) {
 
 func TestHostileReaders(t *testing.T) {
 	w := newWorld(t)
-	trusted := certify(t, pki.ReaderAuth, w.clock.Now(), "Police", &w.readerCA)
+	trusted := certify(t, pki.ReaderAuth, w.Now(), "Police", &w.readerCA)
 	d, _ := w.holder(nil)
 	message := func(r *reader, request []byte) []byte {
-		m, err := r.s.Request(request, w.clock.Now())
+		m, err := r.s.Request(request, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -545,8 +545,8 @@ func mustQR(t testing.TB, _ *device) string {
 // A reader's name is text of a stranger.
 func TestNamesArePrintable(t *testing.T) {
 	w := newWorld(t)
-	other := certify(t, pki.ReaderCA, w.clock.Now(), "Other CA", nil)
-	evil := certify(t, pki.ReaderAuth, w.clock.Now(), "Pol\x1b[2Jice\u202e", &other)
+	other := certify(t, pki.ReaderCA, w.Now(), "Other CA", nil)
+	evil := certify(t, pki.ReaderAuth, w.Now(), "Pol\x1b[2Jice\u202e", &other)
 	d, _ := w.holder(nil)
 	entries, err := w.meet(d, wallet.PresentOptions{Once: true}, func(r *reader) {
 		r.ask(r.request(&evil, wants(mdoc.DocTypeMDL, "family_name")))
@@ -563,7 +563,7 @@ func TestNamesArePrintable(t *testing.T) {
 func TestExpired(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	w.clock.Add(20 * 24 * time.Hour)
+	w.Pass(20 * 24 * time.Hour)
 	entries, err := w.meet(d, wallet.PresentOptions{Once: true}, func(r *reader) { r.ask(r.request(nil, wants(mdoc.DocTypeMDL, "family_name"))) })
 	if err != nil || entries[0].Outcome != wallet.OutcomeNothing || !strings.Contains(entries[0].Reason, "not valid at this time") {
 		t.Errorf("%+v %v", entries, err)
@@ -616,7 +616,7 @@ func TestCancel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if event, err := r.s.Receive(raw, w.clock.Now()); err != nil || event.Status != session.StatusTermination {
+	if event, err := r.s.Receive(raw, w.Now()); err != nil || event.Status != session.StatusTermination {
 		t.Errorf("%+v %v", event, err)
 	}
 	if err := <-done; !errors.Is(err, context.Canceled) {

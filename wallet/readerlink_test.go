@@ -34,7 +34,7 @@ type website struct {
 func (w *world) website(s *signer, docs ...mdoc.DocRequest) (site *website, link string) {
 	w.t.Helper()
 	v := &website{w: w, signer: s, docs: docs}
-	kept, err := session.NewWebsite(websiteURL, w.clock.Now().Add(5*time.Minute))
+	kept, err := session.NewWebsite(websiteURL, w.Now().Add(5*time.Minute))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func (v *website) post(r fetch.Request) (fetch.Response, error) {
 }
 
 func (v *website) answer(message []byte) ([]byte, error) {
-	now := v.w.clock.Now()
+	now := v.w.Now()
 	kept := new(session.Website)
 	if err := json.Unmarshal(v.kept, kept); err != nil {
 		return nil, err
@@ -99,7 +99,7 @@ func (v *website) answer(message []byte) ([]byte, error) {
 
 func TestAnswerReaderLink(t *testing.T) {
 	w := newWorld(t)
-	bank := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	bank := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, doc := w.holder(nil)
 	v, link := w.website(&bank, wants(mdoc.DocTypeMDL, "!family_name", "age_over_18"))
 	entries, err := d.AnswerReaderLink(t.Context(), link, "bank.example")
@@ -143,7 +143,7 @@ func TestAnswerReaderLinkRefused(t *testing.T) {
 
 func TestAnswerReaderLinkHostile(t *testing.T) {
 	w := newWorld(t)
-	bank := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	bank := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	asked := len(d.consent.asked)
 	ask := wants(mdoc.DocTypeMDL, "family_name")
@@ -159,7 +159,7 @@ func TestAnswerReaderLinkHostile(t *testing.T) {
 		}
 	}
 	for _, uri := range []string{"http://bank.example/1", "ftp://bank.example/1", "bank.example", "https://u@bank.example/1"} {
-		s, err := session.NewWebsite(uri, w.clock.Now().Add(time.Minute))
+		s, err := session.NewWebsite(uri, w.Now().Add(time.Minute))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -42,7 +42,7 @@ func TestCountersOnSite(t *testing.T) {
 	_, err := w.meet(d, wallet.PresentOptions{}, func(r *reader) {
 		first, _ := r.ask(r.request(nil, wants(mdoc.DocTypeMDL, "family_name")))
 		r.verify(first)
-		again, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "given_name")), w.clock.Now())
+		again, err := r.s.Request(r.request(nil, wants(mdoc.DocTypeMDL, "given_name")), w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -35,16 +35,16 @@ func TestReissue(t *testing.T) {
 	if w.notified["n5"] != string(oid4vci.EventAccepted) {
 		t.Errorf("issuer was told %v", w.notified)
 	}
-	if doc.Due(w.clock.Now()) {
+	if doc.Due(w.Now()) {
 		t.Error("due at once")
 	}
 	before, err := d.Copies(t.Context(), doc.ID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Add(10 * 24 * time.Hour)
+	w.Pass(10 * 24 * time.Hour)
 	w.subject[doctype.Name{Namespace: mdoc.NameSpaceMDL, ID: "family_name"}] = "Muster-Neu"
-	if !doc.Due(w.clock.Now()) {
+	if !doc.Due(w.Now()) {
 		t.Errorf("not due four days before %v", doc.ValidUntil)
 	}
 	came, err := d.ReissueDue(t.Context())
@@ -53,7 +53,7 @@ func TestReissue(t *testing.T) {
 	}
 	fresh := came[0]
 	if fresh.ID != doc.ID || fresh.Grant != doc.Grant || !fresh.Added.Equal(doc.Added) || !fresh.ValidUntil.After(doc.ValidUntil) ||
-		fresh.Unused != 5 || !fresh.Updated.Equal(w.clock.Now()) || fresh.Due(w.clock.Now()) {
+		fresh.Unused != 5 || !fresh.Updated.Equal(w.Now()) || fresh.Due(w.Now()) {
 		t.Errorf("%+v", fresh)
 	}
 	listed, err := d.Documents(t.Context())
@@ -73,7 +73,7 @@ func TestReissue(t *testing.T) {
 	if d.keys(t) != 1+2+5+5 {
 		t.Errorf("%d keys: those of old copies stay for a while", d.keys(t))
 	}
-	w.clock.Add(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	w.take(d) // sweeps
 	if d.keys(t) != 1+2+5+2+5 {
 		t.Errorf("%d keys after a while", d.keys(t))
@@ -139,7 +139,7 @@ func TestReissueRefused(t *testing.T) {
 	}
 	w.mangle = nil
 
-	w.clock.Add(refreshLifetime + time.Hour)
+	w.Pass(refreshLifetime + time.Hour)
 	if _, err := d.Reissue(t.Context(), doc.ID); !errors.Is(err, wallet.ErrNoGrant) {
 		t.Errorf("after the refresh token ended: %v", err)
 	}
@@ -171,11 +171,11 @@ func TestReissueEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	asked := len(w.log)
-	w.clock.Add(23 * time.Hour)
+	w.Pass(23 * time.Hour)
 	if came, err := d.ReissueDue(t.Context()); err != nil || len(came) != 0 || len(w.log) != asked {
 		t.Errorf("checked within the day: %v, %v", came, err)
 	}
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	w.refuse[issuerURL+"/credential"] = (&oid4vci.Error{Code: oid4vci.CodeDenied}).Response()
 	if _, err := d.ReissueDue(t.Context()); err == nil {
 		t.Error("no error for a refusal")
@@ -185,7 +185,7 @@ func TestReissueEnded(t *testing.T) {
 		t.Errorf("insists: %v, %v", w.log[asked:], err)
 	}
 	delete(w.refuse, issuerURL+"/credential")
-	w.clock.Add(24 * time.Hour)
+	w.Pass(24 * time.Hour)
 	came, err := d.ReissueDue(t.Context())
 	if err != nil || len(came) != 1 || came[0].ID != doc.ID || came[0].Status != "" {
 		t.Errorf("%+v, %v", came, err)
@@ -215,18 +215,18 @@ func TestDeferred(t *testing.T) {
 		t.Fatalf("%+v, %v, %d keys", docs, err, d.keys(t))
 	}
 	waiting, err := d.Pending(t.Context())
-	if err != nil || len(waiting) != 1 || waiting[0].Name != "Driving licence" || !waiting[0].After.Equal(w.clock.Now().Add(time.Minute)) {
+	if err != nil || len(waiting) != 1 || waiting[0].Name != "Driving licence" || !waiting[0].After.Equal(w.Now().Add(time.Minute)) {
 		t.Fatalf("%+v, %v", waiting, err)
 	}
 	asked := len(w.log)
 	if came, err := d.ReissueDue(t.Context()); err != nil || len(came) != 0 || len(w.log) != asked {
 		t.Errorf("asked too soon: %v, %v", w.log[asked:], err)
 	}
-	w.clock.Add(time.Minute)
+	w.Pass(time.Minute)
 	if came, err := d.ReissueDue(t.Context()); err != nil || len(came) != 0 {
 		t.Errorf("%+v, %v", came, err)
 	}
-	w.clock.Add(time.Minute)
+	w.Pass(time.Minute)
 	came, err := d.ReissueDue(t.Context())
 	if err != nil || len(came) != 1 || came[0].Copies != 5 || came[0].Grant != waiting[0].Grant || d.keys(t) != 1+2+5 {
 		t.Fatalf("%+v, %v, %d keys", came, err, d.keys(t))
@@ -237,7 +237,7 @@ func TestDeferred(t *testing.T) {
 	if w.notified["n5"] != string(oid4vci.EventAccepted) {
 		t.Errorf("issuer was told %v", w.notified)
 	}
-	w.clock.Add(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	if err := d.Delete(t.Context(), came[0].ID); err != nil || d.keys(t) != 1 {
 		t.Errorf("delete: %v, %d keys", err, d.keys(t))
 	}
@@ -255,7 +255,7 @@ func TestDeferredRefused(t *testing.T) {
 	if _, err := d.take(w.offer("", "mdl"), wallet.AcceptOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.Add(time.Minute)
+	w.Pass(time.Minute)
 	w.refuse[issuerURL+"/deferred"] = fetch.Response{Status: 503}
 	if _, err := d.ReissueDue(t.Context()); err == nil {
 		t.Error("no error for a failure")

@@ -49,7 +49,7 @@ func (v *relyingParty) request(r fetch.Request) (fetch.Response, error) {
 			return fetch.Response{}, err
 		}
 	}
-	object, err := v.engine.RequestObject(context.Background(), v.tx, post, v.w.clock.Now())
+	object, err := v.engine.RequestObject(context.Background(), v.tx, post, v.w.Now())
 	if v.object != nil {
 		object = v.object(object)
 	}
@@ -62,7 +62,7 @@ func (v *relyingParty) response(r fetch.Request) (fetch.Response, error) {
 	if err != nil {
 		return fetch.Response{}, err
 	}
-	if v.got, err = v.tx.Open(context.Background(), form, v.w.clock.Now()); err != nil {
+	if v.got, err = v.tx.Open(context.Background(), form, v.w.Now()); err != nil {
 		return fetch.JSONResponse(400, map[string]string{"error": oid4vp.CodeOf(err)}), nil
 	}
 	return fetch.JSONResponse(200, map[string]string{"redirect_uri": verifierURL + "/done#1"}), nil
@@ -76,7 +76,7 @@ func (v *relyingParty) link(dcql string) string {
 		v.w.t.Fatal(err)
 	}
 	if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, RequestURI: verifierURL + "/request/1", ResponseURI: verifierURL + "/response/1",
-		Unsigned: v.unsigned, Transactions: v.authorise}, v.w.clock.Now()); err != nil {
+		Unsigned: v.unsigned, Transactions: v.authorise}, v.w.Now()); err != nil {
 		v.w.t.Fatal(err)
 	}
 	v.got, v.posted = nil, 0
@@ -89,7 +89,7 @@ const nameAndAge = `{"credentials":[{"id":"licence","format":"mso_mdoc","meta":{
 
 func TestAnswer(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, doc := w.holder(nil)
 	v := w.relyingParty(rp)
 	entry, redirect, err := d.Answer(t.Context(), v.link(nameAndAge))
@@ -121,7 +121,7 @@ func TestAnswer(t *testing.T) {
 
 func TestAnswerRefused(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	v := w.relyingParty(rp)
 	refuse := func(wallet.Question) (wallet.Answer, error) { return wallet.Answer{}, nil }
@@ -157,7 +157,7 @@ func TestAnswerRefused(t *testing.T) {
 
 func TestAnswerHostile(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	v := w.relyingParty(rp)
 	asked := len(d.consent.asked)
@@ -170,7 +170,7 @@ func TestAnswerHostile(t *testing.T) {
 	if _, _, err := d.Answer(t.Context(), strings.Replace(link, "x509_hash", "x509_san_dns", 1)); err == nil || v.posted != 0 {
 		t.Errorf("another client: %v", err)
 	}
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	if _, _, err := d.Answer(t.Context(), link); err == nil || v.posted != 0 {
 		t.Errorf("late: %v", err)
 	}
@@ -186,8 +186,8 @@ func TestAnswerHostile(t *testing.T) {
 // anchors once; a verifier that does not take the answer is an error.
 func TestAnswerUnknownVerifier(t *testing.T) {
 	w := newWorld(t)
-	ca := certify(t, pki.ServiceCA, w.clock.Now(), "Somebody's CA", nil)
-	rp := certify(t, pki.Verifier, w.clock.Now(), "Shop", &ca)
+	ca := certify(t, pki.ServiceCA, w.Now(), "Somebody's CA", nil)
+	rp := certify(t, pki.Verifier, w.Now(), "Shop", &ca)
 	refreshed := 0
 	d, _ := w.holder(func(_ *wallet.Config, deps *wallet.Deps) {
 		deps.Refresh = func(context.Context, time.Time) error {

@@ -49,7 +49,7 @@ func (w *world) issueSD(ctx context.Context, req *oid4vci.CredentialRequest) (oi
 	if err != nil {
 		return oid4vci.Answer{}, err
 	}
-	midnight := w.clock.Now().Truncate(24 * time.Hour)
+	midnight := w.Now().Truncate(24 * time.Hour)
 	var out []string
 	for _, pub := range req.Keys {
 		w.next++
@@ -87,7 +87,7 @@ func (v *relyingParty) verify() core.Result {
 	if err != nil {
 		v.w.t.Fatal(err)
 	}
-	p := core.VerifyParams{Asked: asked, Anchors: v.w.anchors, Now: v.w.clock.Now(),
+	p := core.VerifyParams{Asked: asked, Anchors: v.w.anchors, Now: v.w.Now(),
 		Transcript: v.got.Transcript, Audience: v.got.Audience, Nonce: v.got.Nonce, TransactionElements: v.elements}
 	if len(v.got.Transactions) > 0 {
 		p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
@@ -107,7 +107,7 @@ func pidQuery(claims string, more string) string {
 
 func TestAnswerSDJWT(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, doc := w.holderSD()
 	v := w.relyingParty(rp)
 	entry, _, err := d.Answer(t.Context(), v.link(pidQuery(`{"path":["family_name"],"intent_to_retain":true},{"path":["birthdate"]},{"path":["nationalities",null]},
@@ -178,7 +178,7 @@ func TestAnswerSDJWT(t *testing.T) {
 // No claims asked, none shown; values, sets and authorities decide as with mdocs.
 func TestAnswerSDJWTQueries(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holderSD()
 	v := w.relyingParty(rp)
 	aki := jose.Encode(w.sdSigner.cert.AuthorityKeyId)
@@ -230,7 +230,7 @@ func TestAnswerSDJWTQueries(t *testing.T) {
 // One question takes documents in both formats.
 func TestAnswerBothFormats(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	if _, err := d.take(w.offer("", "sd"), wallet.AcceptOptions{}); err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestAnswerBothFormats(t *testing.T) {
 // site a PID that is no mdoc is not there.
 func TestSDJWTWarnings(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bar", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bar", &w.readerCA)
 	d, _ := w.holderSD()
 	v := w.relyingParty(rp)
 	dcql := pidQuery(`{"id":"a","path":["age_equal_or_over","18"]},{"id":"b","path":["birthdate"]}`, `,"claim_sets":[["a","b"],["b"]]`)

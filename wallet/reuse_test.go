@@ -134,11 +134,11 @@ func TestReuseKeepsItsPromise(t *testing.T) {
 			w.serve(refreshLifetime)
 			parties := map[string]*signer{"": nil}
 			for _, name := range []string{"Bank", "Police", "Shop"} {
-				s := certify(t, pki.ReaderAuth, w.clock.Now(), name, &w.readerCA)
+				s := certify(t, pki.ReaderAuth, w.Now(), name, &w.readerCA)
 				parties[name] = &s
 			}
-			stranger := certify(t, pki.ReaderCA, w.clock.Now(), "Nobody", nil)
-			unknown := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &stranger)
+			stranger := certify(t, pki.ReaderCA, w.Now(), "Nobody", nil)
+			unknown := certify(t, pki.ReaderAuth, w.Now(), "Bank", &stranger)
 			play(t, w, method, parties, &unknown)
 		})
 	}
@@ -230,7 +230,7 @@ func TestPartyOfItsOwn(t *testing.T) {
 	if doc.Reuse.Method() != oid4vci.ReusePerParty {
 		t.Fatalf("%+v", doc.Reuse)
 	}
-	now := w.clock.Now()
+	now := w.Now()
 	old, next := certify(t, pki.ReaderAuth, now, "Bank", &w.readerCA), certify(t, pki.ReaderAuth, now, "Bank", &w.readerCA)
 	elsewhere := certify(t, pki.ReaderCA, now, "Reader CA", nil) // its name as well
 	if err := w.trustReaders(elsewhere); err != nil {

@@ -2,7 +2,6 @@ package wallet_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/elliptic"
 	"encoding/json"
 	"errors"
@@ -17,10 +16,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/migration"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/rights"
@@ -31,17 +30,11 @@ import (
 func (w *world) supported(name string, uris ...string) signer {
 	w.t.Helper()
 	s := signer{Key: testkit.Signer(w.t, elliptic.P256())}
-	nb, na := pki.Validity(w.clock.Now(), 300*24*time.Hour)
-	der, err := pki.Issue(context.Background(), pki.ReaderAuth, pki.Template{
+	nb, na := pki.Validity(w.Now(), 300*24*time.Hour)
+	s.cert = pkitest.Issue(w.t, pki.ReaderAuth, pki.Template{
 		Subject: pki.Name{Country: "UT", Organization: name, CommonName: name}, PublicKey: s.Public(), NotBefore: nb, NotAfter: na,
 		CRLURL: "http://crl.example/crl", URIs: uris, Issuer: w.readerCA.cert,
-	}, key.Signer(w.readerCA.Key))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	if s.cert, err = pki.ParseCertificate(der); err != nil {
-		w.t.Fatal(err)
-	}
+	}, w.readerCA)
 	return s
 }
 
@@ -110,7 +103,7 @@ func TestRequestDeletion(t *testing.T) {
 	}
 
 	got, err := d.RequestDeletion(t.Context(), entry.ID)
-	if err != nil || got.State != wallet.DeletionSent || got.To != at || got.Number != "case 7" || !got.At.Equal(w.clock.Now()) {
+	if err != nil || got.State != wallet.DeletionSent || got.To != at || got.Number != "case 7" || !got.At.Equal(w.Now()) {
 		t.Fatalf("%+v %v", got, err)
 	}
 	m, err := rights.ParseDeletion(desk.got[0])
@@ -123,7 +116,7 @@ func TestRequestDeletion(t *testing.T) {
 		t.Error("a value is told")
 	}
 	// Again: it has arrived, so nothing is sent.
-	w.clock.Add(time.Hour)
+	w.Pass(time.Hour)
 	again, err := d.RequestDeletion(t.Context(), entry.ID)
 	if diff := cmp.Diff(got, again); err != nil || diff != "" || len(desk.got) != 1 {
 		t.Errorf("%v, %d messages: %s", err, len(desk.got), diff)
@@ -324,13 +317,13 @@ func TestExport(t *testing.T) {
 func TestImportForeign(t *testing.T) {
 	w := newWorld(t)
 	d := w.device(nil)
-	forged := wallet.LogEntry{ID: "../../etc", At: w.clock.Now(), Event: wallet.EventSharing}
+	forged := wallet.LogEntry{ID: "../../etc", At: w.Now(), Event: wallet.EventSharing}
 	raw, err := json.Marshal(forged)
 	if err != nil {
 		t.Fatal(err)
 	}
 	line := func(id string, set func(*migration.Transaction)) migration.Transaction {
-		x := migration.Transaction{ID: id, Time: migration.Time(w.clock.Now()), Type: "Presentation", Result: migration.Completed}
+		x := migration.Transaction{ID: id, Time: migration.Time(w.Now()), Type: "Presentation", Result: migration.Completed}
 		set(&x)
 		return x
 	}

@@ -34,7 +34,7 @@ func TestParties(t *testing.T) {
 		cfg.Attesters = []wallet.Attester{{Issuer: "https://attester.example", Keys: mustJSON(jose.Set{Keys: []jose.JWK{{Key: attester.Public()}}})}}
 	})
 	attestation, err := jose.Sign(t.Context(), attester, jose.Header{Typ: oid4vp.AttestationType}, map[string]any{
-		"iss": "https://attester.example", "sub": "shop", "exp": w.clock.Now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: k.Public()}}})
+		"iss": "https://attester.example", "sub": "shop", "exp": w.Now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: k.Public()}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestParties(t *testing.T) {
 	w.more["https://shop.example/.well-known/did.json"] = func(fetch.Request) (fetch.Response, error) {
 		return fetch.Response{Status: 200, Body: doc}, nil
 	}
-	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	for _, c := range []struct {
 		engine   oid4vp.Verifier
 		unsigned bool
@@ -112,14 +112,14 @@ func TestConfigVerifiers(t *testing.T) {
 func TestAnswerFragment(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	opened := func(redirect string) *oid4vp.Answer {
 		back, fragment, _ := strings.Cut(redirect, "#")
 		form, err := url.ParseQuery(fragment)
 		if err != nil || back != verifierURL+"/cb" || v.posted != 0 {
 			t.Fatalf("%.80s %v", redirect, err)
 		}
-		a, err := v.tx.Open(t.Context(), form, w.clock.Now())
+		a, err := v.tx.Open(t.Context(), form, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,10 +130,10 @@ func TestAnswerFragment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, Mode: oid4vp.Fragment, RedirectURI: verifierURL + "/cb"}, w.clock.Now()); err != nil {
+		if v.tx, err = v.engine.Begin(oid4vp.Params{Query: q, Mode: oid4vp.Fragment, RedirectURI: verifierURL + "/cb"}, w.Now()); err != nil {
 			t.Fatal(err)
 		}
-		link, err := v.engine.LinkByValue(t.Context(), v.tx, "openid4vp", w.clock.Now())
+		link, err := v.engine.LinkByValue(t.Context(), v.tx, "openid4vp", w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,7 +158,7 @@ func TestAnswerFragment(t *testing.T) {
 // is not bothered.
 func TestComplain(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
 	d, _ := w.holder(nil)
 	v := w.relyingParty(rp)
 	for name, c := range map[string]struct {
@@ -171,7 +171,7 @@ func TestComplain(t *testing.T) {
 		"other formats": {func(m map[string]any) {
 			m["client_metadata"].(map[string]any)["vp_formats_supported"] = map[string]any{"jwt_vc_json": map[string]any{}}
 		}, oid4vp.FormatsNotSupported},
-		"in the past": {func(m map[string]any) { m["exp"] = w.clock.Now().Add(-time.Hour).Unix() }, ""},
+		"in the past": {func(m map[string]any) { m["exp"] = w.Now().Add(-time.Hour).Unix() }, ""},
 	} {
 		v.object = func(object string) string {
 			token, err := jose.Parse(object, jose.Limits{})
@@ -202,10 +202,10 @@ func TestComplain(t *testing.T) {
 func TestAnswerBrowserOID4VP(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	requests := func(dcql string) []oid4vp.DCRequest {
 		v.link(dcql)
-		list, err := v.engine.DCRequests(t.Context(), v.tx, []string{shopOrigin}, w.clock.Now())
+		list, err := v.engine.DCRequests(t.Context(), v.tx, []string{shopOrigin}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -228,7 +228,7 @@ func TestAnswerBrowserOID4VP(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.got, err = v.tx.OpenDC(t.Context(), []byte(data), shopOrigin, w.clock.Now()); err != nil {
+		if v.got, err = v.tx.OpenDC(t.Context(), []byte(data), shopOrigin, w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		if result := v.verify(); result.Verdict != "valid" {
@@ -269,7 +269,7 @@ func TestTransactionData(t *testing.T) {
 			return []string{"Pay 5 EUR\nto the \x1b[2Jshop"}, nil
 		}}}
 	}
-	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	v.elements = []mdoc.ElementRef{element}
 	withMdoc, _ := w.holder(known)
 	withSDJWT, _ := w.holderSDWith(known)

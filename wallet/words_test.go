@@ -15,8 +15,8 @@ import (
 // wrong with it and by which clause.
 func TestWordsForBadRequests(t *testing.T) {
 	w := newWorld(t)
-	rp := certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA)
-	other := certify(t, pki.ReaderAuth, w.clock.Now(), "Somebody", &w.readerCA)
+	rp := certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA)
+	other := certify(t, pki.ReaderAuth, w.Now(), "Somebody", &w.readerCA)
 	d, _ := w.holder(nil)
 	v := w.relyingParty(rp)
 	const wrong = "the verifier's request is not in order, nothing was shown: "
@@ -66,8 +66,8 @@ func TestWordsForBadRequests(t *testing.T) {
 		{"no request", func(string) string { return "<html>not found</html>" }, same, wrong + "invalid_request: request object: JWS of 1 parts, not 3: malformed (OpenID4VP 1.0, 5; RFC 9101, 10.8)"},
 		{"too large", func(s string) string { return s + strings.Repeat("A", 256<<10) }, same, wrong + "invalid_request: request object: JWS of 264964 bytes, limit 262144: malformed (OpenID4VP 1.0, 5; RFC 9101, 10.8)"},
 		{"deep", set("client_metadata", deep(100)), same, wrong + "invalid_request: request object: JWT claims: JSON at byte 152: nested too deeply: malformed (OpenID4VP 1.0, 5; RFC 9101, 10.8)"},
-		{"expired", set("exp", w.clock.Now().Add(-time.Hour).Unix()), same, wrong + `invalid_request: request times: "exp" 2026-11-23T11:00:00Z: expired (RFC 7519, 4.1.4)`},
-		{"of the future", set("iat", w.clock.Now().Add(time.Hour).Unix()), same, wrong + `invalid_request: request times: "iat" 2026-11-23T13:00:00Z: not yet valid (RFC 7519, 4.1.4)`},
+		{"expired", set("exp", w.Now().Add(-time.Hour).Unix()), same, wrong + `invalid_request: request times: "exp" 2026-11-23T11:00:00Z: expired (RFC 7519, 4.1.4)`},
+		{"of the future", set("iat", w.Now().Add(time.Hour).Unix()), same, wrong + `invalid_request: request times: "iat" 2026-11-23T13:00:00Z: not yet valid (RFC 7519, 4.1.4)`},
 		{"unknown response mode", set("response_mode", "query"), same, wrong + `invalid_request: response_mode "query" is not direct_post.jwt, direct_post or fragment (OpenID4VP 1.0, 8.2)`},
 		{"no response_uri", with(func(m claims) { delete(m, "response_uri") }), same, wrong + `invalid_request: response_uri: URL "" has no host (OpenID4VP 1.0, 5.2)`},
 		{"answer in the clear over http", set("response_uri", "http://bank.example/response"), same, wrong + `invalid_request: response_uri: URL "http://bank.example/response": https wanted, or http on loopback (OpenID4VP 1.0, 5.2)`},

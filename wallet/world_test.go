@@ -20,6 +20,7 @@ import (
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
@@ -44,24 +45,6 @@ const (
 	pin         = "493536"
 )
 
-// clock is the time of a world; it moves only when told to.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // signer is a key with its certificate.
 type signer struct {
 	*testkit.Key
@@ -84,23 +67,17 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 	if p == pki.Verifier {
 		tpl.DNS, tpl.CRLURL = []string{"verifier.localhost"}, ""
 	}
-	der, err := pki.Issue(context.Background(), p, tpl, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s.cert, err = pki.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
+	s.cert = pkitest.Issue(t, p, tpl, by)
 	return s
 }
 
 // world is a provider, an issuing authority and whatever else a test adds,
 // behind one fetch function over which only bytes go.
 type world struct {
+	*testkit.Clock
 	servers []string             // authorization_servers of the metadata
 	reuse   *oid4vci.ReusePolicy // of the mDL, as the authority wants it
 	t       testing.TB
-	clock   *clock
 
 	iaca, ds, sdSigner, statusSigner, attester, readerCA signer
 	anchors                                              *assure.Anchors
@@ -137,8 +114,9 @@ type deferred struct {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	w := &world{t: t, clock: &clock{now: now}, store: once.NewMemory(), refuse: map[string]fetch.Response{},
+	clock := testkit.NewClock()
+	now := clock.Now()
+	w := &world{t: t, Clock: clock, store: once.NewMemory(), refuse: map[string]fetch.Response{},
 		more: map[string]func(fetch.Request) (fetch.Response, error){}, notified: map[string]string{}}
 	w.iaca = certify(t, pki.IACARoot, now, "Utopia IACA", nil)
 	w.ds = certify(t, pki.DocumentSigner, now, "Utopia Registry", &w.iaca)
@@ -233,7 +211,7 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 	if f, ok := w.more[path]; ok {
 		return f(r)
 	}
-	now := w.clock.Now()
+	now := w.Now()
 	if rest, ok := strings.CutPrefix(path, providerURL); ok {
 		return w.provide(ctx, rest, r.Body)
 	}
@@ -273,7 +251,7 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 }
 
 func (w *world) provide(ctx context.Context, path string, body []byte) (fetch.Response, error) {
-	now := w.clock.Now()
+	now := w.Now()
 	var err error
 	answer := func() (fetch.Response, error) {
 		switch path {
@@ -317,7 +295,7 @@ func (w *world) provide(ctx context.Context, path string, body []byte) (fetch.Re
 }
 
 func (w *world) vouch(pub crypto.PublicKey) attestation.InstallResponse {
-	now := w.clock.Now()
+	now := w.Now()
 	a := attestation.WalletInstance{Issuer: providerURL, ClientID: clientID, Key: pub, IssuedAt: now, Expires: now.Add(12 * time.Hour), Level: attestation.LevelLow, WalletName: "eidos",
 		WalletVersion: "1", Status: attestation.Status{Reference: attestation.StatusReference{Index: 1, URI: providerURL + "/status/1"}, Ends: now.Add(31 * 24 * time.Hour)}}
 	token, err := a.Sign(context.Background(), w.attester, []*x509.Certificate{w.attester.cert})
@@ -328,7 +306,7 @@ func (w *world) vouch(pub crypto.PublicKey) attestation.InstallResponse {
 }
 
 func (w *world) credential(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-	now := w.clock.Now()
+	now := w.Now()
 	grant, reply, err := w.oauth.CheckAccess(ctx, w.store, r, now)
 	if err != nil || grant == nil {
 		return reply.Response, err
@@ -353,7 +331,7 @@ func (w *world) credential(ctx context.Context, r fetch.Request) (fetch.Response
 
 // deferred answers who asks again.
 func (w *world) deferred(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-	grant, reply, err := w.oauth.CheckAccess(ctx, w.store, r, w.clock.Now())
+	grant, reply, err := w.oauth.CheckAccess(ctx, w.store, r, w.Now())
 	if err != nil || grant == nil {
 		return reply.Response, err
 	}
@@ -414,7 +392,7 @@ func (w *world) params(pub crypto.PublicKey) mdoc.IssueParams {
 		ns.Elements = append(ns.Elements, mdoc.Element{ID: name.ID, Value: data})
 	}
 	slices.SortFunc(ns.Elements, func(a, b mdoc.Element) int { return strings.Compare(a.ID, b.ID) })
-	midnight := w.clock.Now().Truncate(24 * time.Hour)
+	midnight := w.Now().Truncate(24 * time.Hour)
 	w.next++
 	return mdoc.IssueParams{DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{ns}, DeviceKey: pub, Chain: w.ds.chain(),
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.Add(14 * 24 * time.Hour)},
@@ -422,7 +400,7 @@ func (w *world) params(pub crypto.PublicKey) mdoc.IssueParams {
 }
 
 func (w *world) status(ctx context.Context) (fetch.Response, error) {
-	p, err := statuslist.Publish(ctx, w.statusSigner, statuslist.Edition{URI: issuerURL + "/status/1", List: w.revoked, Now: w.clock.Now(), Lifetime: time.Hour, X5Chain: w.statusSigner.chain()})
+	p, err := statuslist.Publish(ctx, w.statusSigner, statuslist.Edition{URI: issuerURL + "/status/1", List: w.revoked, Now: w.Now(), Lifetime: time.Hour, X5Chain: w.statusSigner.chain()})
 	if err != nil {
 		return fetch.Response{}, err
 	}
@@ -436,7 +414,7 @@ func (w *world) offer(code string, configurations ...string) string {
 	for _, id := range configurations {
 		a.Credentials = append(a.Credentials, oauth.GrantedCredential{Configuration: id})
 	}
-	pre, err := w.oauth.Offer(context.Background(), w.store, oauth.Offer{Approval: a, TxCode: code, Expires: w.clock.Now().Add(time.Hour)})
+	pre, err := w.oauth.Offer(context.Background(), w.store, oauth.Offer{Approval: a, TxCode: code, Expires: w.Now().Add(time.Hour)})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -490,7 +468,7 @@ func (w *world) device(change func(*wallet.Config, *wallet.Deps)) *device {
 	}
 	d := &device{storage: wallet.NewMemory(), area: area, consent: &asking{}}
 	cfg := wallet.Config{}
-	deps := wallet.Deps{Storage: d.storage, Area: area, Fetch: w.fetch, Now: w.clock.Now, Consent: d.consent,
+	deps := wallet.Deps{Storage: d.storage, Area: area, Fetch: w.fetch, Now: w.Now, Consent: d.consent,
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return w.anchors, nil }}
 	if change != nil {
 		change(&cfg, &deps)

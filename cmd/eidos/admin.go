@@ -31,7 +31,7 @@ func (h *house) admin(ctx context.Context, a *issuer.Authority, d *db.DB) (run f
 		return nil, err
 	}
 	tokens := admin.NewTokens(d, a.Books())
-	s, err := admin.New(admin.Deps{Authority: a, DB: d, Tokens: tokens, Loopback: !h.cfg.public(), HTTPS: l.options.TLS != nil, Now: h.now, Log: h.log})
+	s, err := admin.New(a, h.apiDeps(l, d, tokens))
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (h *house) api(ctx context.Context, v *verifier.Verifier, d *db.DB) (run fu
 		return nil, err
 	}
 	tokens := rpapi.NewTokens(d, v.Books())
-	s, err := rpapi.New(rpapi.Deps{Verifier: v, DB: d, Tokens: tokens, Loopback: !h.cfg.public(), HTTPS: l.options.TLS != nil, Now: h.now, Log: h.log})
+	s, err := rpapi.New(v, h.apiDeps(l, d, tokens))
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +76,11 @@ func (h *house) apiOptions(address string) (web.ServeOptions, error) {
 	}
 	o.TLS, err = web.ServerTLS(t.Certificate, t.Key)
 	return o, err
+}
+
+// apiDeps are what the API of a role works with.
+func (h *house) apiDeps(l apiListener, d *db.DB, tokens *rest.Tokens) rest.Deps {
+	return rest.Deps{DB: d, Tokens: tokens, Loopback: !h.cfg.public(), HTTPS: l.options.TLS != nil, Now: h.now, Log: h.log}
 }
 
 // listenAPI makes the first token and opens the listener.

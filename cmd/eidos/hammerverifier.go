@@ -52,7 +52,7 @@ func (v *hammeredVerifier) open(ctx context.Context, _ string) error {
 		return err
 	}
 	tokens := rpapi.NewTokens(v.db, v.verifier.Books())
-	server, err := rpapi.New(rpapi.Deps{Verifier: v.verifier, DB: v.db, Tokens: tokens, HTTPS: true, Now: v.now, Log: v.log})
+	server, err := rpapi.New(v.verifier, rest.Deps{DB: v.db, Tokens: tokens, HTTPS: true, Now: v.now, Log: v.log})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/csv"
 	"io"
 	"net/url"
@@ -9,39 +8,21 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/cmd/eidos/demodata"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/wallet"
 )
-
-// journal is a log that several roles write at once.
-type journal struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (j *journal) Write(b []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.Write(b)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.text.String()
-}
 
 // TestLogs: documents of both formats are issued and presented to a website, well
 // and badly, while all roles and the app log everything; nothing about the person
 // and nothing secret that crossed a wire is in the log.
 func TestLogs(t *testing.T) {
-	var log journal
+	var log testkit.Log
 	keep, err := newKeeper(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -41,6 +41,18 @@ type DocRequest struct {
 	ReaderAuth []byte
 }
 
+// Add asks for an element, after the others of its name space.
+func (d *DocRequest) Add(ref ElementRef, retain bool) {
+	e := RequestedElement{ID: ref.ID, IntentToRetain: retain}
+	for i := range d.NameSpaces {
+		if n := &d.NameSpaces[i]; n.Name == ref.NameSpace {
+			n.Elements = append(n.Elements, e)
+			return
+		}
+	}
+	d.NameSpaces = append(d.NameSpaces, RequestedNameSpace{Name: ref.NameSpace, Elements: []RequestedElement{e}})
+}
+
 // RequestedNameSpace are the wanted elements of one name space.
 type RequestedNameSpace struct {
 	Name     string

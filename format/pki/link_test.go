@@ -14,6 +14,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
 
@@ -24,24 +25,20 @@ func rootAt(t testing.TB, name string, made time.Time) ca {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	nb, na := pki.Validity(made, 9*year)
-	return ca{issue(t, pki.IACARoot, pki.Template{
+	return ca{pkitest.Issue(t, pki.IACARoot, pki.Template{
 		Subject: pki.Name{Country: "UT", State: "UT-North", CommonName: name}, PublicKey: k.Public(), NotBefore: nb, NotAfter: na, Contact: "iaca@utopia.example",
 	}, k), k}
 }
 
 func linkTo(t testing.TB, old, successor ca) *x509.Certificate {
 	t.Helper()
-	der, err := pki.IssueLink(context.Background(), pki.IACARoot, old.cert, successor.cert, "https://utopia.example/old.crl", old.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return mustParse(t, der)
+	return pkitest.Link(t, pki.IACARoot, old.cert, successor.cert, "https://utopia.example/old.crl", old.key)
 }
 
 // signerOf is a document signer under a root, as of now.
 func signerOf(t testing.TB, root ca) *x509.Certificate {
 	t.Helper()
-	return issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, testkit.Signer(t, elliptic.P256())), root.key)
+	return pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, testkit.Signer(t, elliptic.P256())), root.key)
 }
 
 // A link has the name and the key of the new root and ends with the old one,
@@ -197,7 +194,7 @@ func TestPathOverLinks(t *testing.T) {
 	forged := forge(t, l12, &impostor, two.key.Public(), twin.key)
 	toAbroad := forge(t, &x509.Certificate{RawSubject: abroad.cert.RawSubject, KeyUsage: l12.KeyUsage, BasicConstraintsValid: true, IsCA: true, MaxPathLenZero: true,
 		SubjectKeyId: abroad.cert.SubjectKeyId, AuthorityKeyId: one.cert.SubjectKeyId, ExtraExtensions: names(l12)}, one.cert, abroad.key.Public(), one.key)
-	abroadDS := issue(t, pki.StatusSigner, leafTemplate(pki.StatusSigner, abroad, testkit.Signer(t, elliptic.P256())), abroad.key)
+	abroadDS := pkitest.Issue(t, pki.StatusSigner, leafTemplate(pki.StatusSigner, abroad, testkit.Signer(t, elliptic.P256())), abroad.key)
 
 	for name, tc := range map[string]struct {
 		chain  []*x509.Certificate

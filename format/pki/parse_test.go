@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
 
@@ -51,7 +52,7 @@ func plainCertificates(t testing.TB) [][]byte {
 			tpl.DNS, tpl.Policies = nil, nil
 			tpl.Subject.SerialNumber, tpl.Subject.Locality, tpl.Subject.Unit = "7", "Nordstadt", "Straßen"
 			tpl.NotAfter = tpl.NotAfter.Add(time.Second)
-			ders = append(ders, issue(t, p, tpl, root.key).Raw)
+			ders = append(ders, pkitest.Issue(t, p, tpl, root.key).Raw)
 		}
 	}
 	ed := testkit.Ed25519(t).Private()

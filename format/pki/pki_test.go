@@ -22,6 +22,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"pgregory.net/rapid"
 )
@@ -38,7 +39,7 @@ func jwsLeaf(t testing.TB, compact string) *x509.Certificate {
 	if err := json.Unmarshal(head, &h); err != nil || len(h.X5C) == 0 {
 		t.Fatalf("header without x5c: %v", err)
 	}
-	return mustParse(t, h.X5C[0])
+	return pkitest.Parse(t, h.X5C[0])
 }
 
 // ca is a root of a test and its key.
@@ -51,16 +52,7 @@ func newCA(t testing.TB, p pki.Profile, name pki.Name) ca {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	nb, na := pki.Validity(now, 9*365*24*time.Hour)
-	return ca{issue(t, p, pki.Template{Subject: name, PublicKey: k.Public(), NotBefore: nb, NotAfter: na, Contact: "iaca@utopia.example"}, k), k}
-}
-
-func issue(t testing.TB, p pki.Profile, tpl pki.Template, k key.Signer) *x509.Certificate {
-	t.Helper()
-	der, err := pki.Issue(context.Background(), p, tpl, k)
-	if err != nil {
-		t.Fatalf("%s: %v", p, err)
-	}
-	return mustParse(t, der)
+	return ca{pkitest.Issue(t, p, pki.Template{Subject: name, PublicKey: k.Public(), NotBefore: nb, NotAfter: na, Contact: "iaca@utopia.example"}, k), k}
 }
 
 func iaca(t testing.TB) ca {
@@ -92,7 +84,7 @@ func TestIssueEveryProfile(t *testing.T) {
 			if isCA(p) && p != pki.IACALink {
 				tpl.Issuer, tpl.Contact, signer = nil, "https://utopia.example/contact", k
 			}
-			cert := issue(t, p, tpl, signer)
+			cert := pkitest.Issue(t, p, tpl, signer)
 			if r := pki.CheckProfile(cert, p, pki.Strict); len(outcomes(r, check.Pass)) != len(r.Checks) {
 				t.Errorf("%s: %s", p, r)
 			}
@@ -122,7 +114,7 @@ func TestIssueEveryProfile(t *testing.T) {
 
 func TestIssueEd25519Leaf(t *testing.T) {
 	root, k := iaca(t), testkit.Ed25519(t)
-	cert := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	cert := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	if r := pki.CheckProfile(cert, pki.DocumentSigner, pki.Strict); !r.OK() {
 		t.Error(r)
 	}
@@ -180,7 +172,7 @@ func TestIssueRefuses(t *testing.T) {
 		t.Errorf("unknown profile: %v", err)
 	}
 	// a signer is no CA
-	ds := ca{issue(t, p, leafTemplate(p, root, k), root.key), k}
+	ds := ca{pkitest.Issue(t, p, leafTemplate(p, root, k), root.key), k}
 	tpl := leafTemplate(p, ds, testkit.Signer(t, elliptic.P256()))
 	tpl.Subject.CommonName = "another"
 	_, err := pki.Issue(context.Background(), p, tpl, ds.key)
@@ -202,7 +194,7 @@ func TestPurposesAreApart(t *testing.T) {
 	pool := pki.NewPool(root.cert)
 	bound := []pki.Profile{pki.DocumentSigner, pki.ReaderAuth, pki.VICALSigner, pki.JWSSigner}
 	for _, p := range bound {
-		cert := issue(t, p, leafTemplate(p, root, k), root.key)
+		cert := pkitest.Issue(t, p, leafTemplate(p, root, k), root.key)
 		for _, q := range bound {
 			_, r := pki.VerifyChain([]*x509.Certificate{cert}, pool, pki.VerifyOptions{Now: now, Profile: q})
 			if r.OK() != (p == q) {
@@ -225,7 +217,7 @@ func forge(t testing.TB, tpl, parent *x509.Certificate, pub any, k *testkit.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return mustParse(t, der)
+	return pkitest.Parse(t, der)
 }
 
 func ekuExtension(t testing.TB, critical bool, arcs ...int) pkix.Extension {
@@ -311,7 +303,7 @@ func contains(list []string, s string) bool {
 
 func TestChainNegatives(t *testing.T) {
 	root, k := iaca(t), testkit.Signer(t, elliptic.P256())
-	ds := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	ds := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	twin := iaca(t) // same name, other key
 	abroad := newCA(t, pki.IACARoot, pki.Name{Country: "XX", CommonName: "abroad"})
 
@@ -393,7 +385,7 @@ func TestChainNegatives(t *testing.T) {
 // Whatever bit of a signed certificate flips, it no longer verifies.
 func TestFlippedBits(t *testing.T) {
 	root, k := iaca(t), testkit.Signer(t, elliptic.P256())
-	ds := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	ds := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	pool := pki.NewPool(root.cert)
 	rapid.Check(t, func(t *rapid.T) {
 		der := bytes.Clone(ds.Raw)
@@ -412,8 +404,8 @@ func TestFlippedBits(t *testing.T) {
 func TestRevocation(t *testing.T) {
 	ctx := context.Background()
 	root, other, k := iaca(t), iaca(t), testkit.Signer(t, elliptic.P256())
-	good := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
-	bad := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	good := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	bad := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	tpl := pki.CRLTemplate{Issuer: root.cert, Number: big.NewInt(7), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(24 * time.Hour),
 		Revoked: []pki.RevokedCertificate{{SerialNumber: bad.SerialNumber, At: now.Add(-2 * time.Hour)}}}
 	list := func(tpl pki.CRLTemplate, k key.Signer) *pki.CRL {
@@ -574,7 +566,7 @@ func FuzzParseAnchors(f *testing.F) {
 
 func BenchmarkVerifyChain(b *testing.B) {
 	root, k := iaca(b), testkit.Signer(b, elliptic.P256())
-	ds := issue(b, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	ds := pkitest.Issue(b, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	pool := pki.NewPool(root.cert)
 	o := pki.VerifyOptions{Now: now, Profile: pki.DocumentSigner}
 	b.Run("parse+chain", func(b *testing.B) {
@@ -639,8 +631,8 @@ func TestVerifyDER(t *testing.T) {
 		want = append(want, answer{path, r})
 	}
 	for range 3 {
-		ds := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, testkit.Signer(t, elliptic.P256())), root.key)
-		reader := issue(t, pki.ReaderAuth, leafTemplate(pki.ReaderAuth, root, testkit.Signer(t, elliptic.P384())), root.key)
+		ds := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, testkit.Signer(t, elliptic.P256())), root.key)
+		reader := pkitest.Issue(t, pki.ReaderAuth, leafTemplate(pki.ReaderAuth, root, testkit.Signer(t, elliptic.P384())), root.key)
 		verify(ds.Raw)
 		verify(ds.Raw, root.cert.Raw)
 		verify(reader.Raw)

@@ -11,6 +11,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/google/go-cmp/cmp"
 )
@@ -22,16 +23,7 @@ func vectorCert(t testing.TB, name string) *x509.Certificate {
 	t.Helper()
 	var v struct{ Hex string }
 	vectors.Load(t, "iso18013-5/"+name+".json", &v)
-	return mustParse(t, vectors.Hex(t, v.Hex))
-}
-
-func mustParse(t testing.TB, der []byte) *x509.Certificate {
-	t.Helper()
-	cert, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return cert
+	return pkitest.Parse(t, vectors.Hex(t, v.Hex))
 }
 
 // outcomes lists the names of the checks with that outcome.
@@ -113,7 +105,7 @@ func TestDocumentSignerOfB6(t *testing.T) {
 		if err != nil || s == "" {
 			t.Fatalf("%s: %q, %v", k, s, err)
 		}
-		ders[k] = mustParse(t, raw)
+		ders[k] = pkitest.Parse(t, raw)
 	}
 	o := pki.VerifyOptions{Now: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Profile: pki.DocumentSigner}
 	path, r := pki.VerifyChain([]*x509.Certificate{ders["ds_der"]}, pki.NewPool(ders["iaca_der"]), o)
@@ -133,7 +125,7 @@ func TestSelfSignedVerifierOfB6(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cert := mustParse(t, der)
+	cert := pkitest.Parse(t, der)
 	chain := []*x509.Certificate{cert}
 	o := pki.VerifyOptions{Now: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Profile: pki.Verifier}
 	if _, r := pki.VerifyChain(chain, pki.NewPool(cert), o); r.OK() {

@@ -1,10 +1,8 @@
 package sdjwt_test
 
 import (
-	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"testing"
@@ -39,13 +37,13 @@ func portrait() sdjwt.Node {
 func BenchmarkIssue(b *testing.B) {
 	a, holder := newAuthority(b), testkit.Signer(b, elliptic.P256())
 	p := a.params(holder, twenty()...)
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { a.issue(b, p) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { a.issue(b, p) })
 }
 
 func BenchmarkPresent(b *testing.B) {
 	a, holder := newAuthority(b), testkit.Signer(b, elliptic.P256())
 	stored := a.issue(b, a.params(holder, twenty()...))
-	testkit.Ratio(b, newRaw(b).sign, "signatures", func() { present(b, stored, holder, six...) })
+	testkit.Ratio(b, testkit.NewRaw(b).Sign, "signatures", func() { present(b, stored, holder, six...) })
 }
 
 // BenchmarkVerify takes three signatures: certificate, credential, key binding.
@@ -62,7 +60,7 @@ func benchmarkVerify(b *testing.B, image bool) {
 	}
 	shown := present(b, a.issue(b, a.params(holder, claims...)), holder, paths...)
 	p := a.verify()
-	testkit.Ratio(b, newRaw(b).verify, "verifications", func() {
+	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		s, err := sdjwt.Parse(shown, sdjwt.Limits{})
 		if err != nil {
 			b.Fatal(err)
@@ -71,35 +69,4 @@ func benchmarkVerify(b *testing.B, image bool) {
 			b.Fatal(report)
 		}
 	})
-}
-
-// raw are the operations that the figures are multiples of.
-type raw struct {
-	key       *ecdsa.PrivateKey
-	digest    [32]byte
-	signature []byte
-}
-
-func newRaw(b *testing.B) *raw {
-	b.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		b.Fatal(err)
-	}
-	r := &raw{key: k, digest: sha256.Sum256([]byte("message"))}
-	r.sign()
-	return r
-}
-
-func (r *raw) sign() {
-	var err error
-	if r.signature, err = ecdsa.SignASN1(rand.Reader, r.key, r.digest[:]); err != nil {
-		panic(err)
-	}
-}
-
-func (r *raw) verify() {
-	if !ecdsa.VerifyASN1(&r.key.PublicKey, r.digest[:], r.signature) {
-		panic("raw signature")
-	}
 }

@@ -2,6 +2,7 @@ package sdjwt_test
 
 import (
 	"crypto/elliptic"
+	"crypto/x509"
 	"encoding/json"
 	"testing"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -28,23 +30,16 @@ type authority struct {
 func newAuthority(t testing.TB) authority {
 	t.Helper()
 	rootKey, a := testkit.Signer(t, elliptic.P256()), authority{key: testkit.Signer(t, elliptic.P256())}
-	certify := func(p pki.Profile, tpl pki.Template) []byte {
+	certify := func(p pki.Profile, tpl pki.Template) *x509.Certificate {
 		t.Helper()
 		tpl.Subject.Country, tpl.Subject.Organization = "UT", "Utopia"
 		tpl.NotBefore, tpl.NotAfter = pki.Validity(now, 400*24*time.Hour)
-		der, err := pki.Issue(t.Context(), p, tpl, rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return der
+		return pkitest.Issue(t, p, tpl, rootKey)
 	}
-	root, err := pki.ParseCertificate(certify(pki.ServiceCA, pki.Template{
-		Subject: pki.Name{CommonName: "Utopia CA"}, PublicKey: rootKey.Public(), Contact: "https://ca.utopia.example"}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	root := certify(pki.ServiceCA, pki.Template{
+		Subject: pki.Name{CommonName: "Utopia CA"}, PublicKey: rootKey.Public(), Contact: "https://ca.utopia.example"})
 	a.signer = certify(pki.CredentialSigner, pki.Template{
-		Subject: pki.Name{CommonName: "Utopia signer"}, PublicKey: a.key.Public(), Issuer: root, CRLURL: "https://ca.utopia.example/crl"})
+		Subject: pki.Name{CommonName: "Utopia signer"}, PublicKey: a.key.Public(), Issuer: root, CRLURL: "https://ca.utopia.example/crl"}).Raw
 	a.pool = pki.NewPool(root)
 	return a
 }

@@ -3,6 +3,7 @@ package sdjwt
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -73,17 +74,7 @@ func pathOf(n *node) (Path, error) {
 }
 
 // Equal reports whether both paths are the same, step by step.
-func (p Path) Equal(o Path) bool {
-	if len(p) != len(o) {
-		return false
-	}
-	for i := range p {
-		if p[i] != o[i] {
-			return false
-		}
-	}
-	return true
-}
+func (p Path) Equal(o Path) bool { return slices.Equal(p, o) }
 
 // Claim is a value in a payload, and where it stands.
 type Claim struct {

@@ -1,33 +1,12 @@
 package status_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"math/big"
 	"testing"
-	"time"
 
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
 )
-
-// testCertificate is a certificate for the headers; nothing here looks inside,
-// but x5c wants one that parses.
-func testCertificate(t testing.TB, k *testkit.Key) []byte {
-	t.Helper()
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "status"},
-		NotBefore: time.Unix(1_690_000_000, 0), NotAfter: time.Unix(1_790_000_000, 0),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k.Private().(*ecdsa.PrivateKey))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
 
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"status_list_token_jwt", "status_list_token_cwt", "referenced_token_cwt"} {

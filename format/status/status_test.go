@@ -16,6 +16,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/cose"
 	"github.com/eidos-id/eidos/format/jose"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
@@ -155,9 +156,9 @@ func sampleList(t testing.TB, bits int) status.Compressed {
 }
 
 func TestTokensRoundTrip(t *testing.T) {
-	signer := testkit.Signer(t, elliptic.P256())
+	signer, cert := pkitest.Certified(t, published.Issued)
 	other := testkit.Signer(t, elliptic.P256())
-	h := status.Headers{X5Chain: [][]byte{testCertificate(t, signer)}, KeyID: "1"}
+	h := status.Headers{X5Chain: [][]byte{cert.Raw}, KeyID: "1"}
 	now := published.Issued.Add(time.Hour)
 	c := sampleList(t, 1)
 	c.AggregationURI = "https://issuer.example/status"
@@ -276,9 +277,9 @@ func TestMSOWantsOneBit(t *testing.T) {
 }
 
 func TestIdentifierList(t *testing.T) {
-	signer := testkit.Signer(t, elliptic.P256())
+	signer, cert := pkitest.Certified(t, published.Issued)
 	ids := [][]byte{{0xcc, 0xcc}, {0xaa, 0xaa}, {0xab, 0xcd}, {0xaa, 0xaa}}
-	raw, err := status.SignIdentifiersCWT(t.Context(), signer, status.Headers{X5Chain: [][]byte{testCertificate(t, signer)}}, published, ids, "https://issuer.example/ids")
+	raw, err := status.SignIdentifiersCWT(t.Context(), signer, status.Headers{X5Chain: [][]byte{cert.Raw}}, published, ids, "https://issuer.example/ids")
 	if err != nil {
 		t.Fatal(err)
 	}

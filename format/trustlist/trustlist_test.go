@@ -16,6 +16,7 @@ import (
 	"github.com/eidos-id/eidos/format/cose"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
@@ -37,16 +38,7 @@ func aamva(t testing.TB) (raw []byte, intermediate, root *x509.Certificate) {
 		}
 	}
 	vectors.Load(t, "iso18013-5/thirdparty_vical_aamva_2025_11_18.json", &v)
-	return vectors.Hex(t, v.Hex), parse(t, vectors.Hex(t, v.Expected.Intermediate)), parse(t, vectors.Hex(t, v.Expected.Root))
-}
-
-func parse(t testing.TB, der []byte) *x509.Certificate {
-	t.Helper()
-	c, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return vectors.Hex(t, v.Hex), pkitest.Parse(t, vectors.Hex(t, v.Expected.Intermediate)), pkitest.Parse(t, vectors.Hex(t, v.Expected.Root))
 }
 
 func failed(r check.Report) []string {
@@ -164,14 +156,10 @@ func newSigners(t testing.TB) signers {
 	rootKey := testkit.Signer(t, elliptic.P384())
 	nb, na := pki.Validity(now, 1000*24*time.Hour)
 	issue := func(p pki.Profile, cn string, pub *testkit.Key, issuer *x509.Certificate) *x509.Certificate {
-		der, err := pki.Issue(context.Background(), p, pki.Template{
+		return pkitest.Issue(t, p, pki.Template{
 			Subject: pki.Name{Country: "UT", Organization: "Utopia Trust", CommonName: cn}, PublicKey: pub.Public(), Issuer: issuer,
 			NotBefore: nb, NotAfter: na, Contact: "trust@utopia.example", CRLURL: "http://trust.localhost:8080/crl",
 		}, rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return parse(t, der)
 	}
 	s := signers{vicalKey: testkit.Signer(t, elliptic.P256()), listKey: testkit.Signer(t, elliptic.P256())}
 	s.root = issue(pki.ServiceCA, "trust root", rootKey, nil)
@@ -184,12 +172,8 @@ func iaca(t testing.TB) *x509.Certificate {
 	t.Helper()
 	k := testkit.Signer(t, elliptic.P256())
 	nb, na := pki.Validity(now, 9*365*24*time.Hour)
-	der, err := pki.Issue(context.Background(), pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", State: "UT-N", CommonName: "IACA"},
+	return pkitest.Issue(t, pki.IACARoot, pki.Template{Subject: pki.Name{Country: "UT", State: "UT-N", CommonName: "IACA"},
 		PublicKey: k.Public(), NotBefore: nb, NotAfter: na, Contact: "a@b.example"}, k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parse(t, der)
 }
 
 func TestBuildVICAL(t *testing.T) {

@@ -55,6 +55,8 @@ func TestPlanted(t *testing.T) {
 		"internal/web/web.go":          "package web\nimport (\n_ \"net/http\"\n_ \"" + module + "/format/check\"\n)\n",
 		"internal/db/db.go":            "package db\nimport _ \"" + module + "/format/mdoc\"\n",
 		"internal/testkit/testkit.go":  "package testkit\nimport _ \"testing\"\n",
+		"internal/testkit/page/p.go":   "package page\nimport _ \"testing\"\n",
+		"format/mdoc/mdoctest/m.go":    "package mdoctest\nimport (\n_ \"testing\"\n_ \"database/sql\"\n)\n",
 		"cmd/eidos/main.go":            "package main\nimport (\n_ \"" + module + "/issuer\"\n_ \"" + module + "/wallet\"\n)\nfunc main() {}\n",
 		"pkg/utils/utils.go":           "package utils\n",
 		"internal/web/web_test.go":     "package web\nimport _ \"testing\"\n",

@@ -36,28 +36,8 @@ func TestSignatureVector(t *testing.T) {
 	}
 }
 
-// clock is a time that the test moves.
-type clock struct {
-	mu sync.Mutex
-	t  time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.t
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.t = c.t.Add(d)
-}
-
-func newClock() *clock { return &clock{t: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)} }
-
 // process is one of several on a database: a pool of connections of its own.
-func process(t *testing.T, dsn string, c *clock, timeout time.Duration) *Outbox {
+func process(t *testing.T, dsn string, c *testkit.Clock, timeout time.Duration) *Outbox {
 	t.Helper()
 	schema := fstest.MapFS{"0001_nothing.sql": {Data: []byte("create table thing (id text primary key);")}}
 	d, err := db.Open(t.Context(), dsn, "issuer", fs.FS(schema))
@@ -69,7 +49,7 @@ func process(t *testing.T, dsn string, c *clock, timeout time.Duration) *Outbox 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return New(d, Config{Fetch: do, Books: audit.NewProcess(d, "issuer"), Now: c.now, Log: slog.New(slog.DiscardHandler),
+	return New(d, Config{Fetch: do, Books: audit.NewProcess(d, "issuer"), Now: c.Now, Log: slog.New(slog.DiscardHandler),
 		Secret: func(_ context.Context, tenant, endpoint string, generation int64) ([]byte, error) {
 			return []byte(tenant + endpoint + strconv.FormatInt(generation, 10)), nil
 		}})
@@ -164,7 +144,7 @@ func waiting(t *testing.T, o *Outbox, e Endpoint) []Message {
 
 func TestDeliver(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c, r, other := newClock(), newReceiver(t), newReceiver(t)
+		c, r, other := testkit.NewClock(), newReceiver(t), newReceiver(t)
 		o := process(t, dsn, c, time.Second)
 		_, shown := add(t, o, "default", r.URL, "document.issued", "document.revoked")
 		add(t, o, "second", other.URL)
@@ -183,7 +163,7 @@ func TestDeliver(t *testing.T) {
 		}
 		for i, h := range r.heads {
 			at, _ := strconv.ParseInt(h.Get("Webhook-Timestamp"), 10, 64)
-			if want := signature(secret, h.Get("Webhook-Id"), at, r.bodies[i]); h.Get("Webhook-Signature") != want || at != c.now().Unix() {
+			if want := signature(secret, h.Get("Webhook-Id"), at, r.bodies[i]); h.Get("Webhook-Signature") != want || at != c.Now().Unix() {
 				t.Errorf("signature %s, want %s", h.Get("Webhook-Signature"), want)
 			}
 			var p payload
@@ -203,7 +183,7 @@ func TestDeliver(t *testing.T) {
 // What is rolled back has not happened.
 func TestRolledBack(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		o := process(t, dsn, newClock(), time.Second)
+		o := process(t, dsn, testkit.NewClock(), time.Second)
 		e, _ := add(t, o, "default", newReceiver(t).URL)
 		stop := errors.New("stop")
 		err := o.db.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
@@ -219,7 +199,7 @@ func TestRolledBack(t *testing.T) {
 // those that it asked for.
 func TestAddedElsewhere(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c := newClock()
+		c := testkit.NewClock()
 		here, there := process(t, dsn, c, time.Second), process(t, dsn, c, time.Second)
 		write := func(kind string) {
 			t.Helper()
@@ -243,7 +223,7 @@ func TestAddedElsewhere(t *testing.T) {
 // Of several processes one delivers each event; if it dies another does.
 func TestLease(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c, r := newClock(), newReceiver(t)
+		c, r := testkit.NewClock(), newReceiver(t)
 		all := []*Outbox{process(t, dsn, c, 5*time.Second), process(t, dsn, c, 5*time.Second), process(t, dsn, c, 5*time.Second)}
 		e, _ := add(t, all[0], "default", r.URL)
 		for range 40 {
@@ -260,7 +240,7 @@ func TestLease(t *testing.T) {
 
 		// One takes an event and is heard of no more.
 		write(t, all[0], "default", Event{ID: "msg_orphan", Kind: "document.issued"})
-		now := c.now()
+		now := c.Now()
 		err := all[1].db.Tx(t.Context(), func(ctx context.Context, tx *db.Tx) error {
 			list, err := take(ctx, tx, e, 1, now, now.Add(lease))
 			if len(list) != 1 {
@@ -275,7 +255,7 @@ func TestLease(t *testing.T) {
 		if r.got["msg_orphan"] != 0 {
 			t.Error("a lease was not respected")
 		}
-		c.pass(lease)
+		c.Pass(lease)
 		deliver(t, all[2])
 		if r.got["msg_orphan"] != 1 {
 			t.Error("the event was lost with its process")
@@ -285,7 +265,7 @@ func TestLease(t *testing.T) {
 
 func TestFailures(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c, r := newClock(), newReceiver(t)
+		c, r := testkit.NewClock(), newReceiver(t)
 		o := process(t, dsn, c, time.Second)
 		e, _ := add(t, o, "default", r.URL)
 		write(t, o, "default", Event{Kind: "document.issued"}, Event{Kind: "document.issued"})
@@ -297,7 +277,7 @@ func TestFailures(t *testing.T) {
 			if n, _ := r.count(); n != before+1 {
 				t.Errorf("%d: %d tries, want one", status, n-before)
 			}
-			c.pass(2 * time.Minute)
+			c.Pass(2 * time.Minute)
 		}
 		tried := Message{}
 		for _, m := range waiting(t, o, e) {
@@ -321,7 +301,7 @@ func TestFailures(t *testing.T) {
 
 func TestGivenUp(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c, r := newClock(), newReceiver(t)
+		c, r := testkit.NewClock(), newReceiver(t)
 		o := process(t, dsn, c, time.Second)
 		e, _ := add(t, o, "default", r.URL)
 		r.answer(503)
@@ -331,10 +311,10 @@ func TestGivenUp(t *testing.T) {
 			if list := waiting(t, o, e); list[0].GivenUp {
 				break
 			}
-			c.pass(longWait)
+			c.Pass(longWait)
 		}
 		list := waiting(t, o, e)
-		if len(list) != 1 || !list[0].GivenUp || c.now().Sub(list[0].Created) > giveUp || list[0].Tries < 5 {
+		if len(list) != 1 || !list[0].GivenUp || c.Now().Sub(list[0].Created) > giveUp || list[0].Tries < 5 {
 			t.Fatalf("messages %+v", list)
 		}
 		d, err := o.Depths(t.Context())
@@ -354,11 +334,11 @@ func TestGivenUp(t *testing.T) {
 		}
 		// What nobody retries is shown for a month, also where no try gave it up.
 		write(t, o, "default", Event{Kind: "document.issued"})
-		o.sweep(t.Context(), c.now().Add(giveUp))
+		o.sweep(t.Context(), c.Now().Add(giveUp))
 		if list := waiting(t, o, e); len(list) != 1 || !list[0].GivenUp {
 			t.Errorf("messages %+v", list)
 		}
-		o.sweep(t.Context(), c.now().Add(giveUp+remember))
+		o.sweep(t.Context(), c.Now().Add(giveUp+remember))
 		if list := waiting(t, o, e); len(list) != 0 {
 			t.Errorf("messages %+v", list)
 		}
@@ -367,7 +347,7 @@ func TestGivenUp(t *testing.T) {
 
 // 410 ends the endpoint.
 func TestGone(t *testing.T) {
-	c, r := newClock(), newReceiver(t)
+	c, r := testkit.NewClock(), newReceiver(t)
 	o := process(t, testkit.SQLite(t), c, time.Second)
 	e, _ := add(t, o, "default", r.URL)
 	r.answer(410)
@@ -382,7 +362,7 @@ func TestGone(t *testing.T) {
 // A receiver that hangs holds up nobody but itself, and is left after the
 // timeout.
 func TestHangingReceiver(t *testing.T) {
-	c, r := newClock(), newReceiver(t)
+	c, r := testkit.NewClock(), newReceiver(t)
 	o := process(t, testkit.SQLite(t), c, 300*time.Millisecond)
 	free := make(chan struct{})
 	hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free }))
@@ -422,7 +402,7 @@ func problems(list []Message) (n int) {
 }
 
 func TestAddressRules(t *testing.T) {
-	c := newClock()
+	c := testkit.NewClock()
 	o := process(t, testkit.SQLite(t), c, time.Second)
 	for _, wrong := range []string{"", "ftp://a.example/", "http://a.example/", "https://user:pass@a.example/", "https://a.example/#x", "https://a.example/" + strings.Repeat("x", 3000), "//a.example"} {
 		if _, _, err := o.Add(t.Context(), "default", wrong, nil, true); !errors.Is(err, ErrInvalid) {
@@ -456,7 +436,7 @@ func TestAddressRules(t *testing.T) {
 
 func TestRotateAndChange(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
-		c, r := newClock(), newReceiver(t)
+		c, r := testkit.NewClock(), newReceiver(t)
 		o := process(t, dsn, c, time.Second)
 		e, before := add(t, o, "default", r.URL)
 		_, after, err := o.Rotate(t.Context(), "default", e.ID)
@@ -466,7 +446,7 @@ func TestRotateAndChange(t *testing.T) {
 		for _, passed := range []time.Duration{overlap, 0} {
 			write(t, o, "default", Event{Kind: "document.issued"})
 			deliver(t, o)
-			c.pass(passed)
+			c.Pass(passed)
 		}
 		if n := len(strings.Fields(r.heads[0].Get("Webhook-Signature"))); n != 2 {
 			t.Errorf("%d signatures at first", n)

@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -19,13 +20,24 @@ import (
 	"github.com/eidos-id/eidos/internal/web"
 )
 
+// Deps are what the API of any role works with.
+type Deps struct {
+	DB     *db.DB  // the role's
+	Tokens *Tokens // in that database
+	// Loopback lets webhooks go to http addresses of this machine, for
+	// demonstrations. The outbox's own way to the network has to allow it, too.
+	Loopback bool
+	HTTPS    bool // the listener speaks TLS
+	Now      func() time.Time
+	Log      *slog.Logger // optional, none
+}
+
 // Config is what an API is made of.
 type Config struct {
+	Deps
 	Name               string // part of what is stored, so it never changes: that of the tokens
 	Realm              string // RFC 9110, 11.5
 	Title, Description string // of the document
-	Tokens             *Tokens
-	DB                 *db.DB // the role's
 	Operations         []Operation
 	// Tenant refuses a tenant that is not there.
 	Tenant func(tenant string) error
@@ -33,8 +45,7 @@ type Config struct {
 	Known func(err error) (web.Error, bool)
 	// CheckJSON refuses what is not one JSON text without ambiguities.
 	CheckJSON func(body []byte) error
-	MaxBody   int // of a request, bytes; 16 KiB if 0
-	Now       func() time.Time
+	MaxBody   int // of a request, bytes
 }
 
 // API answers requests. It may be used concurrently.
@@ -44,15 +55,10 @@ type API struct {
 	document *web.File                  // OpenAPI
 }
 
-const defaultBody = 16 << 10
-
 // New returns an API.
 func New(c Config) (*API, error) {
 	if c.Tokens == nil || c.DB == nil || c.Tenant == nil || c.Known == nil || c.CheckJSON == nil || c.Now == nil {
 		return nil, errors.New("rest: an API needs tokens, a database, and functions for tenants, errors, JSON and time")
-	}
-	if c.MaxBody == 0 {
-		c.MaxBody = defaultBody
 	}
 	document, err := json.Marshal(c.describe())
 	if err != nil {
@@ -83,6 +89,11 @@ func (a *API) Register(mux *http.ServeMux) {
 		})
 	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { a.Fail(w, r, errNowhere()) })
+}
+
+// Wrap puts around all that the listener serves what web.Wrap does.
+func (a *API) Wrap(h http.Handler) http.Handler {
+	return web.Wrap(h, web.WrapOptions{Log: a.config.Log, Role: a.config.Name, HTTPS: a.config.HTTPS})
 }
 
 // serve answers one operation.

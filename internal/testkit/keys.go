@@ -1,4 +1,4 @@
-// Package testkit gives tests keys and databases. Only test files import it.
+// Package testkit gives tests keys, databases and a clock. Only test files import it.
 // It imports no floor: its keys have the methods of format/key's Signer and
 // Agreer without knowing them.
 package testkit

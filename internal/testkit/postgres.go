@@ -41,9 +41,8 @@ func Postgres(t testing.TB) string {
 	return "postgres:///" + name + "?" + q.Encode()
 }
 
-// PostgresCopy dumps a database that Postgres has made, with further arguments
-// for pg_dump, restores it into a new one, and returns its address.
-func PostgresCopy(t testing.TB, dsn string, args ...string) string {
+// serverOf is the server of a database that Postgres has made, and its name.
+func serverOf(t testing.TB, dsn string) (*pgServer, string) {
 	t.Helper()
 	s, err := server()
 	if err != nil {
@@ -53,15 +52,21 @@ func PostgresCopy(t testing.TB, dsn string, args ...string) string {
 	if err != nil {
 		t.Fatalf("testkit: %v", err)
 	}
-	dump, err := s.command("pg_dump", append(args, "-h", s.dir, "-U", "postgres", strings.TrimPrefix(u.Path, "/"))...).Output()
+	return s, strings.TrimPrefix(u.Path, "/")
+}
+
+// PostgresCopy dumps a database that Postgres has made, with further arguments
+// for pg_dump, restores it into a new one, and returns its address.
+func PostgresCopy(t testing.TB, dsn string, args ...string) string {
+	t.Helper()
+	s, name := serverOf(t, dsn)
+	dump, err := s.command("pg_dump", append(args, "-h", s.dir, "-U", "postgres", name)...).Output()
 	if err != nil {
 		t.Fatalf("testkit: pg_dump: %v", err)
 	}
 	restored := Postgres(t)
-	if u, err = url.Parse(restored); err != nil {
-		t.Fatalf("testkit: %v", err)
-	}
-	cmd := s.command("psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "postgres", strings.TrimPrefix(u.Path, "/"))
+	_, name = serverOf(t, restored)
+	cmd := s.command("psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", s.dir, "-U", "postgres", name)
 	cmd.Stdin = bytes.NewReader(dump)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("testkit: restore: %v: %s", err, out)
@@ -189,18 +194,11 @@ func (s *pgServer) command(name string, args ...string) *exec.Cmd {
 // dump of it, and all files of the server's data and log of writes.
 func PostgresStored(t testing.TB, dsn string) (dump, files []byte) {
 	t.Helper()
-	s, err := server()
-	if err != nil {
-		t.Fatalf("testkit: %v", err)
-	}
-	u, err := url.Parse(dsn)
-	if err != nil {
-		t.Fatalf("testkit: %v", err)
-	}
-	name := strings.TrimPrefix(u.Path, "/")
+	s, name := serverOf(t, dsn)
 	if out, err := s.command("psql", "-q", "-h", s.dir, "-U", "postgres", "-c", "checkpoint", name).CombinedOutput(); err != nil {
 		t.Fatalf("testkit: checkpoint: %v: %s", err, out)
 	}
+	var err error
 	if dump, err = s.command("pg_dump", "-h", s.dir, "-U", "postgres", name).Output(); err != nil {
 		t.Fatalf("testkit: pg_dump: %v", err)
 	}

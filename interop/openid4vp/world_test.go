@@ -20,6 +20,7 @@ import (
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -55,13 +56,7 @@ func certify(t testing.TB, p pki.Profile, name string, ca *party) party {
 		tpl.DNS, tpl.CRLURL = []string{verifierHost}, ""
 	}
 	tpl.NotBefore, tpl.NotAfter = pki.Validity(time.Now(), 300*day)
-	der, err := pki.Issue(t.Context(), p, tpl, by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = pki.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
+	a.cert = pkitest.Issue(t, p, tpl, by)
 	return a
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -38,15 +39,7 @@ func newAuthority(t testing.TB, ca, leaf pki.Profile, curve elliptic.Curve) auth
 			PublicKey: k.Public(), Issuer: issuer, Contact: "ca@utopia.example", CRLURL: "http://crl.utopia.example/1",
 		}
 		tpl.NotBefore, tpl.NotAfter = pki.Validity(now, lifetime)
-		der, err := pki.Issue(t.Context(), p, tpl, rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := pki.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cert
+		return pkitest.Issue(t, p, tpl, rootKey)
 	}
 	a := authority{key: key}
 	a.root = certify(ca, "Utopia root", 5*365*24*time.Hour, nil, rootKey)

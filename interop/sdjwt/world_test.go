@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -39,15 +40,7 @@ func newAuthority(t testing.TB, curve elliptic.Curve) authority {
 		t.Helper()
 		tpl.Subject.Country, tpl.Subject.Organization = "UT", "Utopia"
 		tpl.NotBefore, tpl.NotAfter = pki.Validity(now, 400*24*time.Hour)
-		der, err := pki.Issue(t.Context(), p, tpl, rootKey)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cert, err := pki.ParseCertificate(der)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return cert
+		return pkitest.Issue(t, p, tpl, rootKey)
 	}
 	a.root = certify(pki.ServiceCA, pki.Template{
 		Subject: pki.Name{CommonName: "Utopia CA"}, PublicKey: rootKey.Public(), Contact: "https://ca.utopia.example"})

@@ -7,16 +7,12 @@
 package admin
 
 import (
-	"errors"
-	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/rest"
-	"github.com/eidos-id/eidos/internal/web"
 	"github.com/eidos-id/eidos/issuer"
 	"github.com/eidos-id/eidos/keyring"
 )
@@ -39,19 +35,6 @@ func NewTokens(d *db.DB, books *audit.Process) *rest.Tokens {
 	})
 }
 
-// Deps are what the API works with.
-type Deps struct {
-	Authority *issuer.Authority
-	DB        *db.DB       // the authority's
-	Tokens    *rest.Tokens // in that database
-	// Loopback lets webhooks go to http addresses of this machine, for
-	// demonstrations. The outbox's own way to the network has to allow it, too.
-	Loopback bool
-	HTTPS    bool             // the listener speaks TLS
-	Now      func() time.Time // optional, time.Now
-	Log      *slog.Logger     // optional, none
-}
-
 // Server answers the API. It may be used concurrently.
 type Server struct {
 	authority *issuer.Authority
@@ -61,18 +44,12 @@ type Server struct {
 }
 
 // New returns the API of an authority.
-func New(deps Deps) (*Server, error) {
-	if deps.Authority == nil || deps.DB == nil || deps.Tokens == nil {
-		return nil, errors.New("admin: an authority, its database and tokens are needed")
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	s := &Server{authority: deps.Authority, loopback: deps.Loopback}
+func New(authority *issuer.Authority, deps rest.Deps) (*Server, error) {
+	s := &Server{authority: authority, loopback: deps.Loopback}
 	var err error
 	s.api, err = rest.New(rest.Config{
-		Name: apiName, Realm: "eidos issuer", Title: "eidos issuing authority, administration", Description: "For consoles and automation.",
-		Tokens: deps.Tokens, DB: deps.DB, Operations: s.operations(), Known: told, CheckJSON: checkJSON, MaxBody: maxBody, Now: deps.Now,
+		Deps: deps, Name: apiName, Realm: "eidos issuer", Title: "eidos issuing authority, administration", Description: "For consoles and automation.",
+		Operations: s.operations(), Known: told, CheckJSON: checkJSON, MaxBody: maxBody,
 		Tenant: func(tenant string) error {
 			_, err := s.authority.Offerings(tenant)
 			return err
@@ -81,7 +58,7 @@ func New(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.handler = web.Wrap(s.authority.Instrument("admin", s.routes()), web.WrapOptions{Log: deps.Log, Role: "issuer admin", HTTPS: deps.HTTPS})
+	s.handler = s.api.Wrap(s.authority.Instrument("admin", s.routes()))
 	return s, nil
 }
 

@@ -29,32 +29,18 @@ import (
 // house is an authority with its API on a real socket.
 type house struct {
 	*resttest.Client
+	*testkit.Clock
 	t      *testing.T
 	dsn    string
 	db     *db.DB
 	tokens *rest.Tokens
 	issuer *issuer.Authority
-	log    *bytes.Buffer
-
-	mu   sync.Mutex
-	time time.Time
-}
-
-func (h *house) now() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.time
-}
-
-func (h *house) pass(d time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.time = h.time.Add(d)
+	log    *testkit.Log
 }
 
 func newHouse(t *testing.T, dsn string) *house {
 	t.Helper()
-	h := &house{t: t, dsn: dsn, log: &bytes.Buffer{}, time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)}
+	h := &house{t: t, dsn: dsn, log: &testkit.Log{}, Clock: testkit.NewClock()}
 	register := t.TempDir()
 	if err := os.CopyFS(register, os.DirFS("../../cmd/eidos/demodata")); err != nil {
 		t.Fatal(err)
@@ -74,14 +60,14 @@ func newHouse(t *testing.T, dsn string) *house {
 	second.ID = "second"
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	h.issuer, err = issuer.New(issuer.Config{Tenants: []issuer.Tenant{first, second}}, issuer.Deps{
-		DB: h.db, Area: area, Now: h.now, Log: log,
+		DB: h.db, Area: area, Now: h.Now, Log: log,
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return assure.NewAnchors() },
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	h.tokens = NewTokens(h.db, h.issuer.Books())
-	s, err := New(Deps{Authority: h.issuer, DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.now, Log: log})
+	s, err := New(h.issuer, rest.Deps{DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +80,7 @@ func newHouse(t *testing.T, dsn string) *house {
 // token makes one for a tenant.
 func (h *house) token(tenant string, scopes ...rest.Scope) string {
 	h.t.Helper()
-	_, text, err := h.tokens.Create(h.t.Context(), rest.Token{Tenant: tenant, Name: "test", Scopes: scopes, Expires: h.now().Add(time.Hour)}, h.now())
+	_, text, err := h.tokens.Create(h.t.Context(), rest.Token{Tenant: tenant, Name: "test", Scopes: scopes, Expires: h.Now().Add(time.Hour)}, h.Now())
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -109,8 +95,8 @@ func (h *house) fill(tenant, subject string, n int) {
 			_, err := tx.Exec(ctx, `
 				insert into document (tenant, id, offering, doctype, subject, grant_id, created, fingerprint, batches, copies, valid_until, level, revoked, reason)
 				values ($1, $2, 'mdl', 'org.iso.18013.5.1.mDL', $3, $2, $4, $5, 1, 10, $6, 'low', 0, '')`,
-				tenant, fmt.Sprintf("%s%04d", strings.ToUpper(subject), i), subject, db.Millis(h.time.Add(-time.Duration(i/3)*time.Hour)), []byte{1},
-				db.Millis(h.time.Add(24*time.Hour)))
+				tenant, fmt.Sprintf("%s%04d", strings.ToUpper(subject), i), subject, db.Millis(h.Now().Add(-time.Duration(i/3)*time.Hour)), []byte{1},
+				db.Millis(h.Now().Add(24*time.Hour)))
 			if err != nil {
 				return err
 			}
@@ -223,11 +209,11 @@ func TestHostileInput(t *testing.T) {
 func TestTokens(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		h := newHouse(t, dsn)
-		first, err := h.tokens.First(t.Context(), h.now())
+		first, err := h.tokens.First(t.Context(), h.Now())
 		if err != nil || first == "" {
 			t.Fatalf("first token: %q, %v", first, err)
 		}
-		if again, err := h.tokens.First(t.Context(), h.now()); again != "" || err != nil {
+		if again, err := h.tokens.First(t.Context(), h.Now()); again != "" || err != nil {
 			t.Errorf("a second first token: %v", err)
 		}
 		const path = "/v1/default/offerings"
@@ -256,17 +242,17 @@ func TestTokens(t *testing.T) {
 				t.Errorf("WWW-Authenticate: %s", w)
 			}
 		}
-		h.pass(2 * time.Minute)
-		if err := h.tokens.Revoke(t.Context(), "default", parts[2], h.now()); err != nil {
+		h.Pass(2 * time.Minute)
+		if err := h.tokens.Revoke(t.Context(), "default", parts[2], h.Now()); err != nil {
 			t.Fatal(err)
 		}
 		h.Want(h.Ask(read, "GET", path, ""), 401, "invalid_token")
-		if err := h.tokens.Revoke(t.Context(), "second", parts[2], h.now()); err != rest.ErrUnknownToken {
+		if err := h.tokens.Revoke(t.Context(), "second", parts[2], h.Now()); err != rest.ErrUnknownToken {
 			t.Errorf("revoked through another tenant: %v", err)
 		}
 		short := h.token("default", Read)
 		h.Want(h.Ask(short, "GET", path, ""), 200, "")
-		h.pass(time.Hour)
+		h.Pass(time.Hour)
 		h.Want(h.Ask(short, "GET", path, ""), 401, "invalid_token")
 		list, err := h.tokens.List(t.Context(), "default")
 		if err != nil || len(list) != 2 || list[0].Hash != nil || list[1].Revoked.IsZero() {
@@ -291,34 +277,34 @@ func TestTokens(t *testing.T) {
 func TestTokensAfterRestore(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		h := newHouse(t, dsn)
-		h.time = time.Now().Add(-time.Minute)
+		h.Set(time.Now().Add(-time.Minute))
 		old := h.token("default", Read)
 		h.Want(h.Ask(old, "GET", "/v1/default/offerings", ""), 200, "")
 		if err := h.db.MarkRestored(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		h.Want(h.Ask(old, "GET", "/v1/default/offerings", ""), 401, "invalid_token")
-		if list, err := h.tokens.List(t.Context(), "default"); err != nil || list[0].Valid(h.now()) {
+		if list, err := h.tokens.List(t.Context(), "default"); err != nil || list[0].Valid(h.Now()) {
 			t.Errorf("%+v, %v", list, err)
 		}
-		h.pass(2 * time.Minute)
+		h.Pass(2 * time.Minute)
 		h.Want(h.Ask(h.token("default", Read), "GET", "/v1/default/offerings", ""), 200, "")
 	})
 }
 
 func TestTokensThatAreNone(t *testing.T) {
 	h := newHouse(t, testkit.SQLite(t))
-	end := h.now().Add(time.Hour)
+	end := h.Now().Add(time.Hour)
 	for name, tok := range map[string]rest.Token{
 		"no name":     {Scopes: []rest.Scope{Read}, Expires: end},
 		"no scope":    {Name: "x", Expires: end},
 		"wrong scope": {Name: "x", Scopes: []rest.Scope{"all"}, Expires: end},
 		"twice":       {Name: "x", Scopes: []rest.Scope{Read, Read}, Expires: end},
-		"ended":       {Name: "x", Scopes: []rest.Scope{Read}, Expires: h.now()},
-		"endless":     {Name: "x", Scopes: []rest.Scope{Read}, Expires: h.now().Add(30 * 365 * 24 * time.Hour)},
+		"ended":       {Name: "x", Scopes: []rest.Scope{Read}, Expires: h.Now()},
+		"endless":     {Name: "x", Scopes: []rest.Scope{Read}, Expires: h.Now().Add(30 * 365 * 24 * time.Hour)},
 		"tenant":      {Name: "x", Scopes: []rest.Scope{Read}, Expires: end, Tenant: "../x"},
 	} {
-		if _, _, err := h.tokens.Create(t.Context(), tok, h.now()); err == nil {
+		if _, _, err := h.tokens.Create(t.Context(), tok, h.Now()); err == nil {
 			t.Errorf("%s: made", name)
 		}
 	}
@@ -335,7 +321,7 @@ func TestWrongTokensAreHeldUp(t *testing.T) {
 	if a := h.Want(h.Ask(right, "GET", path, ""), 429, "too_many_attempts"); a.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
-	h.pass(time.Minute)
+	h.Pass(time.Minute)
 	h.Want(h.Ask(right, "GET", path, ""), 200, "")
 }
 
@@ -360,7 +346,7 @@ func TestIdempotency(t *testing.T) {
 		// What was refused may be put right.
 		h.Want(h.Ask(issue, "POST", path, `{"offerings":["x"],"subject":"ada"}`, name, "another-key"), 422, "unknown_offering")
 		h.Want(h.Ask(issue, "POST", path, body, name, "another-key"), 201, "")
-		h.pass(30 * time.Minute)
+		h.Pass(30 * time.Minute)
 		h.Want(h.Ask(issue, "POST", path, body, name, k), 201, "")
 
 		stored := ""
@@ -474,7 +460,7 @@ func TestState(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := ca.Maintain(t.Context(), h.now()); err != nil {
+		if err := ca.Maintain(t.Context(), h.Now()); err != nil {
 			t.Fatal(err)
 		}
 		a := h.Want(h.Ask(token, "GET", "/v1/default/certificates", ""), 200, "")

@@ -3,22 +3,17 @@ package dcapi_test
 import (
 	"bytes"
 	"crypto/ecdh"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
-	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 )
@@ -153,13 +148,8 @@ func ask(t *testing.T, reader *mdoc.ReaderSigner) (*dcapi.Transaction, dcapi.Req
 
 func certified(t *testing.T) *mdoc.ReaderSigner {
 	t.Helper()
-	k := testkit.Signer(t, elliptic.P256())
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Shop"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}, &x509.Certificate{}, k.Public(), key.CryptoSigner(t.Context(), k))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &mdoc.ReaderSigner{Key: k, Chain: [][]byte{der}}
+	k, cert := pkitest.Certified(t, now)
+	return &mdoc.ReaderSigner{Key: k, Chain: [][]byte{cert.Raw}}
 }
 
 func TestConversation(t *testing.T) {

@@ -28,13 +28,8 @@ func Parse(raw []byte) (*DeviceEngagement, error) {
 	e := &DeviceEngagement{Raw: raw}
 	var hasVersion, hasSecurity bool
 	r := cbor.ReadChecked(raw, limits)
-	r.Map(func() {
-		if k := r.Kind(); k == cbor.KindNegInt {
-			r.Skip() // an application's extension
-			r.Skip()
-			return
-		}
-		switch k := r.Uint(); k {
+	elements(r, func(key uint64) {
+		switch key {
 		case 0:
 			e.Version, hasVersion = readVersion(r), true
 		case 1:
@@ -64,6 +59,19 @@ func Parse(raw []byte) (*DeviceEngagement, error) {
 	}
 	e.EDeviceKey = pub
 	return e, nil
+}
+
+// elements takes a map with integer keys. Negative ones are extensions of
+// applications and are passed over; read takes the value of any other.
+func elements(r *cbor.Reader, read func(key uint64)) {
+	r.Map(func() {
+		if r.Kind() == cbor.KindNegInt {
+			r.Skip()
+			r.Skip()
+			return
+		}
+		read(r.Uint())
+	})
 }
 
 // fail says what is wrong, and keeps apart what is only not supported.
@@ -167,13 +175,8 @@ func readOrigins(r *cbor.Reader) []OriginInfo {
 
 func readCapabilities(r *cbor.Reader) *Capabilities {
 	c := &Capabilities{}
-	r.Map(func() {
-		if r.Kind() == cbor.KindNegInt {
-			r.Skip()
-			r.Skip()
-			return
-		}
-		switch r.Uint() {
+	elements(r, func(key uint64) {
+		switch key {
 		case 0:
 			c.MacKeys = r.Bool()
 		case 1:
@@ -251,13 +254,8 @@ func parseMethod(r *cbor.Reader) RetrievalMethod {
 // options takes a map with integer keys and calls known for each key that is
 // not negative; known reports whether it took the value.
 func options(r *cbor.Reader, known func(key uint64) bool) {
-	r.Map(func() {
-		if r.Kind() == cbor.KindNegInt {
-			r.Skip()
-			r.Skip()
-			return
-		}
-		if !known(r.Uint()) {
+	elements(r, func(key uint64) {
+		if !known(key) {
 			r.Skip()
 		}
 	})

@@ -42,13 +42,8 @@ func ParseReader(raw []byte) (*ReaderEngagement, error) {
 	e := &ReaderEngagement{Raw: raw}
 	hasVersion := false
 	r := cbor.ReadChecked(raw, limits)
-	r.Map(func() {
-		if r.Kind() == cbor.KindNegInt {
-			r.Skip()
-			r.Skip()
-			return
-		}
-		switch r.Uint() {
+	elements(r, func(key uint64) {
+		switch key {
 		case 0:
 			e.Version, hasVersion = readVersion(r), true
 		case 1:

@@ -4,12 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/url"
 	"strings"
 	"testing"
@@ -17,6 +14,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/nonce"
 	"github.com/eidos-id/eidos/internal/once"
@@ -55,18 +53,9 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*oauth.ServerConfig)) *world {
 	t.Helper()
-	w := &world{t: t, ctx: context.Background(), now: start, store: once.NewMemory(), attester: testkit.Signer(t, elliptic.P256())}
-	signer := w.attester.(*testkit.Key)
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "attester"}, NotBefore: start.Add(-time.Hour), NotAfter: start.Add(1000 * time.Hour)}
-	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, signer.Public(), signer.Private())
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.chain = []*x509.Certificate{leaf}
+	w := &world{t: t, ctx: context.Background(), now: start, store: once.NewMemory()}
+	signer, leaf := pkitest.Certified(t, start)
+	w.attester, w.chain = signer, []*x509.Certificate{leaf}
 	c := oauth.ServerConfig{
 		Issuer: issuer,
 		Clients: oauth.Fixed(oauth.Registration{ID: clientID, Name: "Wallet", RedirectURIs: []string{redirect, redirect + "?dummy1=lorem&dummy2=ipsum", "eidos://cb"}},
@@ -84,6 +73,7 @@ func newWorld(t testing.TB, change func(*oauth.ServerConfig)) *world {
 	if change != nil {
 		change(&c)
 	}
+	var err error
 	if w.server, err = oauth.NewServer(c); err != nil {
 		t.Fatal(err)
 	}

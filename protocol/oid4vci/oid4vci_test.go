@@ -4,18 +4,16 @@ import (
 	"context"
 	"crypto"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/nonce"
 	"github.com/eidos-id/eidos/internal/once"
@@ -40,18 +38,7 @@ type authority struct {
 
 func newAuthority(t testing.TB) *authority {
 	t.Helper()
-	k := testkit.Signer(t, elliptic.P256())
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "attester"},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}}, k.Public(), key.CryptoSigner(context.Background(), k))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	k, cert := pkitest.Certified(t, now)
 	a := &authority{attester: k, chain: []*x509.Certificate{cert}, store: once.NewMemory()}
 	a.Issuer = oid4vci.Issuer{
 		Identifier: issuerID,

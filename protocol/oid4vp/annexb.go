@@ -147,22 +147,11 @@ func (d *definition) documents() ([]mdoc.DocRequest, error) {
 				return nil, fail(InvalidRequest, "input descriptor %d: a path is not one of $['namespace']['element'], or comes twice (ISO/IEC TS 18013-7, B.4.2.3.3)", i)
 			}
 			asked[ref] = true
-			doc.NameSpaces = addElement(doc.NameSpaces, ref, f.IntentToRetain)
+			doc.Add(ref, f.IntentToRetain)
 		}
 		out = append(out, doc)
 	}
 	return out, nil
-}
-
-func addElement(list []mdoc.RequestedNameSpace, ref mdoc.ElementRef, retain bool) []mdoc.RequestedNameSpace {
-	e := mdoc.RequestedElement{ID: ref.ID, IntentToRetain: retain}
-	for i := range list {
-		if list[i].Name == ref.NameSpace {
-			list[i].Elements = append(list[i].Elements, e)
-			return list
-		}
-	}
-	return append(list, mdoc.RequestedNameSpace{Name: ref.NameSpace, Elements: []mdoc.RequestedElement{e}})
 }
 
 // element reads $['namespace']['element'], in quotes of either kind.

@@ -6,12 +6,9 @@ import (
 	"crypto/ecdh"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/url"
 	"slices"
 	"strings"
@@ -19,8 +16,8 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
@@ -110,25 +107,10 @@ func TestAnnexBVectorResponse(t *testing.T) {
 }
 
 // certified is a verifier whose certificate has the names.
-func certified(t testing.TB, dns, uri string) *oid4vp.Verifier {
+func certified(t testing.TB, names ...string) *oid4vp.Verifier {
 	t.Helper()
-	k := testkit.Signer(t, elliptic.P256())
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Shop"}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour)}
-	if dns != "" {
-		template.DNSNames = []string{dns}
-	}
-	if uri != "" {
-		u, err := url.Parse(uri)
-		if err != nil {
-			t.Fatal(err)
-		}
-		template.URIs = []*url.URL{u}
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, &x509.Certificate{}, k.Public(), key.CryptoSigner(t.Context(), k))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &oid4vp.Verifier{Key: k, Chain: [][]byte{der}}
+	k, cert := pkitest.Certified(t, now, names...)
+	return &oid4vp.Verifier{Key: k, Chain: [][]byte{cert.Raw}}
 }
 
 func annexBParams() oid4vp.Params {
@@ -139,6 +121,17 @@ func annexBParams() oid4vp.Params {
 		{ID: "a", Format: query.FormatMdoc, Types: []string{mdoc.DocTypeMDL}, Claims: []query.Claim{element("family_name", true), element("age_over_18", false)}},
 		{ID: "b", Format: query.FormatMdoc, Types: []string{"org.example.other"}, Claims: []query.Claim{{Path: query.Element("org.example", "x")}}},
 	}}}
+}
+
+// beginAnnexB is a verifier with a transaction that has begun.
+func beginAnnexB(t testing.TB) (*oid4vp.Verifier, *oid4vp.AnnexBTransaction) {
+	t.Helper()
+	v := certified(t, "shop.example", "https://shop.example/cb")
+	tx, err := v.BeginAnnexB(annexBParams(), now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v, tx
 }
 
 // openAnnexB plays the wallet up to the opened request.
@@ -172,11 +165,7 @@ func openAnnexB(t *testing.T, v *oid4vp.Verifier, tx *oid4vp.AnnexBTransaction) 
 func deviceResponse(t *testing.T) []byte { return vectors.Hex(t, loadAnnexB(t).response) }
 
 func TestAnnexBConversation(t *testing.T) {
-	v := certified(t, "shop.example", "")
-	tx, err := v.BeginAnnexB(annexBParams(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v, tx := beginAnnexB(t)
 	stored, err := json.Marshal(tx)
 	if err != nil {
 		t.Fatal(err)
@@ -237,11 +226,7 @@ func TestAnnexBConversation(t *testing.T) {
 
 // A wallet encrypts to whatever curve of ours it has.
 func TestAnnexBCurves(t *testing.T) {
-	v := certified(t, "shop.example", "")
-	tx, err := v.BeginAnnexB(annexBParams(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v, tx := beginAnnexB(t)
 	object, err := v.AnnexBObject(t.Context(), tx, now)
 	if err != nil {
 		t.Fatal(err)
@@ -317,11 +302,7 @@ func annexBClaims(t testing.TB, object string) map[string]json.RawMessage {
 }
 
 func TestOpenAnnexBRefuses(t *testing.T) {
-	v := certified(t, "shop.example", "https://shop.example/cb")
-	tx, err := v.BeginAnnexB(annexBParams(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	v, tx := beginAnnexB(t)
 	object, err := v.AnnexBObject(t.Context(), tx, now)
 	if err != nil {
 		t.Fatal(err)
@@ -396,7 +377,7 @@ func TestOpenAnnexBRefuses(t *testing.T) {
 	}
 	for name, h := range map[string]jose.Header{
 		"typ": {Typ: "openid4vci-proof+jwt", X5C: v.Chain}, "no x5c": {Typ: "JWT"}, "no certificate": {Typ: "JWT", X5C: [][]byte{{0}}},
-		"another's certificate": {Typ: "JWT", X5C: certified(t, "shop.example", "").Chain},
+		"another's certificate": {Typ: "JWT", X5C: certified(t, "shop.example").Chain},
 	} {
 		if r, _, err := oid4vp.OpenAnnexB(sign(nil, h), link, now); r != nil || err == nil {
 			t.Errorf("%s: %v", name, err)
@@ -441,7 +422,7 @@ func TestIsAnnexB(t *testing.T) {
 
 // What Annex B has no words for is not asked.
 func TestBeginAnnexBRefuses(t *testing.T) {
-	v := certified(t, "shop.example", "")
+	v := certified(t, "shop.example")
 	for name, change := range map[string]func(p *oid4vp.Params){
 		"SD-JWT VC":    func(p *oid4vp.Params) { p.Query.Credentials[0].Format = query.FormatSDJWT },
 		"a value":      func(p *oid4vp.Params) { p.Query.Credentials[0].Claims[0].Values = []any{"x"} },
@@ -471,11 +452,7 @@ func FuzzOpenAnnexB(f *testing.F) {
 	v := loadAnnexB(f)
 	f.Add([]byte(v.definition))
 	f.Add([]byte(`{"id":"1","input_descriptors":[{"id":"d","constraints":{"fields":[{"path":["$[\"n\"][\"e\"]"],"intent_to_retain":true}]}}]}`))
-	verifier := certified(f, "shop.example", "")
-	tx, err := verifier.BeginAnnexB(annexBParams(), now)
-	if err != nil {
-		f.Fatal(err)
-	}
+	verifier, tx := beginAnnexB(f)
 	f.Fuzz(func(t *testing.T, definition []byte) {
 		asked := *tx
 		asked.Definition = definition
@@ -501,11 +478,7 @@ func FuzzOpenAnnexB(f *testing.F) {
 func FuzzAnnexBTransactionOpen(f *testing.F) {
 	v := loadAnnexB(f)
 	f.Add(v.jarm)
-	verifier := certified(f, "shop.example", "")
-	tx, err := verifier.BeginAnnexB(annexBParams(), now)
-	if err != nil {
-		f.Fatal(err)
-	}
+	_, tx := beginAnnexB(f)
 	f.Fuzz(func(t *testing.T, response string) {
 		if a, err := tx.Open(t.Context(), url.Values{"response": {response}}, now); err == nil {
 			t.Fatalf("opened: %+v", a)

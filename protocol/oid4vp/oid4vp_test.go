@@ -3,23 +3,16 @@ package oid4vp_test
 import (
 	"bytes"
 	"context"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"math/big"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
-	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/fetch"
-	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
@@ -27,17 +20,12 @@ import (
 
 var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
+// newVerifier is named by the hash of its certificate.
 func newVerifier(t testing.TB, dns string) (*oid4vp.Verifier, []byte) {
 	t.Helper()
-	k := testkit.Signer(t, elliptic.P256())
-	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Shop"}, DNSNames: []string{dns},
-		NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
-	}, &x509.Certificate{Subject: pkix.Name{CommonName: "CA"}}, k.Public(), key.CryptoSigner(t.Context(), k))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &oid4vp.Verifier{ClientID: oid4vp.X509HashID(der), Key: k, Chain: [][]byte{der}}, der
+	v := certified(t, dns)
+	v.ClientID = oid4vp.X509HashID(v.Chain[0])
+	return v, v.Chain[0]
 }
 
 func pidQuery(t testing.TB) query.Query {

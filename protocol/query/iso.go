@@ -213,7 +213,7 @@ func (c *Credential) docRequest() (mdoc.DocRequest, error) {
 		if !ok || len(cl.Values) > 0 {
 			return d, bad("%s: a DeviceRequest asks for elements of name spaces, without values (ISO/IEC 18013-5:2021, 8.3.2.1.2.1)", cl.Path)
 		}
-		d.NameSpaces = addElement(d.NameSpaces, ref, cl.Retain)
+		d.Add(ref, cl.Retain)
 		var sets [][]mdoc.ElementRef
 		for _, paths := range cl.Alternatives {
 			var set []mdoc.ElementRef
@@ -256,15 +256,4 @@ func (p Path) element() (mdoc.ElementRef, bool) {
 	ns, ok1 := p[0].(string)
 	id, ok2 := p[1].(string)
 	return mdoc.ElementRef{NameSpace: ns, ID: id}, ok1 && ok2 && ns != "" && id != ""
-}
-
-func addElement(list []mdoc.RequestedNameSpace, ref mdoc.ElementRef, retain bool) []mdoc.RequestedNameSpace {
-	e := mdoc.RequestedElement{ID: ref.ID, IntentToRetain: retain}
-	for i := range list {
-		if list[i].Name == ref.NameSpace {
-			list[i].Elements = append(list[i].Elements, e)
-			return list
-		}
-	}
-	return append(list, mdoc.RequestedNameSpace{Name: ref.NameSpace, Elements: []mdoc.RequestedElement{e}})
 }

@@ -10,6 +10,7 @@ package query
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -129,17 +130,7 @@ func (p Path) String() string {
 }
 
 // Equal reports whether both paths are the same, step by step.
-func (p Path) Equal(o Path) bool {
-	if len(p) != len(o) {
-		return false
-	}
-	for i := range p {
-		if p[i] != o[i] {
-			return false
-		}
-	}
-	return true
-}
+func (p Path) Equal(o Path) bool { return slices.Equal(p, o) }
 
 // Select returns the values that the path selects in JSON-like data (maps,
 // slices, scalars). An empty selection is an error.

@@ -9,10 +9,8 @@ package api
 
 import (
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/audit"
@@ -41,19 +39,6 @@ func NewTokens(d *db.DB, books *audit.Process) *rest.Tokens {
 	})
 }
 
-// Deps are what the API works with.
-type Deps struct {
-	Verifier *verifier.Verifier
-	DB       *db.DB       // the verifier's
-	Tokens   *rest.Tokens // in that database
-	// Loopback lets webhooks go to http addresses of this machine, for
-	// demonstrations. The outbox's own way to the network has to allow it, too.
-	Loopback bool
-	HTTPS    bool             // the listener speaks TLS
-	Now      func() time.Time // optional, time.Now
-	Log      *slog.Logger     // optional, none
-}
-
 // Server answers the API and serves the console. It may be used concurrently.
 type Server struct {
 	verifier *verifier.Verifier
@@ -63,27 +48,20 @@ type Server struct {
 }
 
 // New returns the API of a verifier.
-func New(deps Deps) (*Server, error) {
-	if deps.Verifier == nil || deps.DB == nil || deps.Tokens == nil {
-		return nil, errors.New("api: a verifier, its database and tokens are needed")
-	}
-	if deps.Now == nil {
-		deps.Now = time.Now
-	}
-	s := &Server{verifier: deps.Verifier, loopback: deps.Loopback}
+func New(v *verifier.Verifier, deps rest.Deps) (*Server, error) {
+	s := &Server{verifier: v, loopback: deps.Loopback}
 	var err error
 	s.api, err = rest.New(rest.Config{
-		Name: apiName, Realm: "eidos verifier", Title: "eidos verifier, for relying parties", Description: "For a relying party's own systems.",
-		Tokens: deps.Tokens, DB: deps.DB, Operations: s.operations(), Tenant: s.verifier.CheckTenant, Known: told,
-		CheckJSON: checkJSON, MaxBody: maxBody, Now: deps.Now,
+		Deps: deps, Name: apiName, Realm: "eidos verifier", Title: "eidos verifier, for relying parties", Description: "For a relying party's own systems.",
+		Operations: s.operations(), Tenant: v.CheckTenant, Known: told, CheckJSON: checkJSON, MaxBody: maxBody,
 	})
 	if err != nil {
 		return nil, err
 	}
 	mux := http.NewServeMux()
 	s.api.Register(mux)
-	newConsole(deps, s.api).register(mux)
-	s.handler = web.Wrap(mux, web.WrapOptions{Log: deps.Log, Role: "verifier api", HTTPS: deps.HTTPS})
+	newConsole(v, deps, s.api).register(mux)
+	s.handler = s.api.Wrap(mux)
 	return s, nil
 }
 

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,26 +29,12 @@ import (
 // house is a verifier with its API on a real socket.
 type house struct {
 	*resttest.Client
+	*testkit.Clock
 	t        *testing.T
 	db       *db.DB
 	tokens   *rest.Tokens
 	verifier *verifier.Verifier
-	log      *bytes.Buffer
-
-	mu   sync.Mutex
-	time time.Time
-}
-
-func (h *house) now() time.Time {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.time
-}
-
-func (h *house) pass(d time.Duration) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.time = h.time.Add(d)
+	log      *testkit.Log
 }
 
 func (h *house) check(err error) {
@@ -63,7 +48,7 @@ const shop = "https://shop.example"
 
 func newHouse(t *testing.T, dsn string) *house {
 	t.Helper()
-	h := &house{t: t, log: &bytes.Buffer{}, time: time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)}
+	h := &house{t: t, log: &testkit.Log{}, Clock: testkit.NewClock()}
 	var err error
 	h.db, err = db.Open(t.Context(), dsn, "verifier", verifier.Schema)
 	h.check(err)
@@ -76,12 +61,12 @@ func newHouse(t *testing.T, dsn string) *house {
 		{ID: "second", Name: "Second", TransactionTypes: []verifier.TransactionType{{Type: "payment"}},
 			Compatibility: verifier.Compatibility{Unsigned: true, ResponseModes: []string{oid4vp.DirectPost}}},
 	}}, verifier.Deps{
-		DB: h.db, Area: area, Now: h.now, Log: log,
+		DB: h.db, Area: area, Now: h.Now, Log: log,
 		Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return assure.NewAnchors() },
 	})
 	h.check(err)
 	h.tokens = NewTokens(h.db, h.verifier.Books())
-	s, err := New(Deps{Verifier: h.verifier, DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.now, Log: log})
+	s, err := New(h.verifier, rest.Deps{DB: h.db, Tokens: h.tokens, Loopback: true, Now: h.Now, Log: log})
 	h.check(err)
 	server := httptest.NewServer(s.Handler())
 	t.Cleanup(server.Close)
@@ -92,7 +77,7 @@ func newHouse(t *testing.T, dsn string) *house {
 // token makes one for a tenant.
 func (h *house) token(tenant string, scopes ...rest.Scope) string {
 	h.t.Helper()
-	_, text, err := h.tokens.Create(h.t.Context(), rest.Token{Tenant: tenant, Name: "test", Scopes: scopes, Expires: h.now().Add(30 * 24 * time.Hour)}, h.now())
+	_, text, err := h.tokens.Create(h.t.Context(), rest.Token{Tenant: tenant, Name: "test", Scopes: scopes, Expires: h.Now().Add(30 * 24 * time.Hour)}, h.Now())
 	h.check(err)
 	return text
 }
@@ -124,7 +109,7 @@ func (h *house) refuse(link string) {
 	}
 	object, nonce, err := l.Fetch(h.t.Context(), do)
 	h.check(err)
-	req, _, err := oid4vp.Open(h.t.Context(), object, l, nonce, oid4vp.Environment{}, h.now())
+	req, _, err := oid4vp.Open(h.t.Context(), object, l, nonce, oid4vp.Environment{}, h.Now())
 	h.check(err)
 	msg, err := req.Refuse(oid4vp.AccessDenied, "no")
 	h.check(err)
@@ -219,7 +204,7 @@ func TestList(t *testing.T) {
 				h.refuse(a.Text("link"))
 			}
 			if i%2 == 0 {
-				h.pass(time.Second)
+				h.Pass(time.Second)
 			}
 		}
 		h.Want(h.Ask(ask, "POST", "/v1/second/transactions", `{"ask":"driving"}`), 201, "")
@@ -355,7 +340,7 @@ func TestDeletionRequests(t *testing.T) {
 		if strings.Contains(h.log.String(), "erika") {
 			t.Error("the log says who asked")
 		}
-		h.pass(200 * 24 * time.Hour)
+		h.Pass(200 * 24 * time.Hour)
 		h.check(h.verifier.Sweep(t.Context()))
 		if list, err := h.verifier.Deletions(t.Context(), "default", 10); err != nil || len(list) != 0 {
 			t.Errorf("%+v %v", list, err)
@@ -373,7 +358,7 @@ func TestEventsWithoutAttributes(t *testing.T) {
 		a := h.Want(h.Ask(ask, "POST", path, `{"ask":"age18"}`), 201, "")
 		h.refuse(a.Text("link"))
 		late := h.Want(h.Ask(ask, "POST", path, `{"ask":"age18"}`), 201, "")
-		h.pass(10 * time.Minute)
+		h.Pass(10 * time.Minute)
 		h.check(h.verifier.Sweep(t.Context()))
 		h.check(h.verifier.Sweep(t.Context()))
 		var bodies []string

@@ -45,9 +45,9 @@ type console struct {
 	pages    *web.Pages
 }
 
-func newConsole(deps Deps, api *rest.API) *console {
+func newConsole(v *verifier.Verifier, deps rest.Deps, api *rest.API) *console {
 	return &console{
-		verifier: deps.Verifier, db: deps.DB, tokens: deps.Tokens, api: api, https: deps.HTTPS, now: deps.Now,
+		verifier: v, db: deps.DB, tokens: deps.Tokens, api: api, https: deps.HTTPS, now: deps.Now,
 		pages: web.MustPages("eidos verifier", nil, pageFiles, "pages/*.html"),
 	}
 }

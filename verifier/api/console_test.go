@@ -157,12 +157,12 @@ func TestConsoleEnds(t *testing.T) {
 	if status, _, _ := o.post("/console/second/transactions/x/delete", nil); status != 403 {
 		t.Errorf("without the scope: %d", status)
 	}
-	h.check(h.tokens.Revoke(t.Context(), rest.AllTenants, strings.Split(text, ".")[2], h.now()))
+	h.check(h.tokens.Revoke(t.Context(), rest.AllTenants, strings.Split(text, ".")[2], h.Now()))
 	if _, at, _ := o.get("/console/second/"); at != "/console/" {
 		t.Error("the session outlives its token")
 	}
 	o.login(h.token("default", Read))
-	h.pass(8 * time.Hour)
+	h.Pass(8 * time.Hour)
 	if _, at, _ := o.get("/console/default/"); at != "/console/" {
 		t.Error("the session goes on for ever")
 	}

@@ -16,7 +16,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
-	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/internal/vectors"
@@ -45,11 +45,7 @@ func (v vector) want(t testing.TB, name string) []byte {
 
 func trusting(t testing.TB, der []byte) *assure.Anchors {
 	t.Helper()
-	root, err := pki.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a, err := assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", root)...)
+	a, err := assure.NewAnchors(assure.FromCertificates(trustlist.Issuer, "test", pkitest.Parse(t, der))...)
 	if err != nil {
 		t.Fatal(err)
 	}

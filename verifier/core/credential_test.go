@@ -16,8 +16,8 @@ import (
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
-	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/query"
 	"github.com/eidos-id/eidos/verifier/core"
@@ -41,16 +41,10 @@ func newRegistry(t testing.TB) *registry {
 	rootKey, r := testkit.Signer(t, elliptic.P256()), &registry{key: testkit.Signer(t, elliptic.P256()), holder: testkit.Signer(t, elliptic.P256()), vct: "urn:eudi:pid:1"}
 	tpl := pki.Template{Subject: pki.Name{Country: "UT", CommonName: "Utopia IACA"}, PublicKey: rootKey.Public(), Contact: "a@b.example", CRLURL: "http://crl.example"}
 	tpl.NotBefore, tpl.NotAfter = pki.Validity(now, 400*24*time.Hour)
-	der, err := pki.Issue(t.Context(), pki.IACARoot, tpl, rootKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.anchors = trusting(t, der)
-	tpl.Issuer, tpl.PublicKey, tpl.Subject.CommonName = r.anchors.For(trustlist.Issuer)[0].Certificate, r.key.Public(), "signer"
-	if der, err = pki.Issue(t.Context(), pki.CredentialSigner, tpl, rootKey); err != nil {
-		t.Fatal(err)
-	}
-	r.chain = [][]byte{der}
+	root := pkitest.Issue(t, pki.IACARoot, tpl, rootKey)
+	r.anchors = trusting(t, root.Raw)
+	tpl.Issuer, tpl.PublicKey, tpl.Subject.CommonName = root, r.key.Public(), "signer"
+	r.chain = [][]byte{pkitest.Issue(t, pki.CredentialSigner, tpl, rootKey).Raw}
 	leaf := func(name, value string) sdjwt.Node {
 		return sdjwt.Node{Name: name, SD: sdjwt.Always, Value: json.RawMessage(value)}
 	}

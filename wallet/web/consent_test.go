@@ -270,7 +270,7 @@ func TestChangedVerifier(t *testing.T) {
 	for _, q := range []struct {
 		met  time.Time
 		says string
-	}{{time.Time{}, "You have not met it before"}, {w.now, "You have met it before, on"}} {
+	}{{time.Time{}, "You have not met it before"}, {w.Now(), "You have met it before, on"}} {
 		asked := someQuestion()
 		asked.Party.Key, asked.Party.Met = []byte{1}, q.met
 		page, _ := w.pending(t.Context(), c, asked)
@@ -321,7 +321,7 @@ func TestManyFlows(t *testing.T) {
 	if _, err := w.open(r, adding); err == nil {
 		t.Errorf("%d flows are open", maxFlows+1)
 	}
-	w.now = w.now.Add(keepTime + time.Second)
+	w.Pass(keepTime + time.Second)
 	if _, err := w.open(r, adding); err != nil {
 		t.Errorf("when the others are over: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/internal/fetch"
+	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/securearea/software"
 	"github.com/eidos-id/eidos/wallet"
 )
@@ -21,27 +22,26 @@ const origin = "http://wallet.localhost:8080"
 // world is an app that knows nobody, with its clock and its links.
 type world struct {
 	*App
+	*testkit.Clock
 	t     *testing.T
-	now   time.Time
 	links []string
 	calls int // to the network
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
+	w := &world{t: t, Clock: testkit.NewClock()}
 	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: make([]byte, 32)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	now := func() time.Time { return w.now }
 	w.App, err = New(Config{}, Deps{
 		Wallet: func(consent wallet.Consent, redirectURI string) (*wallet.Wallet, error) {
 			if redirectURI != origin+"/callback" {
 				t.Errorf("redirect URI %s", redirectURI)
 			}
 			return wallet.New(wallet.Config{RedirectURI: redirectURI}, wallet.Deps{
-				Storage: wallet.NewMemory(), Area: area, Now: now, Consent: consent,
+				Storage: wallet.NewMemory(), Area: area, Now: w.Now, Consent: consent,
 				Anchors: func(context.Context, time.Time) (*assure.Anchors, error) { return nil, errors.New("nobody is known") },
 				Fetch: func(context.Context, fetch.Request) (fetch.Response, error) {
 					w.calls++
@@ -51,7 +51,7 @@ func newWorld(t *testing.T) *world {
 		},
 		Listen: func(context.Context) (wallet.Listener, error) { return nil, errors.New("nobody is near") },
 		Invite: func(link string) { w.links = append(w.links, link) },
-		Now:    now,
+		Now:    w.Now,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -122,11 +122,11 @@ func TestStartLink(t *testing.T) {
 			t.Errorf("a wrong key: status %d", out.Code)
 		}
 	}
-	w.now = w.now.Add(11 * time.Hour)
+	w.Pass(11 * time.Hour)
 	if out := w.do(with(request("GET", "/app", nil), c)); out.Code != http.StatusOK {
 		t.Errorf("after 11 hours: status %d", out.Code)
 	}
-	w.now = w.now.Add(13 * time.Hour)
+	w.Pass(13 * time.Hour)
 	w.sweep()
 	if out := w.do(with(request("GET", "/app", nil), c)); out.Code != http.StatusUnauthorized {
 		t.Errorf("after 13 more without use: status %d", out.Code)

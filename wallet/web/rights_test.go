@@ -23,7 +23,7 @@ func (w *world) remember(contact ...string) string {
 	}
 	const passphrase = "six words are better than one"
 	file, err := migration.Data{TransactionLog: []migration.Transaction{{
-		ID: "1", Time: migration.Time(w.now), Type: migration.TypePresentation, Result: migration.Completed,
+		ID: "1", Time: migration.Time(w.Now()), Type: migration.TypePresentation, Result: migration.Completed,
 		Presentation: &migration.Presentation{Name: "<b>Shop</b>", Contact: contact, DPAContact: []string{"dpa@authority.example"},
 			Requested: claims("age_over_18", "family_name"), Presented: claims("age_over_18")},
 	}}}.Seal(passphrase)
