@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
 
@@ -19,8 +20,8 @@ import (
 // VerifyChain says, whatever has changed in between.
 func TestChainThatComesAgain(t *testing.T) {
 	root, k := iaca(t), testkit.Signer(t, elliptic.P256())
-	ds := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
-	other := issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	ds := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
+	other := pkitest.Issue(t, pki.DocumentSigner, leafTemplate(pki.DocumentSigner, root, k), root.key)
 	revoked, err := pki.IssueCRL(t.Context(), pki.CRLTemplate{
 		Issuer: root.cert, Number: big.NewInt(1), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.Add(time.Hour),
 		Revoked: []pki.RevokedCertificate{{SerialNumber: ds.SerialNumber, At: now.Add(-time.Hour)}},
@@ -92,7 +93,7 @@ func TestManySigners(t *testing.T) {
 	var all [][]byte
 	for i := range 1100 {
 		tpl.Subject.CommonName = fmt.Sprintf("signer %d", i)
-		all = append(all, issue(t, pki.DocumentSigner, tpl, root.key).Raw)
+		all = append(all, pkitest.Issue(t, pki.DocumentSigner, tpl, root.key).Raw)
 	}
 	var wg sync.WaitGroup
 	for range 2 {
