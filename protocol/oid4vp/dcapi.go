@@ -147,7 +147,9 @@ func (t *Transaction) OpenDC(ctx context.Context, data []byte, origin string, no
 	}
 	resp := new(response)
 	if _, refused := members["error"]; refused || !encrypts(t.mode()) {
-		err = resp.read(members)
+		if err = resp.read(members); err == nil && refused && resp.Error == "" {
+			err = fail(InvalidRequest, "error is empty (OpenID4VP 1.0, 8.5)")
+		}
 	} else {
 		var jwe []string
 		if jwe, _, err = jose.Strings(members["response"]); err != nil || len(jwe) != 1 {
