@@ -378,7 +378,7 @@ func (v *verification) status() {
 		return
 	}
 	v.out.Status = c
-	v.report.Skip(name, clauseStatus, "index "+strconv.FormatUint(c.List.Index, 10)+" of "+c.List.URI)
+	v.report.Skip(name, clauseStatus, "status list "+c.List.URI) // without the index, which nobody else's credential has
 }
 
 // statusClaim reads the usual form from what was read already, and leaves all
