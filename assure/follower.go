@@ -64,7 +64,8 @@ type Follower struct {
 	c FollowerConfig
 
 	// fetching is held while lists are loaded or fetched. Latest never waits
-	// for it: its caller may hold the transaction that storing waits for.
+	// for it: its caller may hold the transaction that storing waits for. Nor does
+	// Anchors, while there are lists that hold.
 	fetching sync.Mutex
 	next     time.Time // before that nobody fetches again; under fetching
 
@@ -111,7 +112,13 @@ func (f *Follower) Anchors(ctx context.Context, now time.Time) (*Anchors, error)
 	if f.c.URL == "" {
 		return NewAnchors(f.c.Own...)
 	}
-	f.fetching.Lock()
+	// Who has lists that hold does not wait while somebody else asks for newer ones:
+	// a trust service that does not answer would hold everybody up.
+	if c := f.current(); !c.good(now) {
+		f.fetching.Lock()
+	} else if now.Sub(c.fetched) < f.c.Every || !f.fetching.TryLock() {
+		return c.anchors, nil
+	}
 	defer f.fetching.Unlock()
 	if f.current().anchors == nil {
 		f.load(ctx, now)
