@@ -78,6 +78,8 @@ type following struct {
 	anchors *Anchors  // nil before the first use
 	fetched time.Time // when the lists were fetched
 	expires time.Time // when the first of the lists ends
+
+	issue, sequence uint64 // numbers of the VICAL and of the other list
 }
 
 // good reports whether there are anchors that hold at now.
@@ -161,6 +163,9 @@ func (f *Follower) Refresh(ctx context.Context, now time.Time) error {
 	}
 	f.fetching.Lock()
 	defer f.fetching.Unlock()
+	if f.current().anchors == nil {
+		f.load(ctx, now)
+	}
 	return f.refresh(ctx, now)
 }
 
@@ -234,12 +239,12 @@ func (f *Follower) use(ctx context.Context, l lists, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	held := f.current() // nothing older comes back in its place
 	verify := func(pool *pki.Pool) error {
-		o := trustlist.VerifyOptions{Now: now, Anchors: pool}
-		if rep := v.Verify(o); !rep.OK() {
+		if rep := v.Verify(trustlist.VerifyOptions{Now: now, Anchors: pool, After: held.issue}); !rep.OK() {
 			return fmt.Errorf("VICAL: %w", rep.Err())
 		}
-		if rep := a.Verify(o); !rep.OK() {
+		if rep := a.Verify(trustlist.VerifyOptions{Now: now, Anchors: pool, After: held.sequence}); !rep.OK() {
 			return fmt.Errorf("list of anchors: %w", rep.Err())
 		}
 		return nil
@@ -252,7 +257,7 @@ func (f *Follower) use(ctx context.Context, l lists, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	next := following{set, l.Fetched, a.Expires.Time()}
+	next := following{set, l.Fetched, a.Expires.Time(), v.IssueID, a.Sequence}
 	for _, end := range []time.Time{v.NotAfter, v.NextUpdate} {
 		if !end.IsZero() && end.Before(next.expires) {
 			next.expires = end
