@@ -64,7 +64,8 @@ type Follower struct {
 	c FollowerConfig
 
 	// fetching is held while lists are loaded or fetched. Latest never waits
-	// for it: its caller may hold the transaction that storing waits for.
+	// for it: its caller may hold the transaction that storing waits for. Nor does
+	// Anchors, while there are lists that hold.
 	fetching sync.Mutex
 	next     time.Time // before that nobody fetches again; under fetching
 
@@ -77,6 +78,8 @@ type following struct {
 	anchors *Anchors  // nil before the first use
 	fetched time.Time // when the lists were fetched
 	expires time.Time // when the first of the lists ends
+
+	issue, sequence uint64 // numbers of the VICAL and of the other list
 }
 
 // good reports whether there are anchors that hold at now.
@@ -111,7 +114,13 @@ func (f *Follower) Anchors(ctx context.Context, now time.Time) (*Anchors, error)
 	if f.c.URL == "" {
 		return NewAnchors(f.c.Own...)
 	}
-	f.fetching.Lock()
+	// Who has lists that hold does not wait while somebody else asks for newer ones:
+	// a trust service that does not answer would hold everybody up.
+	if c := f.current(); !c.good(now) {
+		f.fetching.Lock()
+	} else if now.Sub(c.fetched) < f.c.Every || !f.fetching.TryLock() {
+		return c.anchors, nil
+	}
 	defer f.fetching.Unlock()
 	if f.current().anchors == nil {
 		f.load(ctx, now)
@@ -154,6 +163,9 @@ func (f *Follower) Refresh(ctx context.Context, now time.Time) error {
 	}
 	f.fetching.Lock()
 	defer f.fetching.Unlock()
+	if f.current().anchors == nil {
+		f.load(ctx, now)
+	}
 	return f.refresh(ctx, now)
 }
 
@@ -227,12 +239,12 @@ func (f *Follower) use(ctx context.Context, l lists, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	held := f.current() // nothing older comes back in its place
 	verify := func(pool *pki.Pool) error {
-		o := trustlist.VerifyOptions{Now: now, Anchors: pool}
-		if rep := v.Verify(o); !rep.OK() {
+		if rep := v.Verify(trustlist.VerifyOptions{Now: now, Anchors: pool, After: held.issue}); !rep.OK() {
 			return fmt.Errorf("VICAL: %w", rep.Err())
 		}
-		if rep := a.Verify(o); !rep.OK() {
+		if rep := a.Verify(trustlist.VerifyOptions{Now: now, Anchors: pool, After: held.sequence}); !rep.OK() {
 			return fmt.Errorf("list of anchors: %w", rep.Err())
 		}
 		return nil
@@ -245,7 +257,7 @@ func (f *Follower) use(ctx context.Context, l lists, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	next := following{set, l.Fetched, a.Expires.Time()}
+	next := following{set, l.Fetched, a.Expires.Time(), v.IssueID, a.Sequence}
 	for _, end := range []time.Time{v.NotAfter, v.NextUpdate} {
 		if !end.IsZero() && end.Before(next.expires) {
 			next.expires = end

@@ -291,3 +291,35 @@ func TestPolicy(t *testing.T) {
 		t.Error("a credential without a date is young enough")
 	}
 }
+
+// An authority that a list trusts for one type does not get around it by saying
+// that its credentials are of another type as well.
+func TestSDJWTOtherType(t *testing.T) {
+	const card = "urn:example:card:1"
+	c := newCredential(t)
+	c.params.VCT, c.params.AlsoVCTs = card, []string{pidVCT}
+	text := c.present(t, kb, c.holder, sdjwt.Path{"family_name"})
+	for name, tc := range map[string]struct {
+		trusted []string
+		asked   string
+		good    bool
+	}{
+		"its own type":                            {[]string{card}, card, true},
+		"any type":                                {[]string{card}, "", true},
+		"the other type":                          {[]string{card}, pidVCT, false},
+		"the other type, trusted for that":        {[]string{card, pidVCT}, pidVCT, true},
+		"the other type, trusted for that alone":  {[]string{pidVCT}, pidVCT, false},
+		"its own type, trusted for the other one": {[]string{pidVCT}, card, false},
+	} {
+		p := c.verify(t)
+		var err error
+		p.DocType = tc.asked
+		if p.Anchors, err = assure.NewAnchors(assure.Anchor{Purpose: trustlist.Issuer, Certificate: c.root, DocTypes: tc.trusted, Name: "cards"}); err != nil {
+			t.Fatal(err)
+		}
+		got, r := verifySDJWT(t, text, p)
+		if r.OK() != tc.good || (got.Payload != nil) != tc.good {
+			t.Errorf("%s: %v\n%s", name, named(r, check.Fail), r)
+		}
+	}
+}

@@ -13,9 +13,11 @@ import (
 
 // AnnexBLink is a link (mdoc-openid4vp://…) for the page that the holder has
 // open on the same device, by which apps of the older OpenID4VP profile answer
-// a transaction. Errors: ErrUnknownTenant, ErrUnknownTransaction, ErrInvalid.
+// a transaction. Only AskParams.SameDevice makes sure that it was that device:
+// who takes this way for other than trying sets it. Errors: ErrUnknownTenant,
+// ErrUnknownTransaction, ErrInvalid.
 //
-// ISO/IEC TS 18013-7 (draft N2544), B.4.2.2.
+// ISO/IEC TS 18013-7 (draft N2544), B.1.1 and B.4.2.2.
 func (v *Verifier) AnnexBLink(ctx context.Context, tenant, id string) (string, error) {
 	t, r, req, err := v.openWay(ctx, tenant, id)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -140,7 +141,8 @@ func (a *arena) sd(kb sdjwt.KeyBinding, by key.Signer) string {
 		return sdjwt.Node{Name: name, SD: sdjwt.Always, Value: json.RawMessage(`"` + value + `"`)}
 	}
 	stored, err := sdjwt.Issue(a.t.Context(), sdjwt.IssueParams{VCT: "urn:eudi:pid:1", IssuedAt: midnight, Expires: midnight.Add(14 * day), HolderKey: a.sdHold.Public(),
-		Claims: []sdjwt.Node{leaf("family_name", secretName), leaf("birthdate", secretBirth)}, Chain: [][]byte{a.sdCert.Raw}}, a.sdKey)
+		Claims: []sdjwt.Node{leaf("family_name", secretName), leaf("birthdate", secretBirth)}, Chain: [][]byte{a.sdCert.Raw},
+		Status: &status.Claim{List: &status.ListReference{Index: 5, URI: issuerURL + "/status/1"}}}, a.sdKey)
 	a.check(err)
 	s, err := sdjwt.Select(stored, []sdjwt.Path{{"family_name"}, {"birthdate"}})
 	a.check(err)
@@ -176,9 +178,10 @@ func (a *arena) send(req *oid4vp.Request, presentations ...string) fetch.Respons
 }
 
 // private looks for what is about the holder, or secret, where it must not be.
+// An entry of a status list is one document's.
 func (a *arena) private(where string, data []byte, secrets ...string) {
 	a.t.Helper()
-	for _, s := range append([]string{secretName, secretName[:12], secretBirth, "29 July 1984", string(picture()[100:140])}, secrets...) {
+	for _, s := range append([]string{secretName, secretName[:12], secretBirth, "29 July 1984", string(picture()[100:140]), "index 5 of "}, secrets...) {
 		if s != "" && contains(data, []byte(s)) {
 			a.t.Errorf("%s has %q", where, s)
 		}

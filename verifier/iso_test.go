@@ -210,6 +210,31 @@ func TestAnnexB(t *testing.T) {
 	})
 }
 
+// Where the relying party says so, the answer is for the browser that comes back.
+func TestAnnexBSameDevice(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, SameDevice: true})
+	w.check(err)
+	link, err := w.v.AnnexBLink(t.Context(), "default", tr.ID)
+	w.check(err)
+	l, err := oid4vp.ParseLink(link)
+	w.check(err)
+	object, _, err := l.Fetch(t.Context(), w.fetch)
+	w.check(err)
+	req, _, err := oid4vp.OpenAnnexB(object, l, w.now())
+	w.check(err)
+	msg, err := req.Answer(w.issue(5).present(req.Transcript(), "family_name", "age_over_21", "portrait"))
+	w.check(err)
+	back, err := w.post(msg)
+	w.check(err)
+	if _, err := w.v.Outcome(t.Context(), "default", tr.ID, ""); !errors.Is(err, verifier.ErrResponseCode) {
+		t.Errorf("without the code: %v", err)
+	}
+	if o, err := w.v.Outcome(t.Context(), "default", tr.ID, back.Query().Get("response_code")); err != nil || o.Result == nil || !o.Result.OK() {
+		t.Errorf("with the code: %+v %v", o, err)
+	}
+}
+
 // app is an mdoc that follows a reader's link.
 type app struct {
 	w       *world

@@ -460,3 +460,37 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for a value is not answered by a statement about another age that says
+// the contrary.
+func TestAgeWithValue(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	const asked = `{"credentials":[{"id":"mdl","format":"mso_mdoc","meta":{"doctype_value":"org.iso.18013.5.1.mDL"},` +
+		`"claims":[{"path":["org.iso.18013.5.1","age_over_18"],"values":[true]}]}]}`
+	for name, tc := range map[string]struct {
+		shown string
+		value bool
+		want  core.Verdict
+	}{
+		"itself":      {"age_over_18", true, core.Valid},
+		"itself, not": {"age_over_18", false, core.Incomplete},
+		"older":       {"age_over_21", true, core.Valid},
+		"younger":     {"age_over_16", false, core.Incomplete},
+	} {
+		h := w.issue(5)
+		if tc.shown != "age_over_21" {
+			h = w.issue(5, mdoc.Element{ID: tc.shown, Value: cbor.AppendBool(nil, tc.value)})
+		}
+		tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{DCQL: []byte(asked)})
+		w.check(err)
+		req, err := w.opened(tr)
+		w.check(err)
+		if _, err := w.post(h.answer(req, tc.shown)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		o := w.outcome(tr)
+		if o.Result == nil || o.Result.Verdict != tc.want || (len(o.Result.Documents[0].Elements) == 1) != (tc.want == core.Valid) {
+			t.Errorf("%s: %+v", name, o.Result)
+		}
+	}
+}

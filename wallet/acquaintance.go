@@ -33,7 +33,8 @@ const keyPrefix = "key:"
 
 // recognise looks a verifier up among those met before. It is the same if it
 // has the same key; it has changed if another key stands under its identifier
-// or, since people go by names, under its name.
+// or, since people go by names, under its name, and its own was never met under
+// that.
 func (w *Wallet) recognise(ctx context.Context, p *Party) (acquaintance, error) {
 	if p.Standing != assure.ReaderUnknown || len(p.Key) == 0 {
 		return acquaintance{}, nil
@@ -49,16 +50,26 @@ func (w *Wallet) recognise(ctx context.Context, p *Party) (acquaintance, error) 
 		if err != nil {
 			return err
 		}
-		for _, pin := range list {
+		var other *pinRow // of the name, with another key
+		byName := false   // a pin of the key has the name
+		for i := range list {
+			pin := &list[i]
+			named := strings.EqualFold(pin.name(), p.Name) || len(pin.Certificate)+len(p.Certificate) == 0 // an address is no name
 			switch {
 			case pin.Counterpart == a.id && pin.Key != sum:
 				a.state, a.old = assure.PinChanged, pin.Pin
 				return nil
-			case pin.Key == sum && (a.state != assure.PinMatches || pin.At.Before(a.old.At)):
-				a.state, a.old = assure.PinMatches, pin.Pin
-			case a.state == assure.PinUnknown && p.Name != "" && strings.EqualFold(pin.name(), p.Name):
-				a.state, a.old = assure.PinChanged, pin.Pin
+			case pin.Key == sum:
+				byName = byName || named
+				if a.state != assure.PinMatches || pin.At.Before(a.old.At) {
+					a.state, a.old = assure.PinMatches, pin.Pin
+				}
+			case other == nil && p.Name != "" && strings.EqualFold(pin.name(), p.Name):
+				other = pin
 			}
+		}
+		if other != nil && !byName {
+			a.state, a.old = assure.PinChanged, other.Pin
 		}
 		return nil
 	})

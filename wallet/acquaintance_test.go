@@ -132,6 +132,36 @@ func TestVerifierChanged(t *testing.T) {
 	}
 }
 
+// Who was met under one name does not get by with it under the name of somebody
+// else who was met.
+func TestVerifierUnderTheNameOfAnother(t *testing.T) {
+	w := newWorld(t)
+	d, _ := w.holder(nil)
+	ca := certify(t, pki.ServiceCA, w.clock.Now(), "Somebody's CA", nil)
+	named := func(s signer, name string) signer {
+		return certifyKey(t, s.Key, pki.Verifier, w.clock.Now(), name, &ca)
+	}
+	bank, game := certify(t, pki.Verifier, w.clock.Now(), "Bank", &ca), certify(t, pki.Verifier, w.clock.Now(), "Game", &ca)
+	for _, s := range []signer{bank, game} {
+		if _, _, err := d.Answer(t.Context(), w.relyingParty(s).link(nameAndAge)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Both ways, since the pins lie in the order of their keys.
+	for _, s := range []signer{named(game, "bank"), named(bank, "Game")} {
+		entry, _, err := d.Answer(t.Context(), w.relyingParty(s).link(nameAndAge))
+		if q := d.consent.last(); !errors.Is(err, wallet.ErrRefused) || !entry.Party.Met.IsZero() || q.Topic != wallet.TopicTrust || !q.Changed {
+			t.Errorf("%+v %v\n%s", entry, err, q.Text())
+		}
+	}
+	// Under its own, or a name that nobody else has, it is who it was.
+	for _, s := range []signer{bank, named(bank, "bank"), named(game, "Games & Co")} {
+		if entry, _, err := d.Answer(t.Context(), w.relyingParty(s).link(nameAndAge)); err != nil || entry.Party.Met.IsZero() {
+			t.Errorf("%+v %v", entry, err)
+		}
+	}
+}
+
 // On-site it is the same, by the key alone.
 func TestReaderMetAgain(t *testing.T) {
 	w := newWorld(t)

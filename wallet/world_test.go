@@ -56,7 +56,13 @@ func (s signer) chain() [][]byte { return [][]byte{s.cert.Raw} }
 // certify makes a key and a certificate of a profile under a CA, or a root.
 func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer) signer {
 	t.Helper()
-	s := signer{Key: testkit.Signer(t, elliptic.P256())}
+	return certifyKey(t, testkit.Signer(t, elliptic.P256()), p, now, name, ca)
+}
+
+// certifyKey is certify for a key that there is already.
+func certifyKey(t testing.TB, k *testkit.Key, p pki.Profile, now time.Time, name string, ca *signer) signer {
+	t.Helper()
+	s := signer{Key: k}
 	nb, na := pki.Validity(now, 300*24*time.Hour)
 	tpl := pki.Template{Subject: pki.Name{Country: "UT", Organization: name, CommonName: name}, PublicKey: s.Public(), NotBefore: nb, NotAfter: na,
 		Contact: "a@b.example", CRLURL: "http://crl.example/crl"}

@@ -187,6 +187,9 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 	if c.Protocol != "" && c.Way != wayBrowser {
 		return usage("--protocol goes with --way %s", wayBrowser)
 	}
+	if c.QR != "" && c.Way == wayAnnexB {
+		return usage("--qr: a link of --way %s is for the device that shows it, not for another one that scans it", wayAnnexB)
+	}
 	v, h, err := c.verifier(m, false)
 	if err != nil {
 		return err
@@ -220,7 +223,7 @@ func (c *verifierRequestCmd) Run(m *machine) error {
 	if c.JSON {
 		return m.json(tx)
 	}
-	if isTerminal(m.out) {
+	if isTerminal(m.out) && tx.Code != "" {
 		drawQR(m.out, tx.Code)
 	}
 	fmt.Fprintf(m.out, "link:    %s\npage:    %s\nid:      %s\nexpires: %s\n", tx.Link, tx.Page, tx.ID, tx.Expires.Local().Format("15:04:05"))

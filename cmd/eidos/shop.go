@@ -231,7 +231,7 @@ func (a *ageChecked) read(res core.Result) {
 	}
 	for _, d := range res.Documents {
 		for _, e := range d.Elements {
-			if e.ID != "age_over_18" {
+			if e.ID != "age_over_18" && e.Asked != "age_over_18" { // another age, which says as much of this one
 				continue
 			}
 			a.Issuer, a.Answer = d.Issuer.Name, "no"

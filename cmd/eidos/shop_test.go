@@ -53,11 +53,14 @@ func TestShopReads(t *testing.T) {
 	answer := func(verdict core.Verdict, id string, value any) core.Result {
 		return core.Result{Verdict: verdict, Documents: []core.Document{{Verdict: verdict, Elements: []core.Element{{ID: id, Value: value}}}}}
 	}
+	older := answer(core.Valid, "age_over_21", true)
+	older.Documents[0].Elements[0].Asked = "age_over_18"
 	for _, c := range []struct {
 		res  core.Result
 		want string
 	}{
 		{answer(core.Valid, "age_over_18", true), "yes"},
+		{older, "yes"},
 		{answer(core.Valid, "age_over_18", false), "no"},
 		{answer(core.Valid, "age_over_18", "true"), "no"},
 		{answer(core.Valid, "age_over_16", true), ""},

@@ -99,7 +99,7 @@ func (c *verifierRequestCmd) invite(m *machine, v *verifier.Verifier, tx *verifi
 		tx.Code = tx.Link
 	case wayAnnexB:
 		tx.Link, err = v.AnnexBLink(m.ctx, c.Tenant, tx.ID)
-		tx.Code = tx.Link
+		tx.Code = "" // it is for the device that shows it (ISO/IEC TS 18013-7, B.1.1)
 	case wayBrowser:
 		list, err := v.DigitalRequests(m.ctx, c.Tenant, tx.ID, c.Origin)
 		if err != nil {

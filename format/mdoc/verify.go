@@ -307,7 +307,7 @@ func (v *verification) status() {
 	case s == nil:
 		v.report.Skip(name, clauseStatus, "the document names no status list")
 	case s.List != nil:
-		v.report.Skip(name, clauseStatus, "index "+strconv.FormatUint(s.List.Index, 10)+" of "+s.List.URI)
+		v.report.Skip(name, clauseStatus, "status list "+s.List.URI) // without the index, which no other document has
 	case s.Identifier != nil:
 		v.report.Skip(name, clauseStatus, "identifier list "+s.Identifier.URI)
 	default:

@@ -27,7 +27,8 @@ type Issuer struct {
 
 // ChainValidator validates an x5c, DER and not empty, for credentials of the
 // given type at a time, up to a trusted root. Its checks become part of the
-// report; if one fails nothing else of the credential is trusted.
+// report; if one fails nothing else of the credential is trusted. Where another
+// of its types was asked for it is called once more, for that one.
 //
 // SD-JWT VC draft 18, 2.5; HAIP 1.0, 6.1.1.
 type ChainValidator func(chain [][]byte, vct string, now time.Time) (Issuer, check.Report)
@@ -264,12 +265,29 @@ func (v *verification) vct() {
 			return
 		}
 	}
-	if want := v.params.VCT; want != "" && want != vct && !slices.Contains(also, want) {
+	want := v.params.VCT
+	if want != "" && want != vct && !slices.Contains(also, want) {
 		v.report.Fail(name, clauseVCT, fmt.Sprintf("%.128q, asked for was %.128q", vct, want), "ask again for the credential that is needed")
+		return
+	}
+	if want != "" && want != vct && !v.trustedFor(want) {
+		v.report.Fail(name, clauseKey, fmt.Sprintf("%.128q, and by its own word %.128q, which was asked for", vct, want),
+			"the issuer is trusted for the first of these types only; ask for a credential of one that is for the second")
 		return
 	}
 	v.report.Pass(name, clauseVCT, vct)
 	v.out.VCT, v.out.AlsoVCTs = vct, also
+}
+
+// trustedFor reports whether the chain stands also for a type that the issuer
+// says the credential is of as well: else whoever may issue something could
+// issue anything.
+func (v *verification) trustedFor(vct string) bool {
+	if v.params.Issuer.Key != nil || v.issuer.Key == nil { // nobody asks about types, or the chain has failed
+		return true
+	}
+	_, rep := v.params.ValidateChain(v.s.Token.Header.X5C, vct, v.params.Now)
+	return rep.OK()
 }
 
 func date(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -360,7 +378,7 @@ func (v *verification) status() {
 		return
 	}
 	v.out.Status = c
-	v.report.Skip(name, clauseStatus, "index "+strconv.FormatUint(c.List.Index, 10)+" of "+c.List.URI)
+	v.report.Skip(name, clauseStatus, "status list "+c.List.URI) // without the index, which nobody else's credential has
 }
 
 // statusClaim reads the usual form from what was read already, and leaves all

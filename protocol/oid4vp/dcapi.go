@@ -147,7 +147,9 @@ func (t *Transaction) OpenDC(ctx context.Context, data []byte, origin string, no
 	}
 	resp := new(response)
 	if _, refused := members["error"]; refused || !encrypts(t.mode()) {
-		err = resp.read(members)
+		if err = resp.read(members); err == nil && refused && resp.Error == "" {
+			err = fail(InvalidRequest, "error is empty (OpenID4VP 1.0, 8.5)")
+		}
 	} else {
 		var jwe []string
 		if jwe, _, err = jose.Strings(members["response"]); err != nil || len(jwe) != 1 {
@@ -164,7 +166,8 @@ func (t *Transaction) OpenDC(ctx context.Context, data []byte, origin string, no
 // OpenDC verifies a request of the Digital Credentials API and says what it
 // asks. protocol and data are as the page gave them; origin is where it came
 // from, as the browser or platform says, never taken from data. The rest is as
-// for [Open]; what is wrong with the request may be told with DCError.
+// for [Open], but that nobody is told of what is wrong with a request: see
+// [DCError].
 //
 // OpenID4VP 1.0, A.1 to A.3.
 func OpenDC(ctx context.Context, protocol string, data []byte, origin string, env Environment, now time.Time) (*Request, check.Report, error) {

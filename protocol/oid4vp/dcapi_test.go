@@ -294,6 +294,7 @@ func TestAnswerDCRefuses(t *testing.T) {
 		origin string
 	}{
 		"in the clear":           {tx, `{"vp_token":{"pid":["AAAA"]}}`, origin},
+		"as no error":            {tx, `{"error":"","vp_token":{"pid":["AAAA"]}}`, origin},
 		"of another transaction": {other, string(good), origin},
 		"without origin":         {tx, string(good), ""},
 		"empty":                  {tx, `{}`, origin},

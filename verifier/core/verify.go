@@ -350,11 +350,15 @@ func (v *verification) element(docType string, asked *query.Credential, ns, id s
 		switch {
 		case c.Path.Equal(path):
 			e.Asked = ""
-			if len(c.Values) > 0 && !c.Accepts(query.CBORValues(value)) {
+			if !c.Accepts(query.CBORValues(value)) {
 				a.other[i] = true
 				continue
 			}
 		case answersAge(c.Path, ns, id, value):
+			if !c.Accepts(query.CBORValues(value)) { // the asked one has the same value
+				a.other[i] = true
+				continue
+			}
 			if !hit {
 				e.Asked, _ = c.Path[1].(string)
 			}
