@@ -23,7 +23,7 @@ func TestFollowWhileNobodyAnswers(t *testing.T) {
 	if err := s.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ask, hanging, answer := through(s.Handler()), make(chan struct{}), make(chan struct{})
+	ask, hanging, answer := testkit.Through(s.Handler()), make(chan struct{}), make(chan struct{})
 	f := follow(func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		select {
 		case hanging <- struct{}{}:
@@ -34,21 +34,21 @@ func TestFollowWhileNobodyAnswers(t *testing.T) {
 		return ask(ctx, r)
 	}, once.NewMemory(), "")
 	close(answer)
-	set, err := f.Anchors(ctx, w.now())
+	set, err := f.Anchors(ctx, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer = make(chan struct{})
-	w.pass(2 * time.Hour)
+	w.Pass(2 * time.Hour)
 	first := make(chan error, 1)
 	go func() {
-		_, err := f.Anchors(ctx, w.now())
+		_, err := f.Anchors(ctx, w.Now())
 		first <- err
 	}()
 	<-hanging
 	second := make(chan error, 1)
 	go func() {
-		got, err := f.Anchors(ctx, w.now())
+		got, err := f.Anchors(ctx, w.Now())
 		if err == nil && got != set {
 			err = errors.New("other anchors")
 		}
@@ -80,7 +80,7 @@ func TestFollowNothingOlder(t *testing.T) {
 	if err := s.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ask, before, replay := through(s.Handler()), map[string]fetch.Response{}, map[string]bool{}
+	ask, before, replay := testkit.Through(s.Handler()), map[string]fetch.Response{}, map[string]bool{}
 	served := func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if replay[r.URL] {
 			return before[r.URL], nil
@@ -93,35 +93,35 @@ func TestFollowNothingOlder(t *testing.T) {
 	}
 	store := once.NewMemory()
 	f := follow(served, store, "")
-	if _, err := f.Anchors(ctx, w.now()); err != nil {
+	if _, err := f.Anchors(ctx, w.Now()); err != nil {
 		t.Fatal(err)
 	}
-	w.pass(4 * day)
+	w.Pass(4 * day)
 	if err := s.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	set, err := f.Anchors(ctx, w.now())
+	set, err := f.Anchors(ctx, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, path := range []string{assure.PathVICAL, assure.PathAnchors} {
 		replay = map[string]bool{base + path: true}
-		w.pass(2 * time.Hour)
-		if err := f.Refresh(ctx, w.now()); err == nil || !strings.Contains(err.Error(), "older") {
+		w.Pass(2 * time.Hour)
+		if err := f.Refresh(ctx, w.Now()); err == nil || !strings.Contains(err.Error(), "older") {
 			t.Errorf("%s: %v", path, err)
 		}
-		if got, err := f.Anchors(ctx, w.now()); err != nil || got != set {
+		if got, err := f.Anchors(ctx, w.Now()); err != nil || got != set {
 			t.Errorf("%s: other anchors, %v", path, err)
 		}
 		// Nor after a restart, from the store.
 		again := follow(served, store, "")
-		if _, err := again.Anchors(ctx, w.now()); err != nil || again.Fetched().After(f.Fetched()) {
+		if _, err := again.Anchors(ctx, w.Now()); err != nil || again.Fetched().After(f.Fetched()) {
 			t.Errorf("%s: after a restart %v, fetched %v", path, err, again.Fetched())
 		}
 	}
 	replay = nil
-	w.pass(time.Minute)
-	if err := f.Refresh(ctx, w.now()); err != nil {
+	w.Pass(time.Minute)
+	if err := f.Refresh(ctx, w.Now()); err != nil {
 		t.Errorf("the same lists again: %v", err)
 	}
 }

@@ -221,7 +221,7 @@ func TestAnnexBSameDevice(t *testing.T) {
 	w.check(err)
 	object, _, err := l.Fetch(t.Context(), w.fetch)
 	w.check(err)
-	req, _, err := oid4vp.OpenAnnexB(object, l, w.now())
+	req, _, err := oid4vp.OpenAnnexB(object, l, w.Now())
 	w.check(err)
 	msg, err := req.Answer(w.issue(5).present(req.Transcript(), "family_name", "age_over_21", "portrait"))
 	w.check(err)

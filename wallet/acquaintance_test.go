@@ -137,11 +137,11 @@ func TestVerifierChanged(t *testing.T) {
 func TestVerifierUnderTheNameOfAnother(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
-	ca := certify(t, pki.ServiceCA, w.clock.Now(), "Somebody's CA", nil)
+	ca := certify(t, pki.ServiceCA, w.Clock.Now(), "Somebody's CA", nil)
 	named := func(s signer, name string) signer {
-		return certifyKey(t, s.Key, pki.Verifier, w.clock.Now(), name, &ca)
+		return certifyKey(t, s.Key, pki.Verifier, w.Clock.Now(), name, &ca)
 	}
-	bank, game := certify(t, pki.Verifier, w.clock.Now(), "Bank", &ca), certify(t, pki.Verifier, w.clock.Now(), "Game", &ca)
+	bank, game := certify(t, pki.Verifier, w.Clock.Now(), "Bank", &ca), certify(t, pki.Verifier, w.Clock.Now(), "Game", &ca)
 	for _, s := range []signer{bank, game} {
 		if _, _, err := d.Answer(t.Context(), w.relyingParty(s).link(nameAndAge)); err != nil {
 			t.Fatal(err)
