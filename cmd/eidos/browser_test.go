@@ -101,15 +101,16 @@ func consoleInABrowser(t *testing.T, c *chromium.Page, d *demo) {
 		t.Fatal(err)
 	}
 	home := d.servers.house.apiURL + "/console/"
-	c.Go(home).Says("Log in").Fits().Fill("#token", "eiv_wrong").Press("main button").Says("token")
+	c.Go(home).Says("Log in").Fits().Until("document.activeElement.id === 'token'").Fill("#token", "eiv_wrong").Press("main button")
+	c.Says("is not valid").Until("!!document.querySelector('[role=alert]') && document.activeElement.id === 'token'")
 	c.Go(home + "shop/").Says("Log in") // nothing without a session
-	c.Fill("#token", strings.TrimSpace(string(token))).Press("main button").Says("Relying parties", "shop").Fits()
-	c.Press(`a[href="/console/shop/"]`).Says("Transactions", "valid", "refused", "waiting").Fits()
+	c.Fill("#token", strings.TrimSpace(string(token))).Press("main button").Says("Relying parties", "Utopia Wine").Fits()
+	c.Press(`a[href="/console/shop/"]`).Says("Console of Utopia Wine", "Transactions", "Over 18", "valid", "refused", "waiting").Fits()
 	if rows := c.Eval("document.querySelectorAll('tbody tr').length"); rows != 4.0 {
 		t.Errorf("%v transactions instead of four", rows)
 	}
 	c.Eval("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('valid')).querySelector('a').click()")
-	c.Says("it is in order", "Photo ID", "Over 18").Press("summary").Says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").Fits()
+	c.Says("it is in order", "Photo ID: Over 18", "Driving licence: Over 18").Press("summary").Says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").Fits()
 	if text := c.Text("body"); strings.Contains(text, "Sommerfeld") {
 		t.Errorf("the console shows attributes: %s", text)
 	}

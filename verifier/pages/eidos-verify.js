@@ -26,7 +26,7 @@
 		here: "My wallet is on this device",
 		there: "My wallet is on another device",
 		asks: "Your browser asks for your wallet.",
-		other: "Show a QR code instead",
+		other: "Use another way",
 		nothing: "Nothing came through the browser. Your wallet can answer here, too.",
 		wrong: "The answer was not accepted. Please try another way.",
 		again: "Ask through this browser",

@@ -25,6 +25,9 @@
 		}, 3000);
 	};
 
+	const until = document.getElementById("until");
+	until.textContent = new Date(until.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }); // of this device
+
 	const button = document.getElementById("digital");
 	const kind = globalThis.DigitalCredential;
 	if (!button || !kind || !navigator.credentials?.get) return;
