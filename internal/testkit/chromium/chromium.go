@@ -167,11 +167,12 @@ func (p *Page) Says(words ...string) *Page {
 	return p
 }
 
-// Press clicks on what a selector finds first, as a person: browsers let scripts
-// ask wallets for a while after that only (HTML Standard, 6.4.1).
+// Press clicks on what a selector finds first, as a person: once it can be seen,
+// and so that the browser lets scripts ask wallets for a while after (HTML
+// Standard, 6.4.1).
 func (p *Page) Press(selector string) *Page {
 	p.t.Helper()
-	p.Until(fmt.Sprintf("!!document.querySelector(%q)", selector))
+	p.Until(fmt.Sprintf("document.readyState === 'complete' && !!document.querySelector(%[1]q)?.checkVisibility() && !document.querySelector(%[1]q).disabled", selector))
 	p.Call("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf("document.querySelector(%q).click()", selector), "userGesture": true})
 	return p
 }
