@@ -148,7 +148,7 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 		return Transaction{}, err
 	}
 	r := row{id: once.Hash(id), handle: handle, state: Waiting, created: now, expires: inner.Expires, forget: inner.Expires.Add(v.config.ResultLifetime),
-		retain: p.Retain, opener: []byte{}, evidence: []byte{}}
+		retain: p.Retain, opener: []byte{}, evidence: []byte{}, label: t.label(ask)}
 	if p.Retain == 0 {
 		private, err := opener(id)
 		if err != nil {
@@ -263,6 +263,29 @@ func (t *tenant) link(ctx context.Context, r *request) (string, error) {
 		return "", fmt.Errorf("verifier: %w", err)
 	}
 	return link, nil
+}
+
+// maxLabel bounds a label, in characters.
+const maxLabel = 80
+
+// label is what is asked in a few words, for the operator: the title of a preset,
+// which the configuration gave it, or the types of document. The purpose is not in
+// it: systems may write there whom they ask.
+func (t *tenant) label(ask core.Ask) string {
+	label := ask.Title
+	if label == "" {
+		var names []string
+		for _, w := range t.wants(ask.Query) {
+			if !slices.Contains(names, w.Document) {
+				names = append(names, w.Document)
+			}
+		}
+		label = strings.Join(names, ", ")
+	}
+	if text := []rune(label); len(text) > maxLabel {
+		label = string(text[:maxLabel-1]) + "…"
+	}
+	return label
 }
 
 // elementNames is what is asked, without a word about the person.

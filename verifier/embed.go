@@ -47,9 +47,15 @@ func (t *tenant) serveWatch(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// serveEvents is serveWatch as server-sent events.
+// serveEvents is serveWatch as server-sent events, for so many pages of one
+// address.
 func (t *tenant) serveEvents(w http.ResponseWriter, r *http.Request) error {
 	anyOrigin(w)
+	leave, err := t.v.guard.Stay(r, "Too many pages at your address wait for answers.")
+	if err != nil {
+		return err
+	}
+	defer leave()
 	return t.v.ServeChanges(w, r, t.config.ID, r.PathValue("number"))
 }
 

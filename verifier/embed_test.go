@@ -54,6 +54,20 @@ func TestScript(t *testing.T) {
 	}
 }
 
+// Where anybody may begin, the page of an error leads there; elsewhere nowhere.
+func TestErrorLeadsOn(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{Tenants: []verifier.Tenant{{ID: "default", Name: "Open", Page: true}, {ID: "closed", Name: "Closed"}}})
+	for tenant, want := range map[string]bool{"default": true, "closed": false} {
+		r := httptest.NewRequest("GET", "http://verifier.localhost:8080/"+tenant+"/t/over", nil)
+		r.Header.Set("Accept", "text/html")
+		rec := httptest.NewRecorder()
+		w.v.Handler().ServeHTTP(rec, r)
+		if rec.Code != 404 || strings.Contains(rec.Body.String(), `/default/">Begin again</a>`) != want {
+			t.Errorf("%s: %d %s", tenant, rec.Code, rec.Body)
+		}
+	}
+}
+
 // A page that the relying party names begins by itself, reads the answer, and no
 // other page does.
 func TestDirect(t *testing.T) {

@@ -203,6 +203,70 @@ func TestFloodOfDeletions(t *testing.T) {
 	})
 }
 
+// Pages at one address wait for only so many transactions at a time; the others
+// ask for the state now and then, and the relying party's own system is not held
+// back.
+func TestFloodOfReadersAtOneAddress(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	guard := web.NewGuard(web.GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 1, WrongPerAddress: 1, WrongPerTenant: 1, StayPerAddress: 2, Now: w.Now})
+	v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.now})
+	w.check(err)
+	w.v = v
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var all sync.WaitGroup
+	from := func(ctx context.Context, address, to string) *httptest.ResponseRecorder {
+		r, rec := httptest.NewRequestWithContext(ctx, "GET", to, nil), httptest.NewRecorder()
+		r.RemoteAddr = address + ":1"
+		v.Handler().ServeHTTP(rec, r)
+		return rec
+	}
+	waiting := func(n int) {
+		t.Helper()
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+			if _, watchers, _ := v.Watching(); watchers == n {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("never %d who wait", n)
+			}
+		}
+	}
+	for i, address := range []string{"192.0.2.1", "192.0.2.1", "192.0.2.2"} {
+		tr := w.begin("mdl:family_name")
+		all.Go(func() { from(ctx, address, tr.Watch+"/events") })
+		waiting(i + 1)
+	}
+	tr := w.begin("mdl:family_name")
+	for range flood {
+		rec := from(t.Context(), "192.0.2.1", tr.Watch+"/events")
+		if rec.Code != 429 || rec.Header().Get("Retry-After") == "" || rec.Header().Get("Access-Control-Allow-Origin") != "*" {
+			t.Fatalf("%d %v %s", rec.Code, rec.Header(), rec.Body)
+		}
+	}
+	if rec := from(t.Context(), "192.0.2.1", tr.Watch); rec.Code != 200 {
+		t.Errorf("who asks now and then: %d %s", rec.Code, rec.Body)
+	}
+	for i := range 3 { // as the API lets the relying party's system
+		all.Go(func() {
+			r := httptest.NewRequestWithContext(ctx, "GET", "/", nil)
+			r.RemoteAddr = "192.0.2.1:1"
+			if err := v.ServeChanges(httptest.NewRecorder(), r, "default", tr.Number); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		})
+		waiting(4 + i)
+	}
+	cancel()
+	all.Wait()
+	waiting(0)
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	if rec := from(ended, "192.0.2.1", tr.Watch+"/events"); rec.Code == 429 {
+		t.Error("places are not given back")
+	}
+}
+
 // Those who wait take memory only up to a bound, and give it back.
 func TestFloodOfReaders(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t), verifier.Config{})

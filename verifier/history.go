@@ -20,9 +20,10 @@ type Past struct {
 	Verdict string    `json:"verdict,omitempty" enum:"valid|invalid|incomplete|empty" doc:"of an answer"`
 	Created time.Time `json:"created"`
 	Ended   time.Time `json:"ended,omitzero"`
+	Title   string    `json:"title,omitempty" doc:"of the question: that of a preset, or else the types of document that were asked for"`
 	// The rest is there of one transaction that was answered.
-	Title     string         `json:"title,omitempty" doc:"of the question, if it was a preset"`
 	Asked     string         `json:"asked,omitempty" doc:"names of the elements that were asked for"`
+	Wanted    []Wanted       `json:"wanted,omitempty" doc:"the same in words, by document"`
 	Documents []PastDocument `json:"documents,omitempty"`
 	Report    *check.Report  `json:"report,omitempty" doc:"about the answer as a whole"`
 	Kept      time.Time      `json:"kept,omitzero" doc:"until when the answer itself is kept, where that was asked for"`
@@ -40,8 +41,8 @@ type PastDocument struct {
 // pastReport is what is sealed of a Past: reports say no more of a person than
 // that there was one, and are nobody else's business all the same.
 type pastReport struct {
-	Title     string         `json:"title,omitempty"`
 	Asked     string         `json:"asked,omitempty"`
+	Wanted    []Wanted       `json:"wanted,omitempty"`
 	Documents []PastDocument `json:"documents,omitempty"`
 	Report    *check.Report  `json:"report,omitempty"`
 	Kept      time.Time      `json:"kept,omitzero"`
@@ -49,12 +50,12 @@ type pastReport struct {
 
 // pastOf is what stays of a transaction that ends.
 func (t *tenant) pastOf(ctx context.Context, r row, asked *request, result *core.Result, now time.Time) (past, error) {
-	p := past{id: r.id, state: r.state, created: r.created, ended: now}
+	p := past{id: r.id, state: r.state, created: r.created, ended: now, label: r.label}
 	q, err := asked.asked()
 	if err != nil {
 		return p, err
 	}
-	report := pastReport{Title: asked.Title, Asked: elementNames(q)}
+	report := pastReport{Asked: elementNames(q), Wanted: t.wants(q)}
 	if r.retain > 0 {
 		report.Kept = r.forget
 	}
@@ -70,6 +71,11 @@ func (t *tenant) pastOf(ctx context.Context, r row, asked *request, result *core
 	}
 	p.report, err = sealing.seal("report", r.id, report)
 	return p, err
+}
+
+// past is what needs no key to be read.
+func (p past) past() Past {
+	return Past{ID: p.id, State: p.state, Verdict: p.verdict, Created: p.created, Ended: p.ended, Title: p.label}
 }
 
 func later(a, b time.Time) time.Time {
@@ -105,7 +111,7 @@ func (v *Verifier) History(ctx context.Context, tenant string, after Position, l
 	})
 	list := make([]Past, len(rows))
 	for i, p := range rows {
-		list[i] = Past{ID: p.id, State: p.state, Verdict: p.verdict, Created: p.created, Ended: p.ended}
+		list[i] = p.past()
 	}
 	return list, err
 }
@@ -125,7 +131,7 @@ func (v *Verifier) Past(ctx context.Context, tenant, number string) (Past, error
 	if err != nil {
 		return Past{}, err
 	}
-	out := Past{ID: p.id, State: p.state, Verdict: p.verdict, Created: p.created, Ended: p.ended}
+	out := p.past()
 	if len(p.report) == 0 {
 		return out, nil
 	}
@@ -135,7 +141,7 @@ func (v *Verifier) Past(ctx context.Context, tenant, number string) (Past, error
 	}
 	var r pastReport
 	err = sealing.open("report", p.id, p.report, &r)
-	out.Title, out.Asked, out.Documents, out.Report, out.Kept = r.Title, r.Asked, r.Documents, r.Report, r.Kept
+	out.Asked, out.Wanted, out.Documents, out.Report, out.Kept = r.Asked, r.Wanted, r.Documents, r.Report, r.Kept
 	return out, err
 }
 

@@ -33,7 +33,7 @@ func (v *Verifier) routes() http.Handler {
 			if t == nil {
 				return web.Errorf(http.StatusNotFound, "There is no such relying party here.")
 			}
-			return public(f(t, w, r))
+			return t.leadOn(public(f(t, w, r)))
 		})
 	}
 	ca := func(f func(http.ResponseWriter, *http.Request, *keyring.CA, time.Time) error) func(*tenant, http.ResponseWriter, *http.Request) error {
@@ -77,6 +77,18 @@ func (v *Verifier) routes() http.Handler {
 	mux.Handle("GET /{tenant}/wait.js", of(script("wait.js")))
 	mux.Handle("GET /{tenant}/fragment.js", of(script("fragment.js")))
 	return web.Wrap(mux, web.WrapOptions{Log: v.log, Role: "verifier", HTTPS: strings.HasPrefix(v.config.URL, "https:")})
+}
+
+// leadOn lets a page of an error lead to where anybody may begin, if there is such
+// a place.
+func (t *tenant) leadOn(err error) error {
+	e, ok := errors.AsType[*web.Error](err)
+	if !ok || !t.config.Page || e.Status >= 500 {
+		return err
+	}
+	on := *e
+	on.Next = web.Link{Text: "Begin again", URL: t.base + "/"}
+	return &on
 }
 
 // public gives errors of this package a status and words.

@@ -48,14 +48,14 @@ func (t *tenant) allPresets() []core.Preset {
 // choice is one question on the start page.
 type choice struct {
 	Name, Title, Purpose string
-	Wants                []wanted
+	Wants                []Wanted
 	First                bool
 }
 
-// wanted is what is asked of one document.
-type wanted struct {
-	Document string
-	Elements string
+// Wanted is what is asked of one document, in words.
+type Wanted struct {
+	Document string `json:"document" doc:"type of document"`
+	Elements string `json:"elements" doc:"labels of its elements"`
 }
 
 // serveStart is the page on which a person begins.
@@ -75,8 +75,8 @@ func (t *tenant) serveStart(w http.ResponseWriter, r *http.Request) error {
 }
 
 // wants says in words what a query asks.
-func (t *tenant) wants(q query.Query) []wanted {
-	var list []wanted
+func (t *tenant) wants(q query.Query) []Wanted {
+	var list []Wanted
 	for _, c := range q.Credentials {
 		docType := strings.Join(c.Types, " or ")
 		var labels []string
@@ -89,7 +89,7 @@ func (t *tenant) wants(q query.Query) []wanted {
 			id, _ := cl.Path[1].(string)
 			labels = append(labels, t.v.types.Label("en", docType, ns, id))
 		}
-		w := wanted{t.v.types.TypeName("en", docType), strings.Join(labels, ", ")}
+		w := Wanted{t.v.types.TypeName("en", docType), strings.Join(labels, ", ")}
 		if !slices.Contains(list, w) { // in another format it is the same to people
 			list = append(list, w)
 		}
@@ -103,7 +103,7 @@ type waiting struct {
 	Title      string
 	Purpose    string
 	Expires    time.Time
-	Wants      []wanted
+	Wants      []Wanted
 	Choice     bool
 	Link       template.URL
 	Pages      string       // the same for a wallet that has pages; optional

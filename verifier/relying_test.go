@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/rights"
@@ -175,6 +177,54 @@ func TestWhoReads(t *testing.T) {
 		w.check(w.v.Sweep(t.Context()))
 		if n := w.rows("presentation") + w.rows("history"); n != 0 {
 			t.Errorf("%d rows are left", n)
+		}
+	})
+}
+
+// The operator sees of each transaction what was asked, by the name of a preset or
+// the types of document, whatever became of it, and never the purpose, in which a
+// system may have written whom it asks.
+func TestWhatWasAsked(t *testing.T) {
+	onBoth(t, func(t *testing.T, dsn string) {
+		w := newWorld(t, dsn, keeping())
+		const dcql = `{"credentials":[{"id":"a","format":"mso_mdoc","meta":{"doctype_value":"org.example.` + "LONG" + `"},"claims":[{"path":["n","e"]}]}]}`
+		long := strings.Repeat("x", 100)
+		var numbers []string
+		for _, p := range []verifier.AskParams{
+			{Ask: "age18", Purpose: "Call " + secretName}, {Ask: ask}, {Ask: "mdl:family_name; pid:family_name | photoid:family_name"},
+			{DCQL: json.RawMessage(strings.Replace(dcql, "LONG", long, 1))},
+		} {
+			tr, err := w.v.Begin(t.Context(), "default", p)
+			w.check(err)
+			numbers = append(numbers, tr.Number)
+			w.Pass(time.Second)
+		}
+		answered := w.shared(w.issue(5), verifier.AskParams{})
+		w.Pass(time.Second)
+		check := func(want ...string) {
+			t.Helper()
+			list, err := w.v.History(t.Context(), "default", verifier.Position{}, 10)
+			w.check(err)
+			var got []string
+			for _, p := range list {
+				got = append(got, string(p.State)+" "+p.Title)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Error(d)
+			}
+		}
+		cut := "org.example." + long[:67] + "…"
+		check("done Driving licence", "waiting "+cut, "waiting Driving licence, Personal ID, Photo ID", "waiting Driving licence", "waiting Over 18")
+		w.Pass(6 * time.Minute)
+		w.check(w.v.Sweep(t.Context()))
+		check("done Driving licence", "expired "+cut, "expired Driving licence, Personal ID, Photo ID", "expired Driving licence", "expired Over 18")
+		for number, want := range map[string]string{answered.Number: "Driving licence", numbers[0]: "Over 18"} {
+			if p, err := w.v.Past(t.Context(), "default", number); err != nil || p.Title != want {
+				t.Errorf("%+v %v", p, err)
+			}
+		}
+		if contains(w.stored(), []byte(secretName)) {
+			t.Error("the purpose is on disk in the clear")
 		}
 	})
 }

@@ -23,16 +23,17 @@ type row struct {
 	opener   []byte        // public key that the result is sealed to; empty: under the tenant's key
 	retain   time.Duration // for which the result is kept, 0 if not
 	evidence []byte        // sealed under the tenant's key; of what is kept only
+	label    string        // what was asked, for the operator
 }
 
-const rowColumns = `id, handle, state, created, expires, forget, code, request, result, opener, retain, evidence`
+const rowColumns = `id, handle, state, created, expires, forget, code, request, result, opener, retain, evidence, label`
 
 func insertRow(ctx context.Context, tx *db.Tx, tenant string, r row) error {
 	_, err := tx.Exec(ctx, `
 		insert into presentation (tenant, `+rowColumns+`)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
 		tenant, r.id, r.handle, string(r.state), r.created.UnixMilli(), r.expires.UnixMilli(), r.forget.UnixMilli(), "", r.request, []byte{},
-		r.opener, r.retain.Milliseconds(), r.evidence)
+		r.opener, r.retain.Milliseconds(), r.evidence, r.label)
 	return err
 }
 
@@ -62,7 +63,7 @@ func readRow(ctx context.Context, tx *db.Tx, tenant, which, value string, now ti
 		select `+rowColumns+` from presentation
 		where tenant = $1 and `+which+` and forget > $3`, tenant, value, now.UnixMilli()).
 		Scan(&r.id, &r.handle, (*string)(&r.state), &created, &expires, &forget, &r.code, &r.request, &r.result,
-			&r.opener, &retain, &r.evidence)
+			&r.opener, &retain, &r.evidence, &r.label)
 	if errors.Is(err, sql.ErrNoRows) {
 		return row{}, ErrUnknownTransaction
 	}

@@ -72,6 +72,7 @@ func endExpired(ctx context.Context, tx *db.Tx, now time.Time) ([]watched, error
 // past is a transaction that has ended, or one that is open, for the operator.
 type past struct {
 	id, verdict    string
+	label          string // what was asked
 	state          State
 	created, ended time.Time
 	report         []byte // sealed
@@ -79,8 +80,8 @@ type past struct {
 
 func insertPast(ctx context.Context, tx *db.Tx, tenant string, p past, forget time.Time) error {
 	_, err := tx.Exec(ctx, `
-		insert into history (tenant, id, created, ended, state, verdict, report, forget) values ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		tenant, p.id, p.created.UnixMilli(), p.ended.UnixMilli(), string(p.state), p.verdict, p.report, forget.UnixMilli())
+		insert into history (tenant, id, created, ended, state, verdict, report, forget, label) values ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		tenant, p.id, p.created.UnixMilli(), p.ended.UnixMilli(), string(p.state), p.verdict, p.report, forget.UnixMilli(), p.label)
 	return err
 }
 
@@ -88,10 +89,10 @@ func insertPast(ctx context.Context, tx *db.Tx, tenant string, p past, forget ti
 // expired, behind a place, the newest first.
 func readPast(ctx context.Context, tx *db.Tx, tenant string, after Position, limit int, now time.Time) ([]past, error) {
 	return scanPast(ctx, tx, now, `
-		select id, created, ended, state, verdict, report, 0 from history
+		select id, created, ended, state, verdict, label, report, 0 from history
 		where tenant = $1 and (created < $2 or created = $2 and id > $3) and forget > $4
 		union all
-		select id, created, 0, state, '', '', expires from presentation
+		select id, created, 0, state, '', label, '', expires from presentation
 		where tenant = $1 and (created < $2 or created = $2 and id > $3) and forget > $4 and (state = 'waiting' or state = 'fetched' or state = 'expired')
 		order by created desc, id limit $5`, tenant, db.Millis(after.Created), after.ID, now.UnixMilli(), limit)
 }
@@ -102,9 +103,9 @@ func readOnePast(ctx context.Context, tx *db.Tx, tenant, id string, now time.Tim
 		return past{}, ErrUnknownTransaction
 	}
 	list, err := scanPast(ctx, tx, now, `
-		select id, created, ended, state, verdict, report, 0 from history where tenant = $1 and id = $2 and forget > $3
+		select id, created, ended, state, verdict, label, report, 0 from history where tenant = $1 and id = $2 and forget > $3
 		union all
-		select id, created, 0, state, '', '', expires from presentation
+		select id, created, 0, state, '', label, '', expires from presentation
 		where tenant = $1 and id = $2 and forget > $3 and (state = 'waiting' or state = 'fetched' or state = 'expired')`,
 		tenant, id, now.UnixMilli())
 	if err == nil && len(list) == 0 {
@@ -126,7 +127,7 @@ func scanPast(ctx context.Context, tx *db.Tx, now time.Time, query string, args 
 	for rows.Next() {
 		var p past
 		var created, ended, expires int64
-		if err := rows.Scan(&p.id, &created, &ended, (*string)(&p.state), &p.verdict, &p.report, &expires); err != nil {
+		if err := rows.Scan(&p.id, &created, &ended, (*string)(&p.state), &p.verdict, &p.label, &p.report, &expires); err != nil {
 			return nil, err
 		}
 		p.created, p.ended = db.Time(created), db.Time(ended)

@@ -146,6 +146,14 @@ func (v *Verifier) CheckTenant(id string) error {
 // Tenants are the ids of all relying parties, sorted.
 func (v *Verifier) Tenants() []string { return slices.Sorted(maps.Keys(v.tenants)) }
 
+// Name is that of a relying party, "" if there is none of that id.
+func (v *Verifier) Name(tenant string) string {
+	if t := v.tenants[tenant]; t != nil {
+		return t.config.Name
+	}
+	return ""
+}
+
 // Types are the document types that the verifier knows by name.
 func (v *Verifier) Types() *doctype.Catalogue { return v.types }
 

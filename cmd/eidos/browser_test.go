@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,7 +46,8 @@ func TestShopInABrowser(t *testing.T) {
 		t.Errorf("%v of four documents show whose they are", n)
 	}
 
-	c.Go(shop.origin + "/").Says("Are you over 18?").Fits().Press(".eidos-button").Until("!!document.querySelector('svg.eidos-qr')").Fits()
+	c.Go(shop.origin + "/").Says("Are you over 18?").Fits().Press(".eidos-button").Says("Your browser asks").Fits()
+	c.Press(".eidos-other").Until("!!document.querySelector('svg.eidos-qr')").Fits() // the browser has nobody to ask
 	c.Press("summary").Press(".eidos-link").Says("A website asks", "verifier.localhost").Fits().Press("main form button")
 	c.Says("Share this?", "Utopia Wine", "trusted", "Sell wine to adults only", "Over 18", "Nothing was shared yet").Fits()
 	if text := c.Text("main"); strings.Contains(text, "Sommerfeld") {
@@ -56,13 +58,15 @@ func TestShopInABrowser(t *testing.T) {
 		t.Errorf("back at %s", at)
 	}
 
-	c.Go(shop.origin + "/").Press(".eidos-button").Until("!!document.querySelector('.eidos-cancel')")
+	focused := func(class string) string { return fmt.Sprintf("document.activeElement.className === %q", class) }
+	c.Go(shop.origin + "/").Until("!!document.querySelector('.eidos-button')").Eval("document.querySelector('.eidos-button').focus()")
+	c.Press(".eidos-button").Until(focused("eidos-other")).Press(".eidos-other").Until("document.activeElement.tagName === 'SUMMARY'")
 	c.Eval("document.querySelector('.eidos-cancel').focus()")
-	c.Press(".eidos-cancel").Until("document.querySelector('.eidos-panel').hidden && document.activeElement.className === 'eidos-button'")
+	c.Press(".eidos-cancel").Until("document.querySelector('.eidos-panel').hidden").Until(focused("eidos-button"))
 
 	begin := func() (link string) {
 		t.Helper()
-		c.Go(shop.origin + "/").Press(".eidos-button").Until("!!document.querySelector('.eidos-link')")
+		c.Go(shop.origin + "/").Press(".eidos-button").Press(".eidos-other").Until("!!document.querySelector('.eidos-link')")
 		link, _ = c.Eval("document.querySelector('.eidos-link').href").(string)
 		return link
 	}
@@ -97,15 +101,16 @@ func consoleInABrowser(t *testing.T, c *chromium.Page, d *demo) {
 		t.Fatal(err)
 	}
 	home := d.servers.house.apiURL + "/console/"
-	c.Go(home).Says("Log in").Fits().Fill("#token", "eiv_wrong").Press("main button").Says("token")
+	c.Go(home).Says("Log in").Fits().Until("document.activeElement.id === 'token'").Fill("#token", "eiv_wrong").Press("main button")
+	c.Says("is not valid").Until("!!document.querySelector('[role=alert]') && document.activeElement.id === 'token'")
 	c.Go(home + "shop/").Says("Log in") // nothing without a session
-	c.Fill("#token", strings.TrimSpace(string(token))).Press("main button").Says("Relying parties", "shop").Fits()
-	c.Press(`a[href="/console/shop/"]`).Says("Transactions", "valid", "refused", "waiting").Fits()
+	c.Fill("#token", strings.TrimSpace(string(token))).Press("main button").Says("Relying parties", "Utopia Wine").Fits()
+	c.Press(`a[href="/console/shop/"]`).Says("Console of Utopia Wine", "Transactions", "Over 18", "valid", "refused", "waiting").Fits()
 	if rows := c.Eval("document.querySelectorAll('tbody tr').length"); rows != 4.0 {
 		t.Errorf("%v transactions instead of four", rows)
 	}
 	c.Eval("[...document.querySelectorAll('tbody tr')].find(r => r.innerText.includes('valid')).querySelector('a').click()")
-	c.Says("it is in order", "Photo ID", "Over 18").Press("summary").Says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").Fits()
+	c.Says("it is in order", "Photo ID: Over 18", "Driving licence: Over 18").Press("summary").Says("issuer signature", "ISO/IEC 18013-5:2021, 9.1.2.4").Fits()
 	if text := c.Text("body"); strings.Contains(text, "Sommerfeld") {
 		t.Errorf("the console shows attributes: %s", text)
 	}

@@ -103,6 +103,11 @@ type Limits struct {
 	// WrongCodesPerTenant is the same for all addresses together, for each
 	// tenant. Optional, 600.
 	WrongCodesPerTenant int `yaml:"wrongCodesPerTenant,omitempty"`
+	// WaitingPerAddress is how many pages at one address may wait for the answer
+	// to a verifier's question by server-sent events at a time, everybody behind
+	// one NAT together; those beyond ask for the state now and then instead.
+	// Optional, 512.
+	WaitingPerAddress int `yaml:"waitingPerAddress,omitempty"`
 	// Proxies are the networks of those in front, such as 10.0.0.0/8, whose
 	// X-Forwarded-For says where a request comes from. Without them all requests
 	// that a proxy passes on count as its own. Optional.

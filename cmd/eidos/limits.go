@@ -18,6 +18,7 @@ func (l Limits) complete() Limits {
 	conf.Default(&l.PerService, 6000)
 	conf.Default(&l.WrongCodes, 60)
 	conf.Default(&l.WrongCodesPerTenant, 600)
+	conf.Default(&l.WaitingPerAddress, 512)
 	conf.Default(&l.Connections, 4096)
 	return l
 }
@@ -34,7 +35,7 @@ func (l Limits) check() error {
 	}{
 		{"perAddress", l.PerAddress, 10}, {"perTenant", l.PerTenant, 10}, {"perApp", l.PerApp, 1}, {"perService", l.PerService, 1},
 		{"wrongCodes", l.WrongCodes, 1},
-		{"wrongCodesPerTenant", l.WrongCodesPerTenant, 1}, {"connections", l.Connections, 1},
+		{"wrongCodesPerTenant", l.WrongCodesPerTenant, 1}, {"waitingPerAddress", l.WaitingPerAddress, 1}, {"connections", l.Connections, 1},
 	} {
 		if n.value < n.low || n.value > maxLimit {
 			problems = append(problems, fmt.Errorf("%s: wanted %d to %d", n.key, n.low, maxLimit))
@@ -65,6 +66,6 @@ func (l Limits) guard(now func() time.Time) (*web.Guard, error) {
 	proxies, err := l.proxies()
 	return web.NewGuard(web.GuardOptions{
 		PerAddress: l.PerAddress, PerTenant: l.PerTenant, PerClient: l.PerApp, PerServer: l.PerService,
-		WrongPerAddress: l.WrongCodes, WrongPerTenant: l.WrongCodesPerTenant, Proxies: proxies, Now: now,
+		WrongPerAddress: l.WrongCodes, WrongPerTenant: l.WrongCodesPerTenant, StayPerAddress: l.WaitingPerAddress, Proxies: proxies, Now: now,
 	}), err
 }

@@ -10,6 +10,7 @@ func TestLimits(t *testing.T) {
 	for says, l := range map[string]Limits{
 		"perAddress: wanted":                      {PerAddress: 9}, // an app could never be installed
 		"perApp: wanted":                          {PerApp: maxLimit + 1},
+		"waitingPerAddress: wanted":               {WaitingPerAddress: -1},
 		"connections: want":                       {Connections: -5},
 		"proxies: \"10.0.0.1\": wanted a network": {Proxies: []string{"10.0.0.0/8", "10.0.0.1"}},
 		"proxies: \"10.0.0.1/8\"":                 {Proxies: []string{"10.0.0.1/8"}},

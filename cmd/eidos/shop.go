@@ -73,6 +73,7 @@ func (h *house) openShop(port string, do fetch.Func) {
 	h.shop = s
 	h.cfg.Verifier.Tenants = append(h.cfg.Verifier.Tenants, verifier.DemoTenant(), verifier.Tenant{
 		ID: shopTenant, Name: "Utopia Wine", Country: "UT", Origins: []string{s.origin}, RedirectURIs: []string{s.origin + "/verified"},
+		AlsoNamed: []string{verifier.ClientDIDJWK}, // so that its pages ask by every protocol
 		Presets: []core.Preset{{
 			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18", Purpose: "Sell wine to adults only",
 		}},

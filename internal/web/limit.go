@@ -112,6 +112,7 @@ type GuardOptions struct {
 	PerServer             int            // requests of one service that acts for many apps, in a minute
 	WrongPerAddress       int            // secrets tried in vain, in an hour
 	WrongPerTenant        int            // the same of all addresses
+	StayPerAddress        int            // streams and the like that are open at a time
 	Proxies               []netip.Prefix // whose X-Forwarded-For is believed
 	Now                   func() time.Time
 }
@@ -128,6 +129,10 @@ type Guard struct {
 	servers        *Buckets[string]
 	wrong          *Buckets[netip.Prefix]
 	wrongOfTenants *Buckets[string]
+	perAddress     int // of staying
+
+	mu      sync.Mutex
+	staying map[netip.Prefix]int // guarded by mu
 }
 
 // NewGuard returns a Guard of one role.
@@ -140,6 +145,7 @@ func NewGuard(o GuardOptions) *Guard {
 		addresses: NewBuckets[netip.Prefix](o.PerAddress, time.Minute), tenants: NewBuckets[string](o.PerTenant, time.Minute),
 		clients: NewBuckets[string](o.PerClient, time.Minute), servers: NewBuckets[string](o.PerServer, time.Minute),
 		wrong: NewBuckets[netip.Prefix](o.WrongPerAddress, time.Hour), wrongOfTenants: NewBuckets[string](o.WrongPerTenant, time.Hour),
+		perAddress: o.StayPerAddress, staying: map[netip.Prefix]int{},
 	}
 }
 
@@ -155,6 +161,32 @@ func (g *Guard) Admit(r *http.Request, tenant string, cost int) error {
 		wait = g.tenants.Take(tenant, cost, now)
 	}
 	return TooMany(wait, "There are too many requests at the moment.")
+}
+
+// stayAgain is when who keeps too much open may try again: how soon something of
+// theirs ends is not known.
+const stayAgain = 5 * time.Second
+
+// Stay counts something of an address that stays open, such as a stream of
+// events, until leave is called, once. The error is that of TooMany.
+func (g *Guard) Stay(r *http.Request, what string) (leave func(), err error) {
+	if g == nil {
+		return func() {}, nil
+	}
+	address := addressBehind(r, g.proxies)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.staying[address] >= g.perAddress {
+		return nil, TooMany(stayAgain, what)
+	}
+	g.staying[address]++
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.staying[address]--; g.staying[address] == 0 {
+			delete(g.staying, address)
+		}
+	}, nil
 }
 
 // Guess says whether a secret may be tried; Wrong is told if it was in vain.

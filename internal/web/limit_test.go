@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,7 +91,7 @@ func TestAddress(t *testing.T) {
 
 func TestGuard(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	g := NewGuard(GuardOptions{PerAddress: 2, PerTenant: 3, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 2, Now: func() time.Time { return now }})
+	g := NewGuard(GuardOptions{PerAddress: 2, PerTenant: 3, PerClient: 1, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 2, StayPerAddress: 1, Now: func() time.Time { return now }})
 	h := ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
 		if err := g.Admit(r, r.Host, 1); err != nil {
 			return err
@@ -189,5 +190,54 @@ func TestConnectionsAreBounded(t *testing.T) {
 	cancel()
 	if err := <-served; err != nil {
 		t.Error(err)
+	}
+}
+
+// One address keeps so many things open at a time, a proxy for each of those
+// behind it, and what was given back may be taken again.
+func TestStay(t *testing.T) {
+	g := NewGuard(GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 1, WrongPerAddress: 1, WrongPerTenant: 1, StayPerAddress: 2,
+		Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	from := func(address, forwarded string) (func(), error) {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = address
+		r.Header.Set("X-Forwarded-For", forwarded)
+		return g.Stay(r, "Too many wait here.")
+	}
+	var leave []func()
+	for _, c := range []struct {
+		address, forwarded string
+		ok                 bool
+	}{
+		{"192.0.2.1:1", "", true}, {"192.0.2.1:2", "", true}, {"192.0.2.1:3", "", false}, {"192.0.2.1:4", "192.0.2.9", false},
+		{"192.0.2.2:1", "", true}, {"10.0.0.1:1", "192.0.2.1", false}, {"10.0.0.1:1", "192.0.2.3", true},
+		{"[2001:db8::1]:1", "", true}, {"[2001:db8::2]:1", "", true}, {"[2001:db8::3]:1", "", false},
+	} {
+		done, err := from(c.address, c.forwarded)
+		if (err == nil) != c.ok {
+			t.Errorf("%s for %q: %v", c.address, c.forwarded, err)
+		}
+		if err == nil {
+			leave = append(leave, done)
+			continue
+		}
+		if e, ok := errors.AsType[*Error](err); !ok || e.Status != http.StatusTooManyRequests || e.Wait == 0 {
+			t.Errorf("%+v", err)
+		}
+	}
+	for _, done := range leave {
+		done()
+	}
+	if len(g.staying) != 0 {
+		t.Errorf("%v are remembered", g.staying)
+	}
+	if _, err := from("192.0.2.1:5", ""); err != nil {
+		t.Error(err)
+	}
+	var none *Guard
+	if done, err := none.Stay(httptest.NewRequest("GET", "/", nil), ""); err != nil {
+		t.Error(err)
+	} else {
+		done()
 	}
 }

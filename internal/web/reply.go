@@ -20,6 +20,8 @@ type Error struct {
 
 	// Wait is when to come back: it goes into Retry-After. Optional.
 	Wait time.Duration
+	// Next is where a page of the error leads on. Optional.
+	Next Link
 }
 
 // Errorf returns an Error with a status and a sentence for people, which the
@@ -82,7 +84,10 @@ func renderError(w http.ResponseWriter, r *http.Request, e *Error) {
 		w.Header().Set("Retry-After", RetryAfter(e.Wait))
 	}
 	if wantsHTML(r) {
-		shared.render(w, e.Status, "error.html", PageData{Title: http.StatusText(e.Status), Data: struct{ Message, Reference string }{e.Message, reference}})
+		shared.render(w, e.Status, "error.html", PageData{Title: titleOf(e.Status), Data: struct {
+			Message, Reference string
+			Next               Link
+		}{e.Message, reference, e.Next}})
 		return
 	}
 	code := e.Code
@@ -94,6 +99,21 @@ func renderError(w http.ResponseWriter, r *http.Request, e *Error) {
 		Description string `json:"error_description,omitempty"`
 		Reference   string `json:"reference,omitempty"`
 	}{code, e.Message, reference})
+}
+
+// titleOf says in plain words what a status means to who reads a page.
+func titleOf(status int) string {
+	switch {
+	case status == http.StatusUnauthorized, status == http.StatusForbidden:
+		return "Not allowed"
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return "Not found"
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+		return "One moment, please"
+	case status >= 500:
+		return "Something went wrong"
+	}
+	return "That did not work"
 }
 
 // codeOf names a status in the manner of RFC 6749, 5.2.

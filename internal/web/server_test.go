@@ -167,6 +167,25 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// Pages of errors say in plain words what happened, and lead on where there is a
+// way.
+func TestErrorPages(t *testing.T) {
+	for status, title := range map[int]string{
+		400: "That did not work", 401: "Not allowed", 403: "Not allowed", 404: "Not found", 413: "That did not work", 429: "One moment, please", 500: "Something went wrong", 503: "One moment, please",
+	} {
+		for _, next := range []Link{{}, {Text: "Begin again", URL: "/default/"}} {
+			h := Wrap(ErrFunc(func(http.ResponseWriter, *http.Request) error {
+				return &Error{Status: status, Message: "So it is.", Next: next}
+			}), WrapOptions{})
+			w := ask(h, "GET", "/", "", "Accept", "text/html")
+			led := strings.Contains(w.Body.String(), `<a class="button second" href="/default/">Begin again</a>`)
+			if w.Code != status || !strings.Contains(w.Body.String(), "<h1>"+title+"</h1>") || led != (next.URL != "") || strings.Count(w.Body.String(), "<a ") != 1+len(next.URL)/len("/default/") {
+				t.Errorf("%d %v: %d %s", status, next, w.Code, w.Body)
+			}
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	p := MustPages("Demo Authority", []Link{{Text: "Offers", URL: "/offers", Here: true}}, fstest.MapFS{
 		"pages/offer.html": {Data: []byte(`{{define "main"}}<p>{{.Data}}</p>{{end}}`)},

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	"slices"
@@ -139,33 +141,42 @@ func (c *console) open(w http.ResponseWriter, r *http.Request, scope rest.Scope,
 	tenant := r.PathValue("tenant")
 	switch {
 	case !t.Opens(tenant):
-		return web.Errorf(http.StatusForbidden, "Your access token is of another relying party.")
+		return &web.Error{Status: http.StatusForbidden, Message: "Your access token is of another relying party.", Next: home}
 	case !slices.Contains(t.Scopes, scope):
-		return web.Errorf(http.StatusForbidden, "Your access token lacks the scope %s.", scope)
+		return &web.Error{Status: http.StatusForbidden, Message: fmt.Sprintf("Your access token lacks the scope %s.", scope), Next: home}
 	}
 	if err := c.verifier.CheckTenant(tenant); err != nil {
-		return c.problem(err)
+		return problem(err, home)
 	}
 	r = r.WithContext(audit.WithActor(r.Context(), "token "+t.ID))
-	return c.problem(f(c, visit{w, r, t, tenant, consolePath + tenant + "/"}))
+	v := visit{w, r, t, tenant, consolePath + tenant + "/"}
+	return problem(f(c, v), web.Link{Text: "All transactions", URL: v.base})
 }
 
-// problem gives errors of the verifier a status and words.
-func (c *console) problem(err error) error {
-	if e, ok := told(err); ok {
-		return &e
+// home is where who may not go on may go.
+var home = web.Link{Text: "What you may see", URL: consolePath + "?all"}
+
+// problem gives errors of the verifier a status and words, and a way on.
+func problem(err error, next web.Link) error {
+	e, ok := told(err)
+	if own, is := errors.AsType[*web.Error](err); !ok && is {
+		e, ok = *own, true
 	}
-	return err
+	if !ok {
+		return err
+	}
+	e.Next = next
+	return &e
 }
 
 // render writes a page of a tenant.
 func (c *console) render(v visit, here, title, name string, data any) error {
-	nav := []web.Link{{Text: "Transactions", URL: v.base, Here: here == ""}}
+	nav := []web.Link{{Text: "Transactions", URL: v.base, Here: here == "transactions"}}
 	if slices.Contains(v.token.Scopes, Data) {
 		nav = append(nav, web.Link{Text: "Requests to delete", URL: v.base + "deletions", Here: here == "deletions"})
 	}
-	nav = append(nav, web.Link{Text: "Session", URL: consolePath + "?all"})
-	c.pages.Render(v.w, http.StatusOK, name, web.PageData{Title: title, Site: "Console of " + v.tenant, Nav: nav, Data: data})
+	nav = append(nav, web.Link{Text: "Session", URL: home.URL})
+	c.pages.Render(v.w, http.StatusOK, name, web.PageData{Title: title, Site: "Console of " + c.verifier.Name(v.tenant), Nav: nav, Data: data})
 	return nil
 }
 
@@ -174,26 +185,26 @@ func (c *console) serveHome(w http.ResponseWriter, r *http.Request) error {
 	web.NoStore(w)
 	t, err := c.token(r)
 	if errors.Is(err, rest.ErrToken) {
-		c.pages.Page(w, "Log in", "login.html", nil)
+		c.pages.Page(w, "Log in", "login.html", "")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	var tenants []string
+	var parties []web.Link
 	for _, id := range c.verifier.Tenants() {
 		if t.Opens(id) {
-			tenants = append(tenants, id)
+			parties = append(parties, web.Link{Text: c.verifier.Name(id), URL: consolePath + id + "/"})
 		}
 	}
-	if len(tenants) == 1 && !r.URL.Query().Has("all") {
-		http.Redirect(w, r, consolePath+tenants[0]+"/", http.StatusSeeOther)
+	if len(parties) == 1 && !r.URL.Query().Has("all") {
+		http.Redirect(w, r, parties[0].URL, http.StatusSeeOther)
 		return nil
 	}
-	c.pages.Page(w, "Session", "home.html", struct {
-		Tenants []string
+	c.pages.Page(w, "Relying parties", "home.html", struct {
+		Parties []web.Link
 		Token   rest.Token
-	}{tenants, t})
+	}{parties, t})
 	return nil
 }
 
@@ -204,6 +215,11 @@ func (c *console) serveLogin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	t, err := c.api.Present(w, r, strings.TrimSpace(form.Get("token")))
+	if no, ok := errors.AsType[*web.Error](err); ok && no.Status < 500 {
+		web.NoStore(w)
+		c.pages.Render(w, no.Status, "login.html", web.PageData{Title: "Log in", Data: no.Message})
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -245,13 +261,14 @@ func (c *console) serveTransactions(v visit) error {
 	}
 	data := struct {
 		Base, Next   string
+		Tenant       string
 		Later        bool // not the first page
 		Transactions []verifier.Past
-	}{v.base, "", !after.Created.IsZero(), list}
+	}{v.base, "", v.tenant, !after.Created.IsZero(), list}
 	if len(list) > consolePage {
 		data.Transactions, data.Next = list[:consolePage], cursor(list[consolePage-1])
 	}
-	return c.render(v, "", "Transactions", "transactions.html", data)
+	return c.render(v, "transactions", "Transactions", "transactions.html", data)
 }
 
 func (c *console) serveTransaction(v visit) error {
@@ -278,7 +295,7 @@ func (c *console) serveTransaction(v visit) error {
 	if p.Report != nil {
 		data.Checks = p.Report.Checks
 	}
-	return c.render(v, "transaction", "Transaction", "transaction.html", data)
+	return c.render(v, "", cmp.Or(p.Title, "Transaction"), "transaction.html", data)
 }
 
 // serveAnswer shows an answer that is kept; the books say that it was read.
@@ -313,7 +330,7 @@ func (c *console) serveAnswer(v visit) error {
 			data.Documents = append(data.Documents, shown)
 		}
 	}
-	return c.render(v, "transaction", "Kept answer", "answer.html", data)
+	return c.render(v, "", "Kept answer", "answer.html", data)
 }
 
 func (c *console) serveDelete(v visit) error {

@@ -85,11 +85,11 @@ func TestConsole(t *testing.T) {
 				t.Errorf("%s: %d at %s", p, status, at)
 			}
 		}
-		if status, _, _ := o.login("guess"); status != 401 {
-			t.Errorf("a wrong token: %d", status)
+		if status, _, body := o.login("guess"); status != 401 || !strings.Contains(body, `role="alert"`) || !strings.Contains(body, `name="token"`) || strings.Contains(body, "guess") {
+			t.Errorf("a wrong token: %d %s", status, body)
 		}
 		text := h.token("default", Read, Data, Ask)
-		if status, at, body := o.login(text); status != 200 || at != "/console/default/" || !strings.Contains(body, a.Text("id")[:12]) || !strings.Contains(body, "refused") {
+		if status, at, body := o.login(text); status != 200 || at != "/console/default/" || !strings.Contains(body, a.Text("id")) || !strings.Contains(body, ">Over 18</a>") || !strings.Contains(body, "refused") {
 			t.Fatalf("%d at %s: %s", status, at, body)
 		}
 		u, err := url.Parse(h.URL + "/console/")
@@ -122,8 +122,8 @@ func TestConsole(t *testing.T) {
 			t.Errorf("%d at %s: %s", status, at, body)
 		}
 		for p, want := range map[string]int{"/console/second/": 403, "/console/nobody/": 403, "/console/default/transactions/none": 404, "/console/default/?cursor=AAAA": 422} {
-			if status, _, _ := o.get(p); status != want {
-				t.Errorf("%s: %d, want %d", p, status, want)
+			if status, _, body := o.get(p); status != want || !strings.Contains(body, `<a class="button second" href="/console/`) {
+				t.Errorf("%s: %d, want %d and a way on: %s", p, status, want, body)
 			}
 		}
 		if status, at, _ := o.post(one+"/delete", nil); status != 200 || at != "/console/default/" {

@@ -25,6 +25,11 @@
 		open: "Open your wallet app",
 		here: "My wallet is on this device",
 		there: "My wallet is on another device",
+		asks: "Your browser asks for your wallet.",
+		other: "Use another way",
+		nothing: "Nothing came through the browser. Your wallet can answer here, too.",
+		wrong: "The answer was not accepted. Please try another way.",
+		again: "Ask through this browser",
 		fetched: "Your wallet has the request. Decide there.",
 		done: "Your answer has arrived.",
 		refused: "Nothing was shared.",
@@ -45,7 +50,7 @@
 	// json asks and returns what is answered, or fails.
 	const json = async (url, options) => {
 		const reply = await fetch(url, { cache: "no-store", ...options });
-		if (!reply.ok) throw new Error(`${new URL(url, location.href).pathname} answered ${reply.status}`);
+		if (!reply.ok) throw Object.assign(new Error(`${new URL(url, location.href).pathname} answered ${reply.status}`), { status: reply.status });
 		return reply.json();
 	};
 	const post = (url, body, signal) =>
@@ -69,6 +74,7 @@
 		#status;
 		#panel;
 		#button;
+		#focused; // by keyboard, say: it goes on to what takes the button's place
 		texts = {};
 
 		connectedCallback() {
@@ -96,6 +102,7 @@
 		async begin() {
 			this.#run?.abort();
 			const run = (this.#run = new AbortController());
+			this.#focused = this.contains(document.activeElement);
 			this.#button.disabled = true;
 			this.#status.textContent = this.#say("wait");
 			try {
@@ -114,13 +121,19 @@
 			return post(`${this.getAttribute("verifier")}/transactions`, { ask: this.getAttribute("ask") }, signal);
 		}
 
+		// follow stays with a transaction until it ends, whichever way it is
+		// answered.
 		async #follow(asked, run) {
+			const turn = { asked, run, requests: [], ended: false };
 			const ended = this.#watch(asked, run);
-			const answered = await this.#digital(asked, run);
-			if (!answered) this.#show(asked, run);
+			this.#offer(turn);
 			const state = await ended;
+			turn.ended = true;
+			turn.call?.abort(); // answered another way, or too late
+			const reply = await turn.reply?.catch(() => {});
+			if (run.signal.aborted) return;
 			this.#end(this.#say(state));
-			this.#tell("eidos-done", { state, watch: asked.watch, id: asked.id, result: asked.result, redirect: answered?.redirect_uri });
+			this.#tell("eidos-done", { state, watch: asked.watch, id: asked.id, result: asked.result, redirect: reply?.redirect_uri });
 		}
 
 		// watch resolves with the state in which the transaction ends.
@@ -152,42 +165,75 @@
 			});
 		}
 
-		// digital asks through the browser where it can, and returns what the
-		// verifier says to the answer; false if none went out.
-		async #digital(asked, run) {
+		// offer asks through the browser where it can, and else shows the code.
+		async #offer(turn) {
 			const kind = globalThis.DigitalCredential;
-			if (!kind || !navigator.credentials?.get || !asked.dc) return false;
-			try {
-				let { requests } = await json(asked.dc, { signal: run.signal });
-				if (kind.userAgentAllowsProtocol) requests = requests.filter((r) => kind.userAgentAllowsProtocol(r.protocol));
-				if (!requests.length) return false;
-				const answer = await navigator.credentials.get({ mediation: "required", digital: { requests }, signal: run.signal });
-				return await post(asked.dc, { protocol: answer.protocol, data: answer.data }, run.signal);
-			} catch {
-				return false; // no wallet here, or the person went back: the code remains
+			if (kind && navigator.credentials?.get && turn.asked.dc) {
+				try {
+					const { requests } = await json(turn.asked.dc, { signal: turn.run.signal });
+					turn.requests = requests.filter((r) => kind.userAgentAllowsProtocol?.(r.protocol) ?? true);
+				} catch {
+					// Not for pages of this origin.
+				}
 			}
+			if (turn.requests.length) this.#ask(turn);
+			else this.#show(turn, "");
+		}
+
+		// ask asks through the browser. It may have nobody to ask, and not say so:
+		// the other ways stay open meanwhile.
+		async #ask(turn) {
+			turn.call = new AbortController();
+			const { requests, run, call } = turn;
+			const signal = AbortSignal.any([run.signal, call.signal]);
+			this.#fill(this.#say("asks"), this.#act("other", () => call.abort()), this.#stop(run));
+			let answer;
+			try {
+				answer = await navigator.credentials.get({ mediation: "required", digital: { requests }, signal });
+			} catch {
+				return this.#show(turn, call.signal.aborted ? "" : "nothing");
+			}
+			this.#fill(this.#say("wait"));
+			turn.reply = post(turn.asked.dc, { protocol: answer.protocol, data: answer.data }, run.signal);
+			turn.reply.catch((error) => this.#show(turn, error.status ? "wrong" : "failed"));
 		}
 
 		// show offers the link and the code, the likelier one first.
-		#show(asked, run) {
-			if (run.signal.aborted || !this.#button.disabled) return;
+		#show(turn, word) {
+			const { asked, run } = turn;
+			if (run.signal.aborted || turn.ended) return;
 			const phone = matchMedia("(pointer: coarse)").matches;
 			const link = make("p", {}, make("a", { href: asked.link, className: "eidos-link" }, this.#say("open")));
 			const code = make("div", {}, make("p", {}, this.#say("scan")), drawing(asked.qr_size, asked.qr_path, this.#say("qr")));
 			const other = make("details", {}, make("summary", {}, this.#say(phone ? "there" : "here")), phone ? code : link);
-			const cancel = make("button", { type: "button", className: "eidos-cancel", onclick: () => (run.abort(), this.#end("")) }, this.#say("cancel"));
-			this.#status.textContent = "";
-			this.#panel.replaceChildren(phone ? link : code, other, cancel);
-			this.#panel.hidden = false;
+			const again = turn.requests.length ? [this.#act("again", () => this.#ask(turn))] : [];
+			this.#fill(word && this.#say(word), phone ? link : code, other, ...again, this.#stop(run));
+		}
+
+		// act is a button below the first one.
+		#act(word, onclick) {
+			return make("button", { type: "button", className: `eidos-${word}`, onclick }, this.#say(word));
+		}
+
+		#stop(run) {
+			return this.#act("cancel", () => (run.abort(), this.#end("")));
+		}
+
+		// fill shows a text and what can be done. What had the focus may be gone.
+		#fill(text, ...children) {
+			this.#focused ||= this.#panel.contains(document.activeElement);
+			this.#status.textContent = text;
+			this.#panel.replaceChildren(...children);
+			this.#panel.hidden = !children.length;
+			const next = this.#button.disabled ? this.#panel.querySelector("a, summary, button") : this.#button;
+			if (!this.#focused || !next) return;
+			next.focus();
+			this.#focused = false;
 		}
 
 		#end(text) {
-			const inside = this.#panel.contains(document.activeElement);
-			this.#panel.replaceChildren();
-			this.#panel.hidden = true;
 			this.#button.disabled = false;
-			this.#status.textContent = text;
-			if (inside) this.#button.focus(); // what had it is gone
+			this.#fill(text);
 		}
 	}
 	if (!customElements.get("eidos-verify")) customElements.define("eidos-verify", EidosVerify);

@@ -4,9 +4,11 @@
 (() => {
 	const state = document.getElementById("state");
 	if (!state) return;
-	let asking = false; // the browser asks: its answer says where to go
+	let latest = state.dataset.state;
+	let sending = false; // what the browser was given: the reply says where to go
 	const look = (change) => {
-		if (!asking && change.state !== state.dataset.state) location.reload();
+		latest = change.state;
+		if (!sending && latest !== state.dataset.state) location.reload();
 	};
 	const events = new EventSource(state.dataset.watch + "/events");
 	events.onmessage = (event) => look(JSON.parse(event.data));
@@ -23,23 +25,38 @@
 		}, 3000);
 	};
 
+	const until = document.getElementById("until");
+	until.textContent = new Date(until.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }); // of this device
+
 	const button = document.getElementById("digital");
 	const kind = globalThis.DigitalCredential;
 	if (!button || !kind || !navigator.credentials?.get) return;
+	const said = document.getElementById("said");
 	button.hidden = false;
 	button.onclick = async () => {
-		asking = true;
+		let words = "Nothing came through the browser. Your wallet can answer by link or code, too.";
+		button.disabled = true;
+		said.textContent = "Your browser asks for your wallet.";
 		try {
 			const dc = state.dataset.watch + "/dc";
 			let { requests } = await (await fetch(dc, { cache: "no-store" })).json();
-			if (kind.userAgentAllowsProtocol) requests = requests.filter((r) => kind.userAgentAllowsProtocol(r.protocol));
+			requests = requests.filter((r) => kind.userAgentAllowsProtocol?.(r.protocol) ?? true);
 			const answer = await navigator.credentials.get({ mediation: "required", digital: { requests } });
+			sending = true;
+			words = "The answer could not be sent. Please try again.";
 			const reply = await fetch(dc, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ protocol: answer.protocol, data: answer.data }) });
-			const { redirect_uri: next } = await reply.json();
-			location.assign(next || location.href);
+			if (reply.ok) {
+				const { redirect_uri: next } = await reply.json();
+				location.assign(next || location.href);
+				return;
+			}
+			words = "The answer was not accepted. Please try another way.";
 		} catch {
-			asking = false;
-			button.hidden = true; // no wallet behind the browser: link and code remain
+			// The words say how far it came.
 		}
+		sending = false;
+		button.disabled = false;
+		said.textContent = words;
+		look({ state: latest }); // of what came meanwhile
 	};
 })();

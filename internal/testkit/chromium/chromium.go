@@ -26,9 +26,9 @@ type Page struct {
 	session string
 }
 
-// Open opens an empty page, which is closed with the test, or skips the test
-// where there is no browser.
-func Open(t *testing.T) *Page {
+// Open opens an empty page of a browser with more flags, which is closed with the
+// test, or skips the test where there is no browser.
+func Open(t *testing.T, flags ...string) *Page {
 	t.Helper()
 	name, err := exec.LookPath("chromium")
 	if err != nil {
@@ -46,9 +46,10 @@ func Open(t *testing.T) *Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), name, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+	flags = append([]string{"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
+		"--remote-debugging-pipe", "--user-data-dir=" + profile}, flags...)
+	cmd := exec.CommandContext(t.Context(), name, append(flags, "about:blank")...)
 	cmd.ExtraFiles = []*os.File{theirIn, theirOut} // 3 and 4
 	cmd.Env = append(os.Environ(), "TMPDIR="+profile)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -166,11 +167,13 @@ func (p *Page) Says(words ...string) *Page {
 	return p
 }
 
-// Press clicks on what a selector finds first.
+// Press clicks on what a selector finds first, as a person: once it can be seen,
+// and so that the browser lets scripts ask wallets for a while after (HTML
+// Standard, 6.4.1).
 func (p *Page) Press(selector string) *Page {
 	p.t.Helper()
-	p.Until(fmt.Sprintf("!!document.querySelector(%q)", selector))
-	p.Eval(fmt.Sprintf("document.querySelector(%q).click()", selector))
+	p.Until(fmt.Sprintf("document.readyState === 'complete' && !!document.querySelector(%[1]q)?.checkVisibility() && !document.querySelector(%[1]q).disabled", selector))
+	p.Call("Runtime.evaluate", map[string]any{"expression": fmt.Sprintf("document.querySelector(%q).click()", selector), "userGesture": true})
 	return p
 }
 
