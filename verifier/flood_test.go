@@ -209,7 +209,7 @@ func TestFloodOfDeletions(t *testing.T) {
 func TestFloodOfReadersAtOneAddress(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
 	guard := web.NewGuard(web.GuardOptions{PerAddress: 1, PerTenant: 1, PerClient: 1, PerServer: 1, WrongPerAddress: 1, WrongPerTenant: 1, StayPerAddress: 2, Now: w.Now})
-	v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.now})
+	v, err := verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Fetch: w.fetch, Guard: guard, Now: w.Now})
 	w.check(err)
 	w.v = v
 	ctx, cancel := context.WithCancel(t.Context())
