@@ -11,6 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/audit"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/once"
@@ -93,10 +94,20 @@ func (t *tenant) ofMessage(ctx context.Context, m rights.Deletion) (DeletionRequ
 	}
 	for _, p := range e.Presentations {
 		for _, one := range p.Presentations {
-			d.Proved = d.Proved || slices.Contains(m.Receipts, rights.Receipt([]byte(one)))
+			d.Proved = d.Proved || slices.Contains(m.Receipts, p.receipt(one))
 		}
 	}
 	return d, nil
+}
+
+// receipt is that of a presentation, see rights.Receipt.
+func (p Presented) receipt(one string) string {
+	if p.Credential == "" { // a DeviceResponse, which was in no vp_token of OpenID4VP 1.0
+		if raw, err := jose.Decode(one); err == nil {
+			return rights.Receipt(raw)
+		}
+	}
+	return rights.Receipt([]byte(one))
 }
 
 // takeDeletion records a request, once however often it comes with the same name,

@@ -22,6 +22,7 @@ import (
 
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/rights"
 	"github.com/eidos-id/eidos/verifier"
 )
@@ -395,4 +396,38 @@ func TestDeletionOfWhatIsKept(t *testing.T) {
 			t.Errorf("%+v", list)
 		}
 	})
+}
+
+// The same of an answer by the older profile, of which the app knows the whole
+// DeviceResponse.
+func TestDeletionOfADeviceResponse(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), keeping())
+	tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, Retain: time.Hour})
+	w.check(err)
+	link, err := w.v.AnnexBLink(t.Context(), "default", tr.ID)
+	w.check(err)
+	l, err := oid4vp.ParseLink(link)
+	w.check(err)
+	object, _, err := l.Fetch(t.Context(), w.fetch)
+	w.check(err)
+	req, _, err := oid4vp.OpenAnnexB(object, l, w.now())
+	w.check(err)
+	response := w.issue(5).present(req.Transcript(), "family_name", "age_over_21", "portrait")
+	msg, err := req.Answer(response)
+	w.check(err)
+	_, err = w.post(msg)
+	w.check(err)
+	m, err := rights.Deletion{ID: "1", ResponseURI: req.ResponseURI, Shared: w.now(), Elements: []string{"family_name"},
+		Receipts: []string{rights.Receipt(response)}}.Request("http://verifier.localhost:8080/default/deletion")
+	w.check(err)
+	resp, err := w.fetch(t.Context(), m)
+	w.check(err)
+	if _, err := rights.ParseAcknowledgement(resp); err != nil {
+		t.Fatal(err)
+	}
+	list, err := w.v.Deletions(t.Context(), "default", 10)
+	w.check(err)
+	if len(list) != 1 || list[0].Transaction != tr.Number || !list[0].Proved {
+		t.Errorf("%+v", list)
+	}
 }

@@ -277,8 +277,7 @@ func entryOf(t migration.Transaction) (LogEntry, bool) {
 			!slices.Contains([]Event{EventSharing, EventIssuance, EventDeletion}, e.Event) {
 			return LogEntry{}, false
 		}
-		e.Party = e.Party.clean()
-		return e, true
+		return e.clean(), true
 	}
 	at := time.Time(t.Time)
 	sum := sha256.Sum256([]byte(t.ID))
@@ -358,20 +357,76 @@ func elementAt(path migration.Claim) LoggedElement {
 			return LoggedElement{NameSpace: oneLine(ns, 128), ID: oneLine(id, 128)}
 		}
 	}
-	clean := make(sdjwt.Path, len(path))
-	for i, step := range path {
+	return LoggedElement{Path: cleanPath(sdjwt.Path(path))}
+}
+
+func cleanPath(path sdjwt.Path) sdjwt.Path {
+	var out sdjwt.Path
+	for _, step := range path {
 		if name, ok := step.(string); ok {
 			step = oneLine(name, 128)
 		}
-		clean[i] = step
+		out = append(out, step)
 	}
-	return LoggedElement{Path: clean}
+	return out
+}
+
+// clean makes an entry out of a file safe to show and to act on.
+func (e LogEntry) clean() LogEntry {
+	e.Party = e.Party.clean()
+	if !slices.Contains([]Outcome{OutcomeDone, OutcomeRefused, OutcomeNothing, OutcomeFailed, OutcomeOpen}, e.Outcome) {
+		e.Outcome = OutcomeFailed
+	}
+	if e.Channel != OnSite && e.Channel != Remote {
+		e.Channel = ""
+	}
+	if a, err := addressOf(e.ResponseURI); err != nil || a.kind != website {
+		e.ResponseURI = ""
+	}
+	e.Reason, e.Purposes, e.Receipts = oneLine(e.Reason, 300), cleanTexts(e.Purposes, 16), cleanTexts(e.Receipts, maxAsked)
+	e.Documents, e.Requested = cleanDocuments(e.Documents), cleanDocuments(e.Requested)
+	if d := e.Deletion; d != nil {
+		e.Deletion = &Deletion{ID: oneLine(d.ID, 200), At: d.At, State: DeletionOpen, To: oneLine(d.To, 512), Number: oneLine(d.Number, 200)}
+		if d.State == DeletionSent {
+			e.Deletion.State = DeletionSent
+		}
+	}
+	e.Reports = slices.Clone(e.Reports[:min(len(e.Reports), maxReports)])
+	for i := range e.Reports {
+		e.Reports[i].To = oneLine(e.Reports[i].To, 512)
+	}
+	return e
+}
+
+func cleanTexts(list []string, most int) []string {
+	var out []string
+	for _, s := range list[:min(len(list), most)] {
+		out = append(out, oneLine(s, 200))
+	}
+	return out
+}
+
+func cleanDocuments(list []LoggedDocument) []LoggedDocument {
+	var out []LoggedDocument
+	for _, d := range list {
+		clean := LoggedDocument{ID: oneLine(d.ID, 200), DocType: oneLine(d.DocType, 200), Reused: d.Reused, Copies: d.Copies}
+		for _, el := range d.Elements[:min(len(d.Elements), maxAsked)] {
+			el.NameSpace, el.ID, el.Path = oneLine(el.NameSpace, 128), oneLine(el.ID, 128), cleanPath(el.Path)
+			clean.Elements = append(clean.Elements, el)
+		}
+		out = append(out, clean)
+	}
+	return out
 }
 
 // clean makes a party out of a file safe to show and to turn to. Standing and
 // names are what the other app found out; nothing is trusted because of them.
 func (p Party) clean() Party {
 	p.Name, p.VouchedBy, p.ID, p.Identity = oneLine(p.Name, 120), oneLine(p.VouchedBy, 120), oneLine(p.ID, 200), ""
+	p.Fingerprint = oneLine(p.Fingerprint, 64)
+	if !slices.Contains([]assure.Standing{assure.ReaderTrusted, assure.ReaderUnknown, assure.ReaderAnonymous, assure.ReaderForged}, p.Standing) {
+		p.Standing = assure.ReaderUnknown
+	}
 	if c := p.Contact; c != nil {
 		p.Contact = &Contact{}
 		for _, s := range contacts(c) {

@@ -206,7 +206,7 @@ func (t *AnnexBTransaction) Open(ctx context.Context, form url.Values, now time.
 // decrypt opens the JWE with the key that it names, and returns the
 // mdocGeneratedNonce.
 func (t *AnnexBTransaction) decrypt(ctx context.Context, token string, private []*ecdh.PrivateKey) (*annexBResponse, string, error) {
-	jwe, err := jose.ParseJWE(token)
+	jwe, err := parseSealed(token)
 	if err != nil {
 		return nil, "", fail(InvalidRequest, "response is no JWE (ISO/IEC TS 18013-7, B.4.3.3.2): %w", err)
 	}

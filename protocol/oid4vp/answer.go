@@ -3,6 +3,7 @@ package oid4vp
 import (
 	"context"
 	"crypto/subtle"
+	"errors"
 	"net/url"
 	"slices"
 	"time"
@@ -137,9 +138,20 @@ func (t *Transaction) answer(resp *response, origin string) (*Answer, error) {
 	return a, nil
 }
 
+// parseSealed reads the JWE of an answer. Nobody asks for a compressed one, and
+// of few bytes it would make as much as a message may have: more at once than
+// fits into memory, where strangers send them.
+func parseSealed(token string) (*jose.JWE, error) {
+	jwe, err := jose.ParseJWE(token)
+	if err == nil && jwe.Header.Zip != "" {
+		return nil, errors.New("it is compressed, which was not asked for")
+	}
+	return jwe, err
+}
+
 // decrypt opens the JWE with the transaction's key.
 func (t *Transaction) decrypt(ctx context.Context, token string, resp *response) error {
-	jwe, err := jose.ParseJWE(token)
+	jwe, err := parseSealed(token)
 	if err != nil {
 		return fail(InvalidRequest, "response is no JWE (OpenID4VP 1.0, 8.3): %w", err)
 	}

@@ -56,9 +56,9 @@ type Deletion struct {
 }
 
 // Receipt stands for a presentation: the SHA-256, in base64url, of what was
-// sent in a vp_token (of an mdoc its base64url, of an SD-JWT VC all of it), or
-// on-site of the DeviceResponse. The signatures and salts in it make it
-// impossible to guess.
+// sent in a vp_token (of an mdoc its base64url, of an SD-JWT VC all of it), or,
+// on-site and by the ways of ISO/IEC TS 18013-7, of the DeviceResponse. The
+// signatures and salts in it make it impossible to guess.
 func Receipt(presentation []byte) string {
 	sum := sha256.Sum256(presentation)
 	return jose.Encode(sum[:])
