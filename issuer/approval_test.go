@@ -24,11 +24,7 @@ func (w *world) withApproval() {
 // returns the id of the request.
 func (w *world) request(t *testing.T, subject string) (p *app, token *oauth.Token, id string) {
 	t.Helper()
-	p, o := w.newApp(w.authority), w.offer(subject, "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token = w.accept(subject, "mdl")
 	if _, _, err := p.get(token, "mdl", 1); err != nil || p.answer.Transaction == "" {
 		t.Fatalf("%+v, %v", p.answer, err)
 	}
@@ -49,11 +45,7 @@ func TestApproval(t *testing.T) {
 			t.Error("a deferred endpoint for nothing")
 		}
 		w.withApproval()
-		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept("ada", "mdl")
 		none, signers, err := p.get(token, "mdl", 3)
 		if err != nil || len(none) != 0 || p.answer.Transaction == "" || p.answer.Interval != time.Minute {
 			t.Fatalf("%+v, %v", p.answer, err)
@@ -69,11 +61,7 @@ func TestApproval(t *testing.T) {
 			t.Fatalf("%+v, %v", list, err)
 		}
 		// Nobody else gets it.
-		other, o2 := w.newApp(w.authority), w.offer("jonas", "mdl")
-		token2, _, err := other.redeem(o2, o2.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		other, token2 := w.accept("jonas", "mdl")
 		_, err = other.again(t, token2, id)
 		wantCode(t, "the request of another", err, oid4vci.CodeInvalidTransaction)
 
@@ -195,11 +183,7 @@ func TestApprovedTwiceAtOnce(t *testing.T) {
 		register := &meddling{Source: tenant.source}
 		tenant.source = register
 		approved := func(subject string) (*app, *oauth.Token, string) {
-			p, o := w.newApp(w.authority), w.offer(subject, "mdl")
-			token, _, err := p.redeem(o, o.TxCode)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, token := w.accept(subject, "mdl")
 			if _, _, err := p.get(token, "mdl", 2); err != nil {
 				t.Fatal(err)
 			}

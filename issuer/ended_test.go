@@ -14,18 +14,14 @@ import (
 func TestRevokedBeforeIssued(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn)
-		p, o := w.newApp(w.authority), w.offer("ada", "mdl", "pid")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept("ada", "mdl", "pid")
 		if _, err := w.authority.Revoke(t.Context(), "default", Selection{Subject: "nobody"}, ""); !errors.Is(err, ErrUnknownDocument) {
 			t.Errorf("nobody's: %v", err)
 		}
 		if ids, err := w.authority.Revoke(t.Context(), "default", Selection{Subject: "ada", Offering: "pid"}, "lost"); err != nil || len(ids) != 0 {
 			t.Fatalf("%v, %v", ids, err)
 		}
-		_, _, err = p.get(token, "pid", 1)
+		_, _, err := p.get(token, "pid", 1)
 		wantCode(t, "the offering that was revoked", err, oid4vci.CodeDenied)
 		if _, _, err := p.get(token, "mdl", 1); err != nil {
 			t.Errorf("the other one: %v", err)

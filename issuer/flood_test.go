@@ -147,11 +147,7 @@ func TestFloodByAnApp(t *testing.T) {
 		w := newWorld(t, dsn)
 		w.authority.guard = web.NewGuard(web.GuardOptions{PerAddress: 1000, PerTenant: 1000, PerClient: limit, PerServer: 7, WrongPerAddress: 1, WrongPerTenant: 1, Now: w.Now})
 		w.withApproval()
-		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept("ada", "mdl")
 		for name, send := range map[string]func() error{
 			"PAR": func() error {
 				_, err := p.oauth.Push(t.Context(), oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
@@ -182,6 +178,7 @@ func TestFloodByAnApp(t *testing.T) {
 			}
 		}
 		var resp fetch.Response
+		var err error
 		for range limit + 1 {
 			if resp, err = p.oauth.Resource(t.Context(), token, fetch.Request{Method: "POST", URL: base + "/notification"}, w.Now()); err != nil {
 				t.Fatal(err)
@@ -250,11 +247,7 @@ func TestFloodOfTheBooks(t *testing.T) {
 	}
 
 	w.withApproval()
-	p, o := w.newApp(w.authority), w.offer("jonas", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("jonas", "mdl")
 	before = w.rows(t)["audit"]
 	for i := range flood {
 		_, _, err := p.get(token, "mdl", 1)

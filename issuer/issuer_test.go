@@ -253,6 +253,45 @@ func (w *world) offer(subject string, offerings ...string) Offer {
 	return o
 }
 
+// accept is an app that has redeemed an offer, with its token.
+func (w *world) accept(subject string, offerings ...string) (*app, *oauth.Token) {
+	w.t.Helper()
+	p, o := w.newApp(w.authority), w.offer(subject, offerings...)
+	token, _, err := p.redeem(o, o.TxCode)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return p, token
+}
+
+// parsed is an mdoc as the app got it.
+func parsed(t testing.TB, credential string) *mdoc.IssuerSigned {
+	t.Helper()
+	raw, err := oid4vci.DecodeMdoc(credential)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := mdoc.ParseIssuerSigned(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed
+}
+
+// crl is a revocation list of the authority.
+func (w *world) crl(t testing.TB, path string) *pki.CRL {
+	t.Helper()
+	resp, err := via(w.authority)(t.Context(), fetch.GetRequest(base+path, ""))
+	if err != nil || resp.Status != 200 {
+		t.Fatal(err, resp.Status)
+	}
+	crl, err := pki.ParseCRL(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return crl
+}
+
 // anchors of a verifier that trusts the authority.
 func (w *world) anchors() *assure.Anchors {
 	w.t.Helper()

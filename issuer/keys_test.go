@@ -11,24 +11,18 @@ import (
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/key"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
 // issue gets one copy of ada's licence.
 func (w *world) issue(t *testing.T) (string, []key.Signer, error) {
 	t.Helper()
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "mdl")
 	list, signers, err := p.get(token, "mdl", 1)
 	return append(list, "")[0], signers, err
 }
@@ -37,22 +31,8 @@ func (w *world) issue(t *testing.T) (string, []key.Signer, error) {
 // list reports as failed.
 func (w *world) refused(t *testing.T, credential string) []string {
 	t.Helper()
-	resp, err := via(w.authority)(t.Context(), fetch.GetRequest(base+"/iaca.crl", ""))
-	if err != nil || resp.Status != 200 {
-		t.Fatal(err, resp.Status)
-	}
-	crl, err := pki.ParseCRL(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	raw, err := oid4vci.DecodeMdoc(credential)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := mdoc.ParseIssuerSigned(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	crl := w.crl(t, "/iaca.crl")
+	signed := parsed(t, credential)
 	_, report := assure.VerifyIssued(t.Context(), signed, assure.DocumentParams{
 		Now: w.Now(), Anchors: w.anchors(), Strict: true, CRLs: []*pki.CRL{crl}, RequireRevocation: true,
 	})

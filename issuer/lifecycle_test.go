@@ -32,11 +32,7 @@ type holding struct {
 // hold has a person get copies of a document.
 func (w *world) hold(t *testing.T, subject, offering string) *holding {
 	t.Helper()
-	p, o := w.newApp(w.authority), w.offer(subject, offering)
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept(subject, offering)
 	h := &holding{app: p, token: token}
 	w.renew(t, h, offering)
 	list, err := w.authority.List(t.Context(), "default", Filter{Subject: subject, Offering: offering})

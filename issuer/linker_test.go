@@ -18,7 +18,6 @@ import (
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/protocol/oauth"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
 // sighting is a copy of a document of which only one age statement was shown,
@@ -50,14 +49,7 @@ func (s *sighting) bytes(what string, b []byte) {
 // sightMdoc is what is seen of an mdoc.
 func sightMdoc(t *testing.T, credential string) *sighting {
 	t.Helper()
-	raw, err := oid4vci.DecodeMdoc(credential)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := mdoc.ParseIssuerSigned(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := parsed(t, credential)
 	s := &sighting{numbers: map[string]float64{}}
 	m := &d.Auth.MSO
 	for _, ns := range m.ValueDigests {
@@ -344,11 +336,7 @@ func TestLinker(t *testing.T) {
 	}
 	var holders []holder
 	for _, id := range people {
-		p, o := w.newApp(w.authority), w.offer(id, "mdl", "pid-sd-jwt")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept(id, "mdl", "pid-sd-jwt")
 		holders = append(holders, holder{p, token})
 	}
 	turns := append(rand.Perm(len(people)), rand.Perm(len(people))...)
@@ -391,11 +379,7 @@ func TestEquallyManyDigests(t *testing.T) {
 	w.authority = w.open()
 	seen := map[string]map[string]bool{}
 	for _, id := range people {
-		p, o := w.newApp(w.authority), w.offer(id, "mdl", "pid", "photoid", "pid-sd-jwt")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept(id, "mdl", "pid", "photoid", "pid-sd-jwt")
 		for _, configuration := range []string{"mdl", "pid", "photoid", "pid-sd-jwt"} {
 			list, _, err := p.get(token, configuration, 1)
 			if err != nil {
@@ -420,14 +404,7 @@ func digestsOf(t *testing.T, credential string) (numbers string) {
 	if strings.Contains(credential, "~") {
 		return fmt.Sprint(sightSDJWT(t, credential).numbers["digests"])
 	}
-	raw, err := oid4vci.DecodeMdoc(credential)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := mdoc.ParseIssuerSigned(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := parsed(t, credential)
 	for _, ns := range d.Auth.MSO.ValueDigests {
 		numbers += fmt.Sprint(ns.Name, " ", len(ns.Digests), " ")
 	}

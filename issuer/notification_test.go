@@ -19,11 +19,7 @@ import (
 func TestNotification(t *testing.T) {
 	testkit.DBs(t, func(t *testing.T, dsn string) {
 		w := newWorld(t, dsn)
-		p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-		token, _, err := p.redeem(o, o.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p, token := w.accept("ada", "mdl")
 		if _, _, err := p.get(token, "mdl", 2); err != nil {
 			t.Fatal(err)
 		}
@@ -49,11 +45,7 @@ func TestNotification(t *testing.T) {
 				t.Errorf("%s: %v, stored %q", event, err, stored())
 			}
 		}
-		other, o2 := w.newApp(w.authority), w.offer("jonas", "mdl")
-		foreign, _, err := other.redeem(o2, o2.TxCode)
-		if err != nil {
-			t.Fatal(err)
-		}
+		other, foreign := w.accept("jonas", "mdl")
 		wantCode(t, "another's", tell(other, foreign, id, oid4vci.EventFailure), oid4vci.CodeInvalidNotification)
 		wantCode(t, "unknown", tell(p, token, "unknown", oid4vci.EventFailure), oid4vci.CodeInvalidNotification)
 		if stored() != string(oid4vci.EventDeleted) {
@@ -103,11 +95,7 @@ func TestRefreshedCopies(t *testing.T) {
 // does wherever it is offered.
 func TestEncrypted(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "mdl")
 	var sent, got string
 	inner := p.oauth.Fetch
 	p.oauth.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
@@ -125,7 +113,7 @@ func TestEncrypted(t *testing.T) {
 	plain := *p.metadata
 	plain.RequestEncryption, plain.ResponseEncryption = nil, nil
 	p.metadata = &plain
-	_, _, err = p.get(token, "mdl", 1)
+	_, _, err := p.get(token, "mdl", 1)
 	wantCode(t, "in clear where encryption is required", err, oid4vci.CodeInvalidEncryption)
 }
 

@@ -161,13 +161,9 @@ func TestCredentialRefused(t *testing.T) {
 
 func TestStatusEndsTooSoon(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "mdl")
 	p.ends = w.Now().Add(3 * time.Hour) // of the keys
-	_, _, err = p.get(token, "mdl", 1)
+	_, _, err := p.get(token, "mdl", 1)
 	wantCode(t, "key status ends today", err, oid4vci.CodeDenied)
 	p.ends = w.Now().Add(4 * day)
 	list, signers, err := p.get(token, "mdl", 1)
@@ -272,15 +268,11 @@ func TestUnfitRegister(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, testkit.SQLite(t))
-			p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-			token, _, err := p.redeem(o, o.TxCode)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, token := w.accept("ada", "mdl")
 			c.spoil(t, w)
 			p.fetch = via(w.authority)
 			p.oauth.Fetch = p.fetch
-			_, _, err = p.get(token, "mdl", 1)
+			_, _, err := p.get(token, "mdl", 1)
 			wantCode(t, name, err, oid4vci.CodeDenied)
 			if list, err := w.authority.List(t.Context(), "default", Filter{}); err != nil || len(list) != 0 {
 				t.Errorf("%+v, %v", list, err)

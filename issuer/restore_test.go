@@ -7,13 +7,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eidos-id/eidos/format/mdoc"
-	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/internal/db"
-	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 )
 
 // restore turns the world's database back to a copy of it, as an operator does.
@@ -38,29 +34,14 @@ func (w *world) restore(t *testing.T) (turn func()) {
 // place is where a copy stands: list and index.
 func place(t *testing.T, credential string) string {
 	t.Helper()
-	raw, err := oid4vci.DecodeMdoc(credential)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signed, err := mdoc.ParseIssuerSigned(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
+	signed := parsed(t, credential)
 	ref := signed.Auth.MSO.Status.List
 	return fmt.Sprint(ref.URI, " ", ref.Index)
 }
 
 func (w *world) crlNumber(t *testing.T) string {
 	t.Helper()
-	resp, err := via(w.authority)(t.Context(), fetch.GetRequest(base+"/iaca.crl", ""))
-	if err != nil || resp.Status != 200 {
-		t.Fatal(err, resp.Status)
-	}
-	crl, err := pki.ParseCRL(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return fmt.Sprintf("%020d", crl.Number())
+	return fmt.Sprintf("%020d", w.crl(t, "/iaca.crl").Number())
 }
 
 // After a restore nothing is given out a second time: no place in a status
@@ -72,11 +53,7 @@ func TestRestore(t *testing.T) {
 		seen := map[string]bool{}
 		issue := func() string {
 			t.Helper()
-			p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-			token, _, err := p.redeem(o, o.TxCode)
-			if err != nil {
-				t.Fatal(err)
-			}
+			p, token := w.accept("ada", "mdl")
 			list, keys, err := p.get(token, "mdl", 5)
 			if err != nil {
 				t.Fatal(err)

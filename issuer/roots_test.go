@@ -6,13 +6,10 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/trustlist"
-	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/keyring"
-	"github.com/eidos-id/eidos/protocol/oid4vci"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -62,24 +59,9 @@ func TestRootChangesAtWork(t *testing.T) {
 			}
 			var lists []*pki.CRL
 			for _, path := range []string{"/iaca.crl", "/iaca.crl/" + rolled.List} {
-				resp, err := via(w.authority)(ctx, fetch.GetRequest(base+path, ""))
-				if err != nil || resp.Status != 200 {
-					t.Fatal(err, resp.Status)
-				}
-				crl, err := pki.ParseCRL(resp.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				lists = append(lists, crl)
+				lists = append(lists, w.crl(t, path))
 			}
-			raw, err := oid4vci.DecodeMdoc(credential)
-			if err != nil {
-				t.Fatal(err)
-			}
-			signed, err := mdoc.ParseIssuerSigned(raw)
-			if err != nil {
-				t.Fatal(err)
-			}
+			signed := parsed(t, credential)
 			_, report := assure.VerifyIssued(ctx, signed, assure.DocumentParams{
 				Now: w.Now(), Anchors: anchors, Strict: true, CRLs: lists, RequireRevocation: true, RequireStatus: true,
 				Status: statuslist.NewFetcher(w.fetch(), assure.StatusTrust(trustlist.Issuer, anchors.Snapshot), statuslist.Options{}),

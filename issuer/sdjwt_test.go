@@ -25,11 +25,7 @@ import (
 // person in clear.
 func TestSDJWT(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	p, o := w.newApp(w.authority), w.offer("ada", "pid-sd-jwt")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "pid-sd-jwt")
 	credentials, signers, err := p.get(token, "pid-sd-jwt", 3)
 	if err != nil || len(credentials) != 3 {
 		t.Fatalf("%d copies, %v", len(credentials), err)

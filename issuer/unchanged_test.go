@@ -258,11 +258,7 @@ func TestRefusedRequestsChangeNothing(t *testing.T) {
 		}, 401, []string{oauth.CodeInvalidToken}},
 	}
 	w := newWorld(t, testkit.SQLite(t))
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "mdl")
 	w.asking(t, p, token).first(t)
 	before, positions := w.rows(t), w.positions(t)
 	for name, c := range cases {

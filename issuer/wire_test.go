@@ -288,11 +288,7 @@ func TestDeferredOnTheWire(t *testing.T) {
 // 1.0, A.2.4 and A.3; HAIP 1.0, 6.1.1; SD-JWT VC, 3.
 func TestDocumentsOnTheWire(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
-	p, o := w.newApp(w.authority), w.offer("ada", "mdl", "pid-sd-jwt")
-	token, _, err := p.redeem(o, o.TxCode)
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, token := w.accept("ada", "mdl", "pid-sd-jwt")
 	root, err := w.authority.tenants["default"].ca.Root(t.Context(), w.Now())
 	if err != nil {
 		t.Fatal(err)

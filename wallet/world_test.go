@@ -384,7 +384,7 @@ func (w *world) issue(ctx context.Context, req *oid4vci.CredentialRequest) (oid4
 
 // params is an mDL of the person for a key.
 func (w *world) params(pub crypto.PublicKey) mdoc.IssueParams {
-	t, _ := doctype.ByDocType(mdoc.DocTypeMDL)
+	t, _ := doctype.Builtin().ByDocType(mdoc.DocTypeMDL)
 	ns := mdoc.NameSpace{Name: mdoc.NameSpaceMDL}
 	for name, value := range w.subject {
 		el, ok := t.Element(name.Namespace, name.ID)

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -319,13 +318,9 @@ func (c *pkiVICALCmd) list(now time.Time) (trustlist.VICAL, error) {
 		NextUpdate: now.Add(c.Lifetime).UTC().Truncate(time.Second),
 	}
 	for _, name := range c.Roots {
-		data, err := os.ReadFile(name)
+		certs, err := certificatesOf(name)
 		if err != nil {
 			return v, err
-		}
-		certs, err := pki.ParseBundle(data)
-		if err != nil {
-			return v, usage("%s: %v", name, err)
 		}
 		for _, cert := range certs {
 			if rep := pki.CheckProfile(cert, pki.IACARoot, pki.Default); !rep.OK() {
@@ -364,13 +359,9 @@ func (c *pkiCheckCmd) Run(m *machine) error {
 	}
 	ok := true
 	for _, name := range c.Files {
-		data, err := os.ReadFile(name)
+		certs, err := certificatesOf(name)
 		if err != nil {
 			return err
-		}
-		certs, err := pki.ParseBundle(data)
-		if err != nil {
-			return usage("%s: %v", name, err)
 		}
 		for _, cert := range certs {
 			rep := pki.CheckProfile(cert, pki.Profile(c.Profile), policy)

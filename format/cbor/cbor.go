@@ -5,8 +5,7 @@
 // There are three ways in. [Check] looks once over bytes from outside, before
 // anything else touches them: exactly one well-formed item, no duplicate map
 // keys, valid text, within [Limits]. [Reader] then walks the item without
-// reflection; the hot paths use it. [Marshal] and [Unmarshal] fill Go values
-// by reflection, for everything that is not hot.
+// reflection. [Unmarshal] fills Go values by reflection, for what is not hot.
 //
 // The Append functions write one item head each onto a caller's buffer, in the
 // order the caller wants: mobile documents write their maps in the order of
@@ -70,7 +69,6 @@ type RawMessage = fx.RawMessage
 type Tag = fx.Tag
 
 type modes struct {
-	enc  fx.EncMode
 	dec  fx.DecMode
 	diag fx.DiagMode
 }
@@ -78,18 +76,6 @@ type modes struct {
 // codec builds the modes once. The options are constants, so an error would be
 // a defect of this file.
 var codec = sync.OnceValue(func() modes {
-	enc, err := fx.EncOptions{
-		Sort:          fx.SortNone,
-		ShortestFloat: fx.ShortestFloat16,
-		NaNConvert:    fx.NaNConvert7e00,
-		InfConvert:    fx.InfConvertFloat16,
-		IndefLength:   fx.IndefLengthForbidden,
-		Time:          fx.TimeRFC3339,
-		TimeTag:       fx.EncTagRequired,
-	}.EncMode()
-	if err != nil {
-		panic("cbor: internal error: " + err.Error())
-	}
 	dec, err := fx.DecOptions{
 		DupMapKey:        fx.DupMapKeyEnforcedAPF,
 		MaxNestedLevels:  64,
@@ -108,20 +94,8 @@ var codec = sync.OnceValue(func() modes {
 	if err != nil {
 		panic("cbor: internal error: " + err.Error())
 	}
-	return modes{enc, dec, diag}
+	return modes{dec, diag}
 })
-
-// Marshal encodes v by reflection with preferred serialisation and definite
-// lengths. Struct fields keep their order (tags `cbor:"name"`,
-// `cbor:"1,keyasint"`, `cbor:",toarray"`); a Go map comes out in no fixed
-// order, so what is signed is a struct or is written with the Append functions.
-func Marshal(v any) ([]byte, error) {
-	b, err := codec().enc.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("cbor: encode %T: %w", v, err)
-	}
-	return b, nil
-}
 
 // Unmarshal checks data with the default limits and decodes it into v by
 // reflection. Slices in v do not alias data.

@@ -5,12 +5,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/internal/vectors"
+	fx "github.com/fxamacker/cbor/v2"
 	"pgregory.net/rapid"
 )
 
@@ -54,23 +54,9 @@ func TestAppendixA(t *testing.T) {
 		if raw := r.Raw(); r.Done() != nil || !bytes.Equal(raw, data) {
 			t.Errorf("%s: Reader.Raw gives %x, %v", c.Hex, raw, r.Err())
 		}
-		if !c.Roundtrip || bytes.HasPrefix(data, []byte{0xc0}) || bytes.HasPrefix(data, []byte{0xc1}) {
-			continue // times decode to time.Time, which has one spelling only
-		}
 		var v any
 		if err := cbor.Unmarshal(data, &v); err != nil {
 			t.Errorf("%s: %v", c.Hex, err)
-			continue
-		}
-		if m, ok := v.(map[any]any); ok && len(m) > 1 {
-			continue // a Go map has no order
-		}
-		if strings.Contains(c.Hex, "a2") || strings.Contains(c.Hex, "f0") || strings.Contains(c.Hex, "f8ff") || strings.Contains(c.Hex, "f7") {
-			continue // maps inside arrays; simple values and undefined have no Go value of their own
-		}
-		got, err := cbor.Marshal(v)
-		if err != nil || !bytes.Equal(got, data) {
-			t.Errorf("%s: encoded again as %x, %v", c.Hex, got, err)
 		}
 	}
 }
@@ -246,33 +232,6 @@ func TestDates(t *testing.T) {
 	}
 }
 
-func TestEmbedded(t *testing.T) {
-	type inner struct {
-		A int `cbor:"a"`
-	}
-	e, err := cbor.Embed(inner{7})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := hex.EncodeToString(e.Raw); got != "d81844a1616107" {
-		t.Errorf("Raw = %s", got)
-	}
-	// Raw survives a round trip through a container even where we would
-	// encode the inside differently: here the 7 takes two bytes.
-	odd, _ := hex.DecodeString("81d81845a161611807")
-	var list []cbor.Embedded[inner]
-	if err := cbor.Unmarshal(odd, &list); err != nil {
-		t.Fatal(err)
-	}
-	got, err := cbor.Marshal(list)
-	if err != nil || !bytes.Equal(got, odd) || list[0].Value.A != 7 {
-		t.Errorf("container came back as %x (%+v), %v", got, list, err)
-	}
-	if _, err := cbor.Marshal(cbor.Embedded[inner]{}); err == nil {
-		t.Error("an Embedded without bytes was encoded")
-	}
-}
-
 // TestIntegers: what Append writes, the Reader reads, in the shortest form.
 func TestIntegers(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -282,9 +241,9 @@ func TestIntegers(t *testing.T) {
 		if got := r.Int(); r.Done() != nil || got != v {
 			t.Fatalf("%d came back as %d, %v", v, got, r.Err())
 		}
-		ref, err := cbor.Marshal(v)
+		ref, err := fx.Marshal(v)
 		if err != nil || !bytes.Equal(ref, enc) {
-			t.Fatalf("%d is %x here, %x by reflection", v, enc, ref)
+			t.Fatalf("%d is %x here, %x by another encoder", v, enc, ref)
 		}
 		if v >= 0 && cbor.HeadSize(uint64(v)) != len(enc) {
 			t.Fatalf("HeadSize(%d) = %d, encoded in %d", v, cbor.HeadSize(uint64(v)), len(enc))

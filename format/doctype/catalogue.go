@@ -34,9 +34,6 @@ func Builtin() *Catalogue { return builtin() }
 // All returns the built-in types.
 func All() []*Type { return Builtin().All() }
 
-// ByDocType finds a built-in type, see [Catalogue.ByDocType].
-func ByDocType(name string) (*Type, bool) { return Builtin().ByDocType(name) }
-
 // WithFiles is With for type definitions in files, each read by read. The error
 // is read's, or names the file and what is wrong in it.
 func (c *Catalogue) WithFiles(read func(name string) ([]byte, error), names ...string) (*Catalogue, error) {

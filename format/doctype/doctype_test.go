@@ -125,7 +125,7 @@ func TestOlderSpellings(t *testing.T) {
 			t.Errorf("%s %s/%s is %s, want %s", c.docType, c.namespace, c.id, e.Name(), c.want)
 		}
 	}
-	ty, _ := ByDocType(mdl)
+	ty, _ := Builtin().ByDocType(mdl)
 	for _, id := range []string{"age_over_NN", "age_over_1", "age_over_100", "biometric_template_", "Family_name", ""} {
 		if e, ok := ty.Element(mdlNS, id); ok {
 			t.Errorf("%q found as %s", id, e.Name())
@@ -219,7 +219,7 @@ func TestTextForms(t *testing.T) {
 }
 
 func TestDeriveAges(t *testing.T) {
-	ty, _ := ByDocType(mdl)
+	ty, _ := Builtin().ByDocType(mdl)
 	for _, c := range []struct {
 		born, day  string
 		years      uint64
@@ -259,7 +259,7 @@ func TestDeriveAges(t *testing.T) {
 // TestMaskedBirthDate counts from the latest possible day and leaves out what
 // is not certain.
 func TestMaskedBirthDate(t *testing.T) {
-	ty, _ := ByDocType(photo)
+	ty, _ := Builtin().ByDocType(photo)
 	ns := "org.iso.23220.1"
 	got, err := ty.Derive(Values{{ns, "birth_date"}: "2008-01-01,00001111"}, time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC))
 	if err != nil {
@@ -274,7 +274,7 @@ func TestMaskedBirthDate(t *testing.T) {
 }
 
 func TestCheck(t *testing.T) {
-	ty, _ := ByDocType(photo)
+	ty, _ := Builtin().ByDocType(photo)
 	c1 := "org.iso.23220.1"
 	var all []Name
 	for _, id := range []string{"family_name", "given_name", "birth_date", "portrait", "issue_date", "expiry_date", "issuing_authority", "issuing_country", "age_over_18"} {
@@ -292,7 +292,7 @@ func TestCheck(t *testing.T) {
 	} {
 		ty := ty
 		if name == "retired (PID)" {
-			ty, _ = ByDocType(pid)
+			ty, _ = Builtin().ByDocType(pid)
 			present = []Name{{pid, "age_over_18"}}
 		}
 		err := ty.Check(present).Err()
@@ -412,7 +412,7 @@ func FuzzDecode(f *testing.F) {
 	for _, raw := range items(f) {
 		f.Add(raw)
 	}
-	ty, _ := ByDocType(mdl)
+	ty, _ := Builtin().ByDocType(mdl)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		for _, e := range ty.Namespaces[0].Elements {
 			v, err := e.Decode(data)

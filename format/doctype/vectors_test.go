@@ -13,7 +13,7 @@ import (
 
 func mustElement(t testing.TB, docType, namespace, id string) Element {
 	t.Helper()
-	ty, ok := ByDocType(docType)
+	ty, ok := Builtin().ByDocType(docType)
 	if !ok {
 		t.Fatalf("no type %s", docType)
 	}

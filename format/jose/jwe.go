@@ -274,9 +274,6 @@ func parseJWEHeader(encoded string, limits Limits) (JWEHeader, error) {
 	return h, nil
 }
 
-// String returns a member of Raw that is a JSON string; absent is "".
-func (h *JWEHeader) String(name string) (string, error) { return stringOf(h.Raw, name) }
-
 // Decrypt returns the plaintext, which the caller owns. A key on another
 // curve, another key and a changed message are all ErrDecrypt; compressed
 // messages that grow beyond 16 MiB are ErrMalformed. Errors of the agreer

@@ -302,10 +302,3 @@ func Validity(now time.Time, lifetime time.Duration) (notBefore, notAfter time.T
 	notBefore = now.UTC().Truncate(day).Add(-2 * day)
 	return notBefore, notBefore.Add(lifetime)
 }
-
-// MaxLifetime is the longest validity that the profile allows, zero for an
-// unknown one.
-func MaxLifetime(p Profile) time.Duration {
-	r, _ := rulesOf(p)
-	return r.maxValid
-}

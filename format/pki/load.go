@@ -5,10 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
-	"io/fs"
-	"path"
-	"slices"
-	"strings"
 )
 
 // ParseCertificate parses one DER certificate of at most MaxCertificateSize
@@ -84,54 +80,6 @@ func ParseBundle(data []byte) ([]*x509.Certificate, error) {
 	}
 	if bytes.Contains(data, []byte("-----BEGIN ")) {
 		return nil, fmt.Errorf("PEM after %d certificates: %w", len(certs), ErrMalformed)
-	}
-	if len(certs) == 0 {
-		return nil, ErrEmpty
-	}
-	return certs, nil
-}
-
-// LoadBundle reads the certificates of a PEM or DER file or, if name is a
-// directory, of all its *.pem, *.crt, *.cer and *.der files in name order.
-func LoadBundle(fsys fs.FS, name string) ([]*x509.Certificate, error) {
-	info, err := fs.Stat(fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
-	}
-	if !info.IsDir() {
-		return loadFile(fsys, name)
-	}
-	entries, err := fs.ReadDir(fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
-	}
-	var certs []*x509.Certificate
-	for _, e := range entries {
-		if e.IsDir() || !slices.Contains([]string{".pem", ".crt", ".cer", ".der"}, strings.ToLower(path.Ext(e.Name()))) {
-			continue
-		}
-		some, err := loadFile(fsys, path.Join(name, e.Name()))
-		if err != nil {
-			return nil, err
-		}
-		if certs = append(certs, some...); len(certs) > maxBundle {
-			return nil, fmt.Errorf("%s: more than %d certificates: %w", name, maxBundle, ErrMalformed)
-		}
-	}
-	if len(certs) == 0 {
-		return nil, fmt.Errorf("%s: %w", name, ErrEmpty)
-	}
-	return certs, nil
-}
-
-func loadFile(fsys fs.FS, name string) ([]*x509.Certificate, error) {
-	data, err := fs.ReadFile(fsys, name)
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
-	}
-	certs, err := ParseBundle(data)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return certs, nil
 }

@@ -76,11 +76,10 @@ const (
 
 // Errors that callers tell apart with errors.Is.
 var (
-	ErrMalformed   = errors.New("malformed")               // not the DER or PEM that it should be
-	ErrUnsupported = errors.New("unsupported")             // algorithm, key or profile not on the allow-list
-	ErrTemplate    = errors.New("incomplete template")     // Issue was not told enough, or contradictory things
-	ErrSignature   = errors.New("signature not valid")     // of a request or revocation list
-	ErrEmpty       = errors.New("no certificate in there") // a file or directory of anchors without any
+	ErrMalformed   = errors.New("malformed")           // not the DER or PEM that it should be
+	ErrUnsupported = errors.New("unsupported")         // algorithm, key or profile not on the allow-list
+	ErrTemplate    = errors.New("incomplete template") // Issue was not told enough, or contradictory things
+	ErrSignature   = errors.New("signature not valid") // of a request or revocation list
 )
 
 // Object identifiers of extended key usages: arc 1.0.18013.5.1 for the mDL,

@@ -16,7 +16,6 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -61,7 +60,7 @@ func iaca(t testing.TB) ca {
 
 // leafTemplate is complete for every profile of a signer.
 func leafTemplate(p pki.Profile, root ca, pub *testkit.Key) pki.Template {
-	nb, na := pki.Validity(now, min(pki.MaxLifetime(p), 400*24*time.Hour))
+	nb, na := pki.Validity(now, 400*24*time.Hour)
 	return pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia", CommonName: "signer"},
 		PublicKey: pub.Public(), Issuer: root.cert, NotBefore: nb, NotAfter: na,
@@ -498,22 +497,20 @@ func TestRequest(t *testing.T) {
 	}
 }
 
-func TestLoadBundle(t *testing.T) {
+func TestParseBundle(t *testing.T) {
 	a, b := iaca(t), newCA(t, pki.ReaderCA, pki.Name{CommonName: "readers"})
 	both := pki.EncodePEM(a.cert, b.cert)
-	fsys := fstest.MapFS{
-		"d/1.pem": {Data: both}, "d/2.der": {Data: b.cert.Raw}, "d/README": {Data: []byte("not one")},
-		"empty/x": {}, "key.pem": {Data: []byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n")},
-		"cut.pem": {Data: both[:len(both)-20]},
-	}
-	for name, want := range map[string]int{"d": 3, "d/1.pem": 2, "d/2.der": 1} {
-		if certs, err := pki.LoadBundle(fsys, name); err != nil || len(certs) != want {
+	for name, c := range map[string]struct {
+		data []byte
+		want int
+		err  error
+	}{
+		"PEM": {both, 2, nil}, "DER": {b.cert.Raw, 1, nil}, "text": {[]byte("not one"), 0, pki.ErrMalformed}, "nothing": {nil, 0, pki.ErrMalformed},
+		"a private key": {[]byte("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"), 0, pki.ErrMalformed},
+		"cut":           {both[:len(both)-20], 0, pki.ErrMalformed},
+	} {
+		if certs, err := pki.ParseBundle(c.data); len(certs) != c.want || !errors.Is(err, c.err) {
 			t.Errorf("%s: %d, %v", name, len(certs), err)
-		}
-	}
-	for name, want := range map[string]error{"empty": pki.ErrEmpty, "key.pem": pki.ErrMalformed, "cut.pem": pki.ErrMalformed, "d/README": pki.ErrMalformed} {
-		if _, err := pki.LoadBundle(fsys, name); !errors.Is(err, want) {
-			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if _, err := pki.ParseChain(make([][]byte, pki.MaxChainLength+1)); !errors.Is(err, pki.ErrMalformed) {

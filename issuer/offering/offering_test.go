@@ -29,7 +29,7 @@ func demoOffering(t testing.TB, id string) (Offering, *doctype.Type) {
 	t.Helper()
 	for _, o := range Demo("utopia") {
 		if o.ID == id {
-			ty, ok := doctype.ByDocType(o.DocType)
+			ty, ok := doctype.Builtin().ByDocType(o.DocType)
 			if !ok || o.Tenant != "utopia" {
 				t.Fatalf("offering %+v", o)
 			}
@@ -126,7 +126,7 @@ func TestDefaults(t *testing.T) {
 		o.Lifetime.Duration() != 14*24*time.Hour || !o.PreAuthorized || !o.Authorization || o.NoTxCode || len(o.Display) != 4 || o.Display[0].Name != "Driving licence" {
 		t.Errorf("completed as %+v", o)
 	}
-	ty, _ := doctype.ByDocType(o.DocType)
+	ty, _ := doctype.Builtin().ByDocType(o.DocType)
 	items, err := o.Elements(ty, person(), day)
 	if err != nil {
 		t.Fatal(err)

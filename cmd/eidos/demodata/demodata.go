@@ -8,20 +8,17 @@
 //	yusuf   born on 29 February, name in Arabic letters
 //	mei     came of age but is under 21 in 2026, name in Japanese characters
 //	leo     a minor without a driving licence
-//	rosa    the eldest, who dies later in a demonstration, see MarkDeceased
+//	rosa    the eldest
 //	kwame   citizen of another country than the issuing one
 package demodata
 
 import (
-	"bytes"
 	"embed"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 )
 
 //go:generate go run ./portraits people
@@ -76,32 +73,4 @@ func replace(path string, data []byte) error {
 		return fmt.Errorf("demo data: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
-}
-
-// MarkDeceased enters the day of death, YYYY-MM-DD, of a person into the
-// register in dir, as the registry of a country would.
-func MarkDeceased(dir, id, day string) error {
-	path := filepath.Join(dir, Register)
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return fmt.Errorf("demo data: %w", err)
-	}
-	rows, err := csv.NewReader(bytes.NewReader(data)).ReadAll()
-	if err != nil || len(rows) == 0 {
-		return fmt.Errorf("demo data: register not readable: %w", err)
-	}
-	idColumn, dayColumn := slices.Index(rows[0], "id"), slices.Index(rows[0], "deceased")
-	if idColumn < 0 || dayColumn < 0 {
-		return errors.New("demo data: register has no column id or deceased")
-	}
-	row := slices.IndexFunc(rows[1:], func(r []string) bool { return r[idColumn] == id })
-	if row < 0 {
-		return fmt.Errorf("demo data: nobody is called %q", id)
-	}
-	rows[1+row][dayColumn] = day
-	var out bytes.Buffer
-	if err := csv.NewWriter(&out).WriteAll(rows); err != nil {
-		return fmt.Errorf("demo data: %w", err)
-	}
-	return replace(path, out.Bytes())
 }

@@ -49,7 +49,7 @@ func TestEveryDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, o := range offering.Demo("default") {
-			ty, ok := doctype.ByDocType(o.DocType)
+			ty, ok := doctype.Builtin().ByDocType(o.DocType)
 			if !ok {
 				t.Fatalf("no type %s", o.DocType)
 			}
@@ -101,30 +101,6 @@ func TestPortraits(t *testing.T) {
 			t.Errorf("%s looks like %s", id, other)
 		}
 		seen[string(portrait)] = id
-	}
-}
-
-func TestMarkDeceased(t *testing.T) {
-	dir, s := open(t)
-	before, err := s.Find(context.Background(), "rosa")
-	if err != nil || !before.Deceased.IsZero() {
-		t.Fatalf("rosa died %v, %v; want alive", before.Deceased, err)
-	}
-	if err := MarkDeceased(dir, "rosa", "2026-11-20"); err != nil {
-		t.Fatal(err)
-	}
-	after, err := s.Find(context.Background(), "rosa")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC); !after.Deceased.Equal(want) {
-		t.Errorf("rosa died %v, want %v", after.Deceased, want)
-	}
-	if diff := cmp.Diff(before.Attributes, after.Attributes); diff != "" {
-		t.Errorf("attributes changed (-before +after):\n%s", diff)
-	}
-	if err := MarkDeceased(dir, "nobody", "2026-11-20"); err == nil {
-		t.Error("nobody died")
 	}
 }
 
