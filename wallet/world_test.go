@@ -97,6 +97,8 @@ func certify(t testing.TB, p pki.Profile, now time.Time, name string, ca *signer
 // world is a provider, an issuing authority and whatever else a test adds,
 // behind one fetch function over which only bytes go.
 type world struct {
+	vct     string               // of SD-JWT VCs
+	vctHash string               // its "vct#integrity"
 	servers []string             // authorization_servers of the metadata
 	reuse   *oid4vci.ReusePolicy // of the mDL, as the authority wants it
 	t       testing.TB
@@ -138,7 +140,7 @@ type deferred struct {
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	w := &world{t: t, clock: &clock{now: now}, store: once.NewMemory(), refuse: map[string]fetch.Response{},
+	w := &world{t: t, vct: pidVCT, clock: &clock{now: now}, store: once.NewMemory(), refuse: map[string]fetch.Response{},
 		more: map[string]func(fetch.Request) (fetch.Response, error){}, notified: map[string]string{}}
 	w.iaca = certify(t, pki.IACARoot, now, "Utopia IACA", nil)
 	w.ds = certify(t, pki.DocumentSigner, now, "Utopia Registry", &w.iaca)
@@ -216,7 +218,7 @@ func (w *world) metadata() oid4vci.Metadata {
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
 				CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: w.reuse, Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
 			"pid": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
-			"sd":  {Format: "dc+sd-jwt", VCT: pidVCT, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
+			"sd":  {Format: "dc+sd-jwt", VCT: w.vct, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
 		},
 	}
 }
