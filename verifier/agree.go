@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/transaction"
 	"github.com/eidos-id/eidos/internal/conf"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 	"github.com/eidos-id/eidos/protocol/query"
@@ -107,7 +109,7 @@ func (t *tenant) agreement(a Agreement, q query.Query) (oid4vp.TransactionData, 
 			return none, fmt.Errorf("the data of %.80q have a member %s, which is ours", a.Type, name)
 		}
 	}
-	can := canAgree(q, kind)
+	can := t.canAgree(q, kind)
 	ids := a.Credentials
 	if len(ids) == 0 {
 		ids = can
@@ -119,6 +121,9 @@ func (t *tenant) agreement(a Agreement, q query.Query) (oid4vp.TransactionData, 
 		if !slices.Contains(can, id) {
 			return none, fmt.Errorf("%.80q is not asked for, or cannot agree to %.80q", id, a.Type)
 		}
+	}
+	if err := checkKnown(a.Type, object, t.v.now()); err != nil {
+		return none, err
 	}
 	members := map[string]any{"type": a.Type, "credential_ids": ids}
 	if len(kind.HashAlgorithms) > 0 {
@@ -134,18 +139,44 @@ func (t *tenant) agreement(a Agreement, q query.Query) (oid4vp.TransactionData, 
 	return oid4vp.NewTransactionData(text)
 }
 
+// checkKnown refuses data that wallets refuse, of the types that are known.
+func checkKnown(name string, object map[string]json.RawMessage, now time.Time) error {
+	kind, ok := transaction.Find(name)
+	if !ok {
+		return nil
+	}
+	text, err := json.Marshal(object)
+	if err != nil {
+		return err
+	}
+	_, err = kind.Read(text, now)
+	return err
+}
+
 // canAgree are the credentials of a question that can agree to a type: SD-JWT VCs
-// that are bound to their holder, and mdocs where the type has an element.
+// that are bound to their holder, and mdocs where the type has an element; never
+// a document whose key signs no transaction data, such as a PID (PID rulebook
+// 1.7, 5).
 //
 // OpenID4VP 1.0, B.2.1 and B.3.3.
-func canAgree(q query.Query, kind TransactionType) []string {
+func (t *tenant) canAgree(q query.Query, kind TransactionType) []string {
 	var ids []string
 	for _, c := range q.Credentials {
-		if c.Format == query.FormatSDJWT && !c.Unbound || c.Format == query.FormatMdoc && kind.Element != "" {
-			ids = append(ids, c.ID)
+		if c.Format == query.FormatSDJWT && c.Unbound || c.Format == query.FormatMdoc && kind.Element == "" || len(c.Types) > 0 && !slices.ContainsFunc(c.Types, t.authorises) {
+			continue
 		}
+		ids = append(ids, c.ID)
 	}
 	return ids
+}
+
+// authorises reports whether documents of a type may agree to something.
+func (t *tenant) authorises(name string) bool {
+	d, known := t.v.types.ByVCT(name)
+	if !known {
+		d, known = t.v.types.ByDocType(name)
+	}
+	return !known || !d.NeverAuthorises
 }
 
 // transactions are those of a transaction on its way, as they were sent.
@@ -176,11 +207,22 @@ func (t *tenant) agreedElements(list []oid4vp.TransactionData) []mdoc.ElementRef
 	return refs
 }
 
-// agreed is what was agreed to, as the holder's wallet had it.
-func agreed(list []oid4vp.TransactionData) []core.Agreed {
+// agreed is what was agreed to, as the holder's wallet had it, and how.
+func agreed(list []oid4vp.TransactionData, how []oid4vp.Authorised, result *core.Result, now time.Time) []core.Agreed {
 	var out []core.Agreed
-	for _, d := range list {
-		out = append(out, core.Agreed{Type: d.Type, Data: d.JSON})
+	for i, d := range list {
+		a := core.Agreed{Type: d.Type, Data: d.JSON, Credential: how[i].Credential, Hash: how[i].Hash, HashAlgorithm: how[i].Algorithm}
+		for _, doc := range result.Documents {
+			if doc.Credential == a.Credential && a.Binding == nil {
+				a.Binding = doc.KeyBinding
+			}
+		}
+		if kind, ok := transaction.Find(d.Type); ok {
+			if s, err := kind.Read(d.JSON, now); err == nil {
+				a.Lines = s.Lines
+			}
+		}
+		out = append(out, a)
 	}
 	return out
 }

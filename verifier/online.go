@@ -413,21 +413,24 @@ func (t *tenant) verify(ctx context.Context, req *request, posted *oid4vp.Answer
 	if err != nil {
 		return core.Result{}, nil, err
 	}
-	authorised := false
+	var authorised []oid4vp.Authorised
 	result, lists, err := t.judge(ctx, now, func(p core.VerifyParams) (core.Result, error) {
 		p.Asked, p.Transcript, p.Audience, p.Nonce = asked, posted.Transcript, posted.Audience, posted.Nonce
 		if len(posted.Transactions) > 0 {
 			p.TransactionElements = t.agreedElements(posted.Transactions)
 			p.Transactions = func(found map[string][]sdjwt.TransactionHashes) error {
+				authorised = nil
 				err := oid4vp.CheckTransactions(posted.Transactions, found)
-				authorised = err == nil
+				if err == nil {
+					authorised = oid4vp.AuthorisedBy(posted.Transactions, found)
+				}
 				return err
 			}
 		}
 		return core.VerifyPresentations(ctx, posted.Presentations, p)
 	})
-	if authorised && result.Verdict != core.Invalid {
-		result.Agreed = agreed(posted.Transactions)
+	if authorised != nil && result.Verdict != core.Invalid {
+		result.Agreed = agreed(posted.Transactions, authorised, &result, now)
 	}
 	return result, lists, err
 }

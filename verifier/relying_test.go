@@ -410,14 +410,14 @@ func TestDeletionOfADeviceResponse(t *testing.T) {
 	w.check(err)
 	object, _, err := l.Fetch(t.Context(), w.fetch)
 	w.check(err)
-	req, _, err := oid4vp.OpenAnnexB(object, l, w.now())
+	req, _, err := oid4vp.OpenAnnexB(object, l, w.Now())
 	w.check(err)
 	response := w.issue(5).present(req.Transcript(), "family_name", "age_over_21", "portrait")
 	msg, err := req.Answer(response)
 	w.check(err)
 	_, err = w.post(msg)
 	w.check(err)
-	m, err := rights.Deletion{ID: "1", ResponseURI: req.ResponseURI, Shared: w.now(), Elements: []string{"family_name"},
+	m, err := rights.Deletion{ID: "1", ResponseURI: req.ResponseURI, Shared: w.Now(), Elements: []string{"family_name"},
 		Receipts: []string{rights.Receipt(response)}}.Request("http://verifier.localhost:8080/default/deletion")
 	w.check(err)
 	resp, err := w.fetch(t.Context(), m)

@@ -34,6 +34,10 @@ type Config struct {
 	// Language of names and values, as a BCP 47 tag. Optional, "en".
 	Language string `yaml:"language"`
 
+	// Types are files of document types, besides those that are built in: what
+	// their elements are called, and what they may authorise. Optional.
+	Types []string `yaml:"types"`
+
 	// Copies is how many copies of a document to get, each for one use; fewer
 	// if the authority gives fewer. Optional, 10.
 	Copies int `yaml:"copies"`

@@ -50,6 +50,8 @@ type Question struct {
 	// Authorises says what the holder authorises by sharing, such as a payment,
 	// a line each. OpenID4VP 1.0, 8.4.
 	Authorises []string
+	// AuthorisedTypes are the types of what is authorised, each once.
+	AuthorisedTypes []string
 	// Warnings say what is unusual: a party that nobody vouches for, more
 	// asked for than the purpose needs, elements to be kept, copies shown
 	// before.
@@ -80,6 +82,9 @@ type Answer struct {
 	// Selection is what may be shared: candidates of Plan.Credentials. From a
 	// candidate, claims may be struck out where the plan's query is Partial.
 	Selection query.Selection
+	// Factors are how the holder was recognised while deciding, beyond having the
+	// keys of the app. A bank is told when a payment is authorised.
+	Factors []Factor
 }
 
 // Approve is the answer that allows what was asked, in the party's order of

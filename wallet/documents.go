@@ -32,6 +32,9 @@ type Document struct {
 	Unused int `json:"unused"`
 	// Reuse is how the issuer wants the copies to be used, if it says so.
 	Reuse *oid4vci.ReuseOption `json:"reuse,omitempty"`
+	// Authorises are the types of transaction data that the document can
+	// authorise by what its issuer publishes, with what their payload is.
+	Authorises map[string]string `json:"authorises,omitempty"`
 	// Checked is when CheckStatus last found out something, and Status what.
 	Checked time.Time          `json:"checked,omitzero"`
 	Status  statuslist.Outcome `json:"status,omitempty"`

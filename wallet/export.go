@@ -68,7 +68,7 @@ func (w *Wallet) Export(ctx context.Context, passphrase string) (string, error) 
 // transactions are the lines that an entry becomes: its own, and those of what
 // the holder did about it.
 func transactions(e LogEntry) []migration.Transaction {
-	out := []migration.Transaction{transaction(e)}
+	out := []migration.Transaction{transactionOf(e)}
 	name := migration.Text(e.Party.label())
 	if e.Deletion != nil {
 		out = append(out, migration.Transaction{
@@ -85,8 +85,8 @@ func transactions(e LogEntry) []migration.Transaction {
 	return out
 }
 
-// transaction is an entry as TS10 has it. EUDI TS10, 3.1.
-func transaction(e LogEntry) migration.Transaction {
+// transactionOf is an entry as TS10 has it. EUDI TS10, 3.1.
+func transactionOf(e LogEntry) migration.Transaction {
 	t := migration.Transaction{ID: e.ID, Time: migration.Time(e.At), Result: migration.NotCompleted}
 	if e.Outcome == OutcomeDone {
 		t.Result = migration.Completed

@@ -18,16 +18,16 @@ func TestImportHostile(t *testing.T) {
 	const bad = "x\x1b[2J\u202ey"
 	documents := []wallet.LoggedDocument{{ID: bad, DocType: bad, Elements: []wallet.LoggedElement{{NameSpace: bad, ID: bad}, {Path: sdjwt.Path{bad, nil, 1}}}}}
 	hostile := wallet.LogEntry{
-		ID: "0000000000000001-AAAAAAAA", At: w.clock.Now(), Event: wallet.EventSharing, Outcome: bad, Reason: bad, Channel: bad, Purposes: []string{bad},
+		ID: "0000000000000001-AAAAAAAA", At: w.Clock.Now(), Event: wallet.EventSharing, Outcome: bad, Reason: bad, Channel: bad, Purposes: []string{bad},
 		Party:     wallet.Party{Standing: bad, Name: bad, VouchedBy: bad, ID: bad, Fingerprint: bad},
 		Documents: documents, Requested: documents, ResponseURI: "javascript://\u2028alert(1)\u2028<!--", Receipts: []string{bad},
-		Deletion: &wallet.Deletion{ID: bad, At: w.clock.Now(), State: bad, To: bad, Number: bad}, Reports: []wallet.Reported{{To: bad}},
+		Deletion: &wallet.Deletion{ID: bad, At: w.Clock.Now(), State: bad, To: bad, Number: bad}, Reports: []wallet.Reported{{To: bad}},
 	}
 	raw, err := json.Marshal(hostile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := migration.Data{TransactionLog: []migration.Transaction{{ID: "1", Time: migration.Time(w.clock.Now()), Type: "Presentation", Result: migration.Completed, Eidos: raw}}}.Seal(passphrase)
+	file, err := migration.Data{TransactionLog: []migration.Transaction{{ID: "1", Time: migration.Time(w.Clock.Now()), Type: "Presentation", Result: migration.Completed, Eidos: raw}}}.Seal(passphrase)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -339,6 +339,7 @@ func (i *issuing) take(ctx context.Context, wanted Offered, keys []securearea.Ke
 	}
 	g.document.ID, g.document.Added, g.document.Grant = rand.Text(), i.w.now().UTC(), i.grant
 	g.document.Name, g.document.Configuration = wanted.Name, wanted.Configuration
+	g.document.Authorises = i.w.authorisesOf(ctx, g)
 	if reuse, ok := i.offer.Metadata.Configurations[wanted.Configuration].Reuse(); ok {
 		g.document.Reuse = &reuse
 	}

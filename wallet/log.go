@@ -7,11 +7,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
 	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/format/transaction"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -95,11 +97,38 @@ type LogEntry struct {
 	// was shown (rights.Receipt): the verifier knows the transaction by them.
 	ResponseURI string   `json:"response_uri,omitempty"`
 	Receipts    []string `json:"receipts,omitempty"`
+	// Authorised is what the holder authorised, or was asked to.
+	Authorised []Authorised `json:"authorised,omitempty"`
 	// Deletion is set when the verifier was asked to delete, Reports when it
 	// was reported to an authority.
 	Deletion *Deletion  `json:"deletion,omitempty"`
 	Reports  []Reported `json:"reports,omitempty"`
 	Imported bool       `json:"imported,omitempty"` // from the log of another app
+}
+
+// Authorised is an entry of transaction data in the log.
+//
+// EUDI TS12 1.0.1, 5.3.
+type Authorised struct {
+	Type string `json:"type"`
+	transaction.Record
+}
+
+// Text is what was authorised, in a few words.
+func (a Authorised) Text() string {
+	if a.Name == "" {
+		return a.Type
+	}
+	parts := []string{a.Name}
+	for _, p := range append([]string{a.Payee, a.Service, a.Provider}, a.Documents...) {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	if a.ID != "" {
+		parts = append(parts, "number "+a.ID)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // LoggedDocument is a document that an entry is about.

@@ -18,7 +18,7 @@ const manyElements = 16
 
 // question is the plan for people.
 func (m *matter) question() Question {
-	q := Question{Topic: TopicShare, Party: m.entry.Party, Channel: m.entry.Channel, Plan: m.plan, Purposes: m.entry.Purposes, Authorises: m.authorises}
+	q := Question{Topic: TopicShare, Party: m.entry.Party, Channel: m.entry.Channel, Plan: m.plan, Purposes: m.entry.Purposes, Authorises: m.authorises, AuthorisedTypes: m.authorisedTypes()}
 	q.Choices = make([][]Choice, len(m.plan.Credentials))
 	for i, list := range m.plan.Credentials {
 		for _, c := range list {

@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/eidos-id/eidos/format/mdoc"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
-	"github.com/eidos-id/eidos/protocol/query"
 )
 
 // Answer answers the request in a link of OpenID4VP. It returns the entry of
@@ -32,7 +30,11 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 	if oid4vp.IsAnnexB(object) {
 		return w.answerAnnexB(ctx, l, object)
 	}
-	req, _, err := oid4vp.Open(ctx, object, l, nonce, w.environment(), w.now())
+	env, err := w.environment(ctx)
+	if err != nil {
+		return LogEntry{}, "", err
+	}
+	req, _, err := oid4vp.Open(ctx, object, l, nonce, env, w.now())
 	if err != nil {
 		redirect, told := w.complain(ctx, err)
 		return LogEntry{}, redirect, errors.Join(fmt.Errorf("the verifier's request is not in order, nothing was shown: %w", err), told)
@@ -55,7 +57,11 @@ func (w *Wallet) Answer(ctx context.Context, link string) (entry LogEntry, redir
 //
 // OpenID4VP 1.0, A and 15.9.2.
 func (w *Wallet) answerPageOID4VP(ctx context.Context, r dcapi.Request, origin string) (data json.RawMessage, entry LogEntry, err error) {
-	req, _, err := oid4vp.OpenDC(ctx, r.Protocol, r.Data, origin, w.environment(), w.now())
+	env, err := w.environment(ctx)
+	if err != nil {
+		return nil, LogEntry{}, err
+	}
+	req, _, err := oid4vp.OpenDC(ctx, r.Protocol, r.Data, origin, env, w.now())
 	if err != nil {
 		return nil, LogEntry{}, err
 	}
@@ -77,10 +83,8 @@ func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid
 	if err != nil {
 		return &matter{w: w, entry: w.newEntry(EventSharing)}, nil, err
 	}
-	for _, t := range req.Transactions {
-		for _, line := range t.Lines {
-			m.authorises = append(m.authorises, oneLine(line, 300))
-		}
+	if err := m.authorise(req); err != nil {
+		return m, nil, err
 	}
 	presentations, err := m.present(ctx, req)
 	return m, presentations, err
@@ -97,7 +101,7 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	if err != nil {
 		return nil, err
 	}
-	hashes, err := m.transactions(req, selection)
+	bindings, err := m.bindings(req, selection)
 	if err != nil {
 		return nil, err
 	}
@@ -109,8 +113,8 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	out := oid4vp.Presentations{}
 	for _, t := range copies {
 		id, bound := req.Query.Credentials[t.credential].ID, b
-		if out[id] == nil { // one document authorises, though several be shown
-			bound.keyBinding.Transactions, bound.device = hashes[id], req.DeviceSigned(hashes[id])
+		if agreed := bindings[id]; out[id] == nil { // one document authorises, though several be shown
+			bound.keyBinding.Transactions, bound.keyBinding.More, bound.device = agreed.hashes, agreed.claims, req.DeviceSigned(agreed.hashes)
 		}
 		p, err := m.prove(ctx, t, bound)
 		if err != nil {
@@ -120,32 +124,6 @@ func (m *matter) present(ctx context.Context, req *oid4vp.Request) (oid4vp.Prese
 	}
 	m.entry.Receipts = receipts(out)
 	return out, nil
-}
-
-// transactions says which of the chosen documents authorises what. An mdoc has
-// to be one whose issuer lets the device sign that.
-//
-// OpenID4VP 1.0, 8.4 and B.2.1.
-func (m *matter) transactions(req *oid4vp.Request, s query.Selection) (map[string]sdjwt.TransactionHashes, error) {
-	var shown []string
-	for _, c := range s {
-		shown = append(shown, req.Query.Credentials[c.Credential].ID)
-	}
-	hashes, err := oid4vp.BindTransactions(req.Transactions, shown)
-	if err != nil {
-		return nil, err
-	}
-	for i, c := range s {
-		signed, ok := m.held[c.Held].signed.(*receivedMdoc)
-		for _, ns := range req.DeviceSigned(hashes[shown[i]]) {
-			for _, e := range ns.Elements {
-				if ok && !signed.Auth.MSO.KeyAuthorizations.Authorizes(mdoc.ElementRef{NameSpace: ns.Name, ID: e.ID}) {
-					return nil, &oid4vp.Error{Code: oid4vp.InvalidTransactionData, Err: errors.New("the document's issuer does not let it authorise this (OpenID4VP 1.0, B.2.1)")}
-				}
-			}
-		}
-	}
-	return hashes, nil
 }
 
 // post sends the presentations.

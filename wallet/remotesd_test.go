@@ -53,7 +53,7 @@ func (w *world) issueSD(ctx context.Context, req *oid4vci.CredentialRequest) (oi
 	var out []string
 	for _, pub := range req.Keys {
 		w.next++
-		text, err := sdjwt.Issue(ctx, sdjwt.IssueParams{VCT: pidVCT, IssuedAt: midnight, NotBefore: midnight, Expires: midnight.AddDate(0, 0, 14),
+		text, err := sdjwt.Issue(ctx, sdjwt.IssueParams{VCT: w.vct, VCTIntegrity: w.vctHash, IssuedAt: midnight, NotBefore: midnight, Expires: midnight.AddDate(0, 0, 14),
 			HolderKey: pub, Claims: claims, Chain: w.sdSigner.chain(), Decoys: 2,
 			Status: &status.Claim{List: &status.ListReference{Index: w.next, URI: issuerURL + "/status/1"}}}, w.sdSigner)
 		if err != nil {
@@ -103,6 +103,13 @@ func (v *relyingParty) verify() core.Result {
 
 func pidQuery(claims string, more string) string {
 	return `{"credentials":[{"id":"pid","format":"dc+sd-jwt","meta":{"vct_values":["urn:eudi:pid:1"]}` + more + `,"claims":[` + claims + `]}]}`
+}
+
+// cardVCT is a type that is not known to the app, and described by its issuer.
+const cardVCT = "https://bank.example/types/card"
+
+func cardQuery() string {
+	return strings.ReplaceAll(strings.ReplaceAll(pidQuery(`{"path":["family_name"]}`, ""), "urn:eudi:pid:1", cardVCT), `"id":"pid"`, `"id":"card"`)
 }
 
 func TestAnswerSDJWT(t *testing.T) {

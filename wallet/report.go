@@ -86,7 +86,7 @@ func (w *Wallet) report(e LogEntry, complaint string) Report {
 	}
 	e.Deletion, e.Reports = nil, nil // they are transactions of their own
 	r.Facts = Facts{
-		Complaint: complaint, Transaction: transaction(e), Standing: string(e.Party.Standing), VouchedBy: e.Party.VouchedBy,
+		Complaint: complaint, Transaction: transactionOf(e), Standing: string(e.Party.Standing), VouchedBy: e.Party.VouchedBy,
 		Fingerprint: e.Party.Fingerprint, Certificate: e.Party.Certificate, ResponseURI: e.ResponseURI, Retained: claims(e, func(el LoggedElement) bool { return el.Retain }),
 	}
 	r.Facts.Transaction.Eidos = nil

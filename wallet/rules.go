@@ -54,6 +54,9 @@ type Rule struct {
 	Keep bool `yaml:"keep"`
 	// Optional also shares what the verifier can do without.
 	Optional bool `yaml:"optional"`
+	// Authorise are the types of transaction data, to the letter, that may be
+	// authorised, such as urn:eudi:sca:payment:1; without one, none.
+	Authorise []string `yaml:"authorise"`
 }
 
 // ParseRules reads rules in YAML, strictly. Errors wrap ErrRules.
@@ -72,7 +75,7 @@ func ParseRules(data []byte) (Rules, error) {
 		return Rules{}, fmt.Errorf("%w: %d rules, at most %d", ErrRules, len(r.Share)+len(r.Issuers), maxRules)
 	}
 	for i, rule := range r.Share {
-		if rule.Refuse && (rule.Documents != nil || rule.Claims != nil || rule.Keep || rule.Optional) {
+		if rule.Refuse && (rule.Documents != nil || rule.Claims != nil || rule.Keep || rule.Optional || rule.Authorise != nil) {
 			return Rules{}, fmt.Errorf("%w: rule %d refuses, and says what to share", ErrRules, i+1)
 		}
 	}
@@ -105,6 +108,9 @@ func (r Rule) answer(q Question) (a Answer, fits bool) {
 	}
 	if r.Refuse {
 		return Answer{}, true
+	}
+	if slices.ContainsFunc(q.AuthorisedTypes, func(t string) bool { return !slices.Contains(r.Authorise, t) }) {
+		return Answer{}, false
 	}
 	selection := q.Plan.First(r.Optional)
 	if len(selection) == 0 {

@@ -28,8 +28,11 @@ type matter struct {
 	held  []holding
 	plan  query.Plan
 	entry LogEntry
-	// authorises says what the holder authorises by sharing, a line each.
-	authorises []string
+	// authorises says what the holder authorises by sharing, a line each,
+	// authorisations by which types; factors are those of the answer.
+	authorises     []string
+	authorisations []authorisation
+	factors        []Factor
 }
 
 // consider matches a question with what is held. The entry of the matter
@@ -159,6 +162,9 @@ func (m *matter) ask(ctx context.Context) (query.Selection, error) {
 	}
 	selection, err := m.agreed(answer.Selection)
 	if err != nil {
+		return nil, err
+	}
+	if m.factors, err = checkFactors(answer.Factors); err != nil {
 		return nil, err
 	}
 	return selection, m.remember(ctx, known)

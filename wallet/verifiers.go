@@ -18,11 +18,10 @@ import (
 	"github.com/eidos-id/eidos/protocol/oid4vp"
 )
 
-// environment is what the app knows of verifiers.
-func (w *Wallet) environment() oid4vp.Environment {
-	return oid4vp.Environment{
-		Fetch: w.deps.Fetch, Attester: w.attester, Registered: w.registered, Transactions: w.deps.Transactions,
-	}
+// environment is what the app knows of verifiers, and of what they may ask.
+func (w *Wallet) environment(ctx context.Context) (oid4vp.Environment, error) {
+	types, err := w.transactionTypes(ctx)
+	return oid4vp.Environment{Fetch: w.deps.Fetch, Attester: w.attester, Registered: w.registered, Transactions: types}, err
 }
 
 // attester returns the key of an issuer of verifier attestations.

@@ -272,6 +272,8 @@ func TestTransactionData(t *testing.T) {
 	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Now(), "Bank", &w.readerCA))
 	v.elements = []mdoc.ElementRef{element}
 	withMdoc, _ := w.holder(known)
+	withPID, _ := w.holderSDWith(known)
+	w.vct = cardVCT
 	withSDJWT, _ := w.holderSDWith(known)
 	w.mangle = nil
 	unauthorised, _ := w.holder(known)
@@ -281,7 +283,8 @@ func TestTransactionData(t *testing.T) {
 		ok             bool
 	}{
 		{"mdoc", "licence", nameAndAge, withMdoc, true},
-		{"SD-JWT VC", "pid", pidQuery(`{"path":["family_name"]}`, ""), withSDJWT, true},
+		{"SD-JWT VC", "card", cardQuery(), withSDJWT, true},
+		{"PID", "pid", pidQuery(`{"path":["family_name"]}`, ""), withPID, false},
 		{"mdoc whose issuer does not let it", "licence", nameAndAge, unauthorised, false},
 	} {
 		one, err := oid4vp.NewTransactionData([]byte(`{"type":"payment","credential_ids":["` + c.id + `"]}`))
@@ -290,14 +293,14 @@ func TestTransactionData(t *testing.T) {
 		}
 		v.authorise = []oid4vp.TransactionData{one}
 		_, _, err = c.d.Answer(t.Context(), v.link(c.dcql))
-		if q := c.d.consent.last(); !slices.Equal(q.Authorises, []string{"Pay 5 EUR to the \ufffd[2Jshop"}) || !strings.Contains(q.Text(), "authorise: Pay 5 EUR") {
-			t.Errorf("%s: asked %q", c.name, q.Authorises)
-		}
 		if !c.ok {
-			if err == nil || v.got.Error != oid4vp.InvalidTransactionData {
+			if log, _ := c.d.Log(t.Context()); !errors.Is(err, wallet.ErrNothing) || v.got.Error != oid4vp.AccessDenied || len(c.d.consent.asked) != 0 || log[0].Authorised[0].Type != "payment" {
 				t.Errorf("%s: %v %+v", c.name, err, v.got)
 			}
 			continue
+		}
+		if q := c.d.consent.last(); !slices.Equal(q.Authorises, []string{"Pay 5 EUR to the \ufffd[2Jshop"}) || !strings.Contains(q.Text(), "authorise: Pay 5 EUR") {
+			t.Errorf("%s: asked %q", c.name, q.Authorises)
 		}
 		if err != nil {
 			t.Fatalf("%s: %v", c.name, err)

@@ -66,8 +66,9 @@ type Deps struct {
 	Log     *slog.Logger       // optional; gets no personal data
 	Types   *doctype.Catalogue // optional, the built-in types
 
-	// Transactions are the types of transaction data that holders may authorise.
-	// Optional: requests with any are refused without.
+	// Transactions are types of transaction data that holders may authorise
+	// besides those of format/transaction. Optional. Requests with others are
+	// refused.
 	Transactions []oid4vp.TransactionType
 }
 

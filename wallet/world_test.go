@@ -81,6 +81,8 @@ func certifyKey(t testing.TB, k *testkit.Key, p pki.Profile, now time.Time, name
 // behind one fetch function over which only bytes go.
 type world struct {
 	*testkit.Clock
+	vct     string               // of SD-JWT VCs
+	vctHash string               // its "vct#integrity"
 	servers []string             // authorization_servers of the metadata
 	reuse   *oid4vci.ReusePolicy // of the mDL, as the authority wants it
 	t       testing.TB
@@ -122,7 +124,7 @@ func newWorld(t testing.TB) *world {
 	t.Helper()
 	clock := testkit.NewClock()
 	now := clock.Now()
-	w := &world{t: t, Clock: clock, store: once.NewMemory(), refuse: map[string]fetch.Response{},
+	w := &world{t: t, vct: pidVCT, Clock: clock, store: once.NewMemory(), refuse: map[string]fetch.Response{},
 		more: map[string]func(fetch.Request) (fetch.Response, error){}, notified: map[string]string{}}
 	w.iaca = certify(t, pki.IACARoot, now, "Utopia IACA", nil)
 	w.ds = certify(t, pki.DocumentSigner, now, "Utopia Registry", &w.iaca)
@@ -200,7 +202,7 @@ func (w *world) metadata() oid4vci.Metadata {
 			"mdl": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, Scope: "mdl", ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: attested, oid4vci.ProofAttestation: attested},
 				CredentialMetadata: &oid4vci.CredentialMetadata{ReusePolicy: w.reuse, Display: []oid4vci.Display{{Name: "Driving licence", Locale: "en-GB"}, {Name: "Führerschein", Locale: "de"}}}},
 			"pid": {Format: "mso_mdoc", DocType: mdoc.DocTypeMDL, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
-			"sd":  {Format: "dc+sd-jwt", VCT: pidVCT, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
+			"sd":  {Format: "dc+sd-jwt", VCT: w.vct, ProofTypes: map[string]oid4vci.ProofType{oid4vci.ProofJWT: {Algorithms: []string{"ES256"}}}},
 		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/transport/tcp"
 	"github.com/eidos-id/eidos/wallet"
 	"github.com/eidos-id/eidos/wallet/sqlitestore"
@@ -103,10 +104,14 @@ func (h *house) wallet(ctx context.Context, consent wallet.Consent) (*wallet.Wal
 		return nil, err
 	}
 	h.closers = append(h.closers, store.Close)
+	types, err := doctype.Builtin().WithFiles(os.ReadFile, h.cfg.Wallet.Types...)
+	if err != nil {
+		return nil, usage("wallet.types: %v", err)
+	}
 	f := h.followIn(wallet.OnceTx(store))
 	return wallet.New(h.cfg.Wallet, wallet.Deps{
 		Storage: store, Area: area, Fetch: h.fetch, Anchors: f.Anchors, Refresh: f.Refresh, Now: h.now, Consent: consent,
-		Log: h.log,
+		Log: h.log, Types: types,
 	})
 }
 

@@ -69,6 +69,9 @@ func printLog(m *machine, entries []wallet.LogEntry, asJSON bool) error {
 			}
 			fmt.Fprintf(m.out, "    %s: %s\n", visible(d.DocType), visible(strings.Join(names, ", ")))
 		}
+		for _, a := range e.Authorised {
+			fmt.Fprintf(m.out, "    to be authorised: %s\n", visible(a.Text()))
+		}
 		if e.Deletion != nil {
 			fmt.Fprintf(m.out, "    asked to delete on %s (%s)\n", e.Deletion.At.Local().Format("2006-01-02 15:04"), e.Deletion.State)
 		}

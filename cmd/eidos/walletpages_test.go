@@ -203,12 +203,15 @@ type hosted struct {
 	link chan string
 }
 
-func host(t *testing.T) *hosted {
+func host(t *testing.T) *hosted { return hostWith(t, func(*Config) {}) }
+
+func hostWith(t *testing.T, change func(*Config)) *hosted {
 	t.Helper()
 	var errs bytes.Buffer
 	m := &machine{ctx: t.Context(), in: strings.NewReader(""), out: io.Discard, err: &errs, getenv: os.Getenv, now: time.Now}
 	s := &hosted{m: m, link: make(chan string, 16)}
 	cfg := demoConfig("127.0.0.1:0")
+	change(&cfg)
 	var err error
 	s.running, err = m.start(context.WithoutCancel(t.Context()), cfg, t.TempDir(), cfg.rolesHere([]string{"all"}), slog.New(slog.DiscardHandler),
 		func(link string) { s.link <- link })

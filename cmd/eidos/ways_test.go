@@ -14,13 +14,18 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/cmd/eidos/demodata"
+	"github.com/eidos-id/eidos/format/doctype"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/transaction"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/issuer/offering"
 	"github.com/eidos-id/eidos/keyring"
 	"github.com/eidos-id/eidos/protocol/dcapi"
 	"github.com/eidos-id/eidos/protocol/oid4vp"
@@ -43,6 +48,9 @@ type ways struct {
 	w *wallet.Wallet
 }
 
+// cardType is a document with which holders pay.
+const cardType = "testdata/card.yaml"
+
 // way is how a transaction is answered. It returns where the browser goes next.
 type way func(x *ways, tenant string, tr verifier.Transaction) string
 
@@ -50,13 +58,27 @@ type way func(x *ways, tenant string, tr verifier.Transaction) string
 // configures the app, once there is a verifier.
 func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, deps wallet.Deps) *ways {
 	t.Helper()
-	x := &ways{t: t, s: host(t)}
+	types, err := doctype.Builtin().WithFiles(os.ReadFile, cardType)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := &ways{t: t, s: hostWith(t, func(c *Config) {
+		c.Issuer.Types = []string{cardType}
+		authority, dir := issuer.DemoTenant(), t.TempDir()
+		if err := demodata.Write(dir); err != nil {
+			t.Fatal(err)
+		}
+		authority.Source = filepath.Join(dir, demodata.Register)
+		authority.Offerings = append(offering.Demo(authority.ID), offering.Offering{DocType: "org.example.card.1", Format: offering.FormatSDJWT})
+		c.Issuer.Tenants = []issuer.Tenant{authority}
+	})}
+	cfg.Types, deps.Types = []string{cardType}, types
 	follower := x.s.house.followIn(wallet.OnceTx(wallet.NewMemory()))
 	cfg.URL, cfg.Trust = wayURL, "https://trust.example/default"
 	d, err := db.Open(t.Context(), testkit.SQLite(t), "verifier", verifier.Schema)
 	x.check(err)
 	t.Cleanup(func() { d.Close() })
-	x.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: x.area(1), Fetch: x.fetch, Anchors: follower.Anchors, Now: time.Now})
+	x.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: x.area(1), Fetch: x.fetch, Now: time.Now, Anchors: x.alsoForCards(follower.Anchors)})
 	x.check(err)
 	deps.Storage, deps.Area, deps.Fetch, deps.Refresh = wallet.NewMemory(), x.area(2), x.fetch, follower.Refresh
 	deps.Now, deps.Consent = time.Now, wallet.AutoApprove{Issuers: true}
@@ -77,7 +99,7 @@ func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, d
 	x.check(err)
 	_, err = x.w.Install(t.Context(), x.s.urls[roleProvider]+"/default")
 	x.check(err)
-	for _, offering := range []string{"mdl", "pid-sd-jwt"} {
+	for _, offering := range []string{"mdl", "pid-sd-jwt", "card-sd-jwt"} {
 		made := x.s.offer(t, offering, issuer.OfferParams{TxCode: true})
 		offer, err := x.w.ReadOffer(t.Context(), made.Link)
 		x.check(err)
@@ -85,6 +107,26 @@ func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, d
 		x.check(err)
 	}
 	return x
+}
+
+// alsoForCards adds the demonstration's authority for the type that its list does
+// not name.
+func (x *ways) alsoForCards(anchors func(context.Context, time.Time) (*assure.Anchors, error)) func(context.Context, time.Time) (*assure.Anchors, error) {
+	return func(ctx context.Context, now time.Time) (*assure.Anchors, error) {
+		a, err := anchors(ctx, now)
+		if err != nil {
+			return nil, err
+		}
+		resp, err := x.s.house.fetch(ctx, fetch.GetRequest(x.s.urls[roleIssuer]+"/default/iaca.pem", ""))
+		if err != nil {
+			return nil, err
+		}
+		certs, err := pki.ParseBundle(resp.Body)
+		if err != nil {
+			return nil, err
+		}
+		return a.With(assure.Anchor{Purpose: trustlist.Issuer, Certificate: certs[0], Name: "cards", DocTypes: []string{"urn:example:card:1"}})
+	}
 }
 
 func (x *ways) check(err error) {
@@ -208,7 +250,7 @@ func (x *ways) shares(name, tenant string, p verifier.AskParams, way way) {
 		delete(formats, "dc+sd-jwt") // a DeviceRequest asks for mdocs
 	}
 	if p.Agree != nil {
-		delete(formats, "mso_mdoc") // the demonstration's authority lets mdocs agree to nothing
+		formats = map[string]string{"dc+sd-jwt": "card@sd-jwt:family_name,birth_date"} // nothing else can agree
 	}
 	for format, ask := range formats {
 		x.t.Run(tenant+" "+name+" "+format, func(t *testing.T) {
@@ -228,7 +270,7 @@ func (x *ways) shares(name, tenant string, p verifier.AskParams, way way) {
 			if doc := o.Result.Documents[0]; doc.Format != format || doc.Device != "signature" || doc.Elements[0].Text != "Sommerfeld" || len(doc.Elements) != 2 {
 				t.Errorf("%+v", doc)
 			}
-			if a := o.Result.Agreed; len(a) != len(p.Agree) || len(a) > 0 && !strings.Contains(string(a[0].Data), `"amount":5`) {
+			if a := o.Result.Agreed; len(a) != len(p.Agree) || len(a) > 0 && (!strings.Contains(string(a[0].Data), `"amount":5`) || a[0].Lines[0] != "payment of: 5.00 EUR" || a[0].Credential == "" || a[0].Hash == "") {
 				t.Errorf("agreed to %+v", a)
 			}
 		})
@@ -287,7 +329,7 @@ func TestWays(t *testing.T) {
 	}
 	for i := range tenants {
 		tenants[i].Name, tenants[i].Origins = "Shop "+tenants[i].ID, []string{wayPage}
-		tenants[i].TransactionTypes = []verifier.TransactionType{{Type: "payment", HashAlgorithms: []string{"sha-384"}}}
+		tenants[i].TransactionTypes = []verifier.TransactionType{{Type: transaction.Payment, HashAlgorithms: []string{"sha-384"}}}
 		tenants[i].Compatibility = verifier.Compatibility{Unsigned: true, ResponseModes: []string{oid4vp.DirectPost, oid4vp.Fragment}}
 	}
 	attester := testkit.Signer(t, elliptic.P256())
@@ -298,9 +340,9 @@ func TestWays(t *testing.T) {
 			Verifiers: []wallet.KnownVerifier{{ClientID: "shop", Name: "The shop", ResponseURIs: []string{wayURL + "/known/response"}, Keys: jwks(t, x.key("known"))}},
 		}
 	}
-	known := oid4vp.TransactionType{Type: "payment", Read: func(object json.RawMessage) ([]string, error) { return []string{string(object)}, nil }}
-	x := newWays(t, verifier.Config{Tenants: tenants}, app, wallet.Deps{Transactions: []oid4vp.TransactionType{known}})
-	pay := verifier.AskParams{Agree: []verifier.Agreement{{Type: "payment", Data: json.RawMessage(`{"amount":5}`)}}}
+	x := newWays(t, verifier.Config{Tenants: tenants}, app, wallet.Deps{})
+	pay := verifier.AskParams{Agree: []verifier.Agreement{{Type: transaction.Payment,
+		Data: json.RawMessage(`{"payload":{"transaction_id":"1","payee":{"name":"Shop","id":"7"},"currency":"EUR","amount":5}}`)}}}
 	for _, tenant := range tenants {
 		for _, mode := range []string{oid4vp.DirectPostJWT, oid4vp.DirectPost, oid4vp.Fragment} {
 			x.shares(mode+" by reference", tenant.ID, verifier.AskParams{ResponseMode: mode}, (*ways).byLink)

@@ -229,6 +229,13 @@ type Type struct {
 	// VCT is the type of the SD-JWT VC form; empty if there is none.
 	VCT   string `yaml:"vct,omitempty"`
 	Names Names  `yaml:"names"`
+	// Authorises are the types of transaction data that documents of the type can
+	// authorise, such as urn:eudi:sca:payment:1, which makes it an SCA
+	// attestation. Optional, none. EUDI TS12 1.0.1, 4.1.
+	Authorises []string `yaml:"authorises,omitempty,flow"`
+	// NeverAuthorises says that no document of the type may authorise
+	// transaction data of any type.
+	NeverAuthorises bool `yaml:"neverAuthorises,omitempty"`
 	// Colours of the card face as "#rrggbb".
 	Background string `yaml:"background,omitempty"`
 	Foreground string `yaml:"foreground,omitempty"`

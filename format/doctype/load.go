@@ -3,6 +3,7 @@ package doctype
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -54,6 +55,9 @@ func (t *Type) prepare() error {
 	case len(t.Namespaces) == 0:
 		return fmt.Errorf("namespaces: none")
 	}
+	if err := t.checkAuthorises(); err != nil {
+		return err
+	}
 	if err := checkNames(t.Names); err != nil {
 		return err
 	}
@@ -67,6 +71,27 @@ func (t *Type) prepare() error {
 		return err
 	}
 	return t.prepareRules()
+}
+
+// maxAuthorises is how many types of transaction data a type can list.
+const maxAuthorises = 16
+
+// checkAuthorises checks the types of transaction data.
+func (t *Type) checkAuthorises() error {
+	switch {
+	case t.NeverAuthorises && len(t.Authorises) > 0:
+		return fmt.Errorf("authorises: together with neverAuthorises")
+	case t.VCT == "" && len(t.Authorises) > 0:
+		return fmt.Errorf("authorises: goes with a vct (EUDI TS12 1.0.1, 1.2)")
+	case len(t.Authorises) > maxAuthorises:
+		return fmt.Errorf("authorises: %d types, at most %d", len(t.Authorises), maxAuthorises)
+	}
+	for i, name := range t.Authorises {
+		if !isIdentifier(name) || slices.Contains(t.Authorises[:i], name) {
+			return fmt.Errorf("authorises: a type is missing, too long, with spaces or given twice")
+		}
+	}
+	return nil
 }
 
 // prepareElements checks the elements and indexes them with their aliases.

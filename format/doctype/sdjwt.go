@@ -9,6 +9,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/sdjwt"
+	"github.com/eidos-id/eidos/format/transaction"
 )
 
 // HasSDJWT reports whether documents of the type can be issued as SD-JWT VC: it
@@ -217,10 +218,11 @@ func dataURL(b []byte) string {
 
 // TypeMetadata is the type metadata document of the SD-JWT form: names in all
 // languages, colours, and the claims that are still issued, as SDJWTClaims makes
-// them. vct is the identifier that the issuer uses; empty is the definition's.
-// The error wraps [ErrDefinition] for a type without an SD-JWT form.
+// them; of a type that authorises transaction data, which. vct is the identifier
+// that the issuer uses; empty is the definition's. The error wraps [ErrDefinition]
+// for a type without an SD-JWT form.
 //
-// SD-JWT VC draft 18, 4.2.
+// SD-JWT VC draft 18, 4.2; EUDI TS12 1.0.1, 4.1.
 func (t *Type) TypeMetadata(vct string) (*sdjwt.TypeMetadata, error) {
 	if !t.HasSDJWT() {
 		return nil, t.errNoSDJWT()
@@ -233,6 +235,15 @@ func (t *Type) TypeMetadata(vct string) (*sdjwt.TypeMetadata, error) {
 		m.Display = append(m.Display, sdjwt.TypeDisplay{Locale: Locale(lang), Name: t.Names[lang], Rendering: &sdjwt.Rendering{
 			Simple: &sdjwt.SimpleRendering{BackgroundColor: t.Background, TextColor: t.Foreground},
 		}})
+	}
+	for _, name := range t.Authorises {
+		if m.Transactions == nil {
+			m.Transactions = map[string]sdjwt.Transaction{}
+		}
+		m.Transactions[name] = sdjwt.Transaction{Schema: name}
+		if known, ok := transaction.Find(name); ok && known.SCA {
+			m.Category = sdjwt.CategorySCA
+		}
 	}
 	objects := map[string]bool{}
 	for i := range t.Namespaces {

@@ -248,3 +248,27 @@ func TestLocale(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// A type says in its metadata what its documents may authorise.
+func TestAuthorises(t *testing.T) {
+	const card = `{id: card, docType: org.example.card, version: "1", source: example, vct: "urn:example:card", names: {en: Card}, %s
+		namespaces: [{name: n, elements: [{id: a, claim: [a], type: tstr, names: {en: A}}]}]}`
+	load := func(more string) (*Type, error) { return Load([]byte(strings.Replace(card, "%s", more, 1))) }
+	ty, err := load(`authorises: ["urn:eudi:sca:payment:1"],`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ty.TypeMetadata("")
+	if err != nil || m.Category != sdjwt.CategorySCA || m.Transactions["urn:eudi:sca:payment:1"].Schema != "urn:eudi:sca:payment:1" {
+		t.Errorf("%+v %v", m, err)
+	}
+	for _, wrong := range []string{`authorises: ["a", "a"],`, `authorises: ["a b"],`, `authorises: [a], neverAuthorises: true,`} {
+		if _, err := load(wrong); !errors.Is(err, ErrDefinition) {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
+	pid, _ := Builtin().ByID("pid")
+	if !pid.NeverAuthorises {
+		t.Error("a PID authorises")
+	}
+}

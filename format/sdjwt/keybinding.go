@@ -67,7 +67,7 @@ func (v *verification) keyBinding() {
 	hash := v.s.algorithm.digest(v.s.bytes[:v.s.end])
 	v.same("presentation hash", "sd_hash", c.hash, hash, "disclosures were added or taken away after the holder signed")
 	v.transactions(c)
-	v.out.HolderVerified = true // handed out only if nothing failed
+	v.out.HolderVerified, v.out.KeyBinding = true, kb.Payload // handed out only if nothing failed
 }
 
 func (v *verification) holderSignature() {

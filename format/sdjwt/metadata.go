@@ -18,6 +18,24 @@ type TypeMetadata struct {
 	ExtendsIntegrity string          `json:"extends#integrity,omitempty"`
 	Display          []TypeDisplay   `json:"display,omitempty"`
 	Claims           []ClaimMetadata `json:"claims,omitempty"`
+	// Category is what credentials of the type are for, Transactions which
+	// transaction data they can authorise, by its type. Neither comes from a type
+	// that this one extends. EUDI TS12 1.0.1, 4.1.
+	Category     string                 `json:"category,omitempty"`
+	Transactions map[string]Transaction `json:"transaction_data_types,omitempty"`
+}
+
+// CategorySCA is the category of credentials that strong customer authentication
+// is done with. EUDI TS12 1.0.1, 3.
+const CategorySCA = "urn:eu:europa:ec:eudi:sua:sca"
+
+// Transaction is what is said of a type of transaction data.
+//
+// EUDI TS12 1.0.1, 4.1.
+type Transaction struct {
+	// Schema is the URN or URL of what its payload looks like. One that is
+	// embedded as an object is left out when it is read.
+	Schema string `json:"schema,omitempty"`
 }
 
 // TypeDisplay is what people see of a type in one language.
@@ -98,6 +116,8 @@ const (
 	maxLocales  = 64
 	maxText     = 4096    // bytes of a text
 	maxDataURL  = 200_000 // bytes of an image in the document itself
+
+	maxTransactionTypes = 64
 )
 
 // ParseTypeMetadata reads a type metadata document. It refuses, with
@@ -126,6 +146,10 @@ func ParseTypeMetadata(document []byte) (*TypeMetadata, error) {
 	p.list(root, "display", maxLocales, func(n *node) { m.Display = append(m.Display, p.typeDisplay(n)) })
 	p.list(root, "claims", maxClaims, func(n *node) { m.Claims = append(m.Claims, p.claim(n)) })
 	p.distinctClaims(m.Claims)
+	p.text(root, "category", &m.Category)
+	if o := p.object(root, "transaction_data_types"); o != nil {
+		m.Transactions = p.transactions(o)
+	}
 	if p.err != nil {
 		return nil, p.err
 	}
@@ -341,6 +365,33 @@ func (p *metadataReader) claim(n *node) ClaimMetadata {
 		}
 	}
 	return c
+}
+
+// transactions reads the types of transaction data. EUDI TS12 1.0.1, 4.1.
+func (p *metadataReader) transactions(o *node) map[string]Transaction {
+	out := make(map[string]Transaction, len(o.members))
+	if len(o.members) > maxTransactionTypes {
+		p.fail("\"transaction_data_types\" has more than %d members", maxTransactionTypes)
+		return nil
+	}
+	for _, m := range o.members {
+		if m.value.kind != '{' {
+			p.fail("\"transaction_data_types\" with a member that is no object")
+			return nil
+		}
+		var t Transaction
+		embedded, uri := m.value.member("schema"), m.value.member("schema_uri")
+		switch {
+		case embedded != nil && uri != nil:
+			p.fail("both \"schema\" and \"schema_uri\" (EUDI TS12 1.0.1, 4.1)")
+		case uri != nil:
+			p.text(m.value, "schema_uri", &t.Schema)
+		case embedded != nil && embedded.kind != '{':
+			p.text(m.value, "schema", &t.Schema)
+		}
+		out[m.name] = t
+	}
+	return out
 }
 
 // distinctClaims refuses two objects with one path or one svg_id.

@@ -87,6 +87,38 @@ type KeyBinding struct {
 	// Transactions is what the holder agrees to with this credential; usually
 	// nothing.
 	Transactions TransactionHashes
+	// More are further claims, such as those that a type of transaction data
+	// wants. None may have a name of the others.
+	More map[string]any
+}
+
+// claims are those of the key binding JWT over a presentation with a hash.
+//
+// RFC 9901, 4.3; OpenID4VP 1.0, B.3.3.1.
+func (kb KeyBinding) claims(hash string) ([]byte, error) {
+	own := struct {
+		IssuedAt int64  `json:"iat"`
+		Audience string `json:"aud"`
+		Nonce    string `json:"nonce"`
+		Hash     string `json:"sd_hash"`
+
+		Transactions    []string `json:"transaction_data_hashes,omitempty"`
+		TransactionHash string   `json:"transaction_data_hashes_alg,omitempty"`
+	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, hash, kb.Transactions.Values, kb.Transactions.Algorithm}
+	payload, err := json.Marshal(own)
+	if err != nil || len(kb.More) == 0 {
+		return payload, err
+	}
+	for _, name := range []string{"iat", "aud", "nonce", "sd_hash", "transaction_data_hashes", "transaction_data_hashes_alg"} {
+		if _, taken := kb.More[name]; taken {
+			return nil, fmt.Errorf("%w: the claim %s is ours (RFC 9901, 4.3)", ErrSyntax, name)
+		}
+	}
+	more, err := json.Marshal(kb.More)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(payload[:len(payload)-1], ','), more[1:]...), nil
 }
 
 // TransactionHashes says in a key binding JWT which transaction data the holder
@@ -99,6 +131,14 @@ type TransactionHashes struct {
 	Algorithm string
 	// Values are the hashes, base64url.
 	Values []string
+}
+
+// AlgorithmName is the algorithm, sha-256 where none is named.
+func (h TransactionHashes) AlgorithmName() string {
+	if h.Algorithm == "" {
+		return "sha-256"
+	}
+	return h.Algorithm
 }
 
 // Sign adds the key binding JWT, made with the key that the credential is
@@ -136,15 +176,7 @@ func (p *Presentation) Prepare(kb KeyBinding) (toBeSigned []byte, err error) {
 	if kb.Audience == "" || kb.Nonce == "" || kb.IssuedAt.Unix() < 1 {
 		return nil, fmt.Errorf("key binding: %w: audience, nonce and time are required (RFC 9901, 4.3)", ErrSyntax)
 	}
-	payload, err := json.Marshal(struct {
-		IssuedAt int64  `json:"iat"`
-		Audience string `json:"aud"`
-		Nonce    string `json:"nonce"`
-		Hash     string `json:"sd_hash"`
-
-		Transactions    []string `json:"transaction_data_hashes,omitempty"`
-		TransactionHash string   `json:"transaction_data_hashes_alg,omitempty"`
-	}{kb.IssuedAt.Unix(), kb.Audience, kb.Nonce, p.hash, kb.Transactions.Values, kb.Transactions.Algorithm})
+	payload, err := kb.claims(p.hash)
 	if err != nil {
 		return nil, fmt.Errorf("key binding: %w", err)
 	}

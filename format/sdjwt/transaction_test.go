@@ -80,3 +80,52 @@ func TestTransactionDataMalformed(t *testing.T) {
 		}
 	}
 }
+
+// Further claims come through as they were put in, and none replaces another.
+func TestFurtherClaims(t *testing.T) {
+	a, holder := newAuthority(t), testkit.Signer(t, elliptic.P256())
+	p, err := sdjwt.Select(a.issue(t, a.params(holder, leaf("name", "Ada"))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kb := binding
+	kb.More = map[string]any{"jti": "7", "amr": []map[string]string{{"knowledge": "pattern"}}}
+	if err := p.Sign(t.Context(), kb, holder); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sdjwt.Parse(p.String(), sdjwt.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, report := sdjwt.Verify(s, a.verify())
+	if !report.OK() || !strings.Contains(string(res.KeyBinding), `"amr":[{"knowledge":"pattern"}],"jti":"7"}`) {
+		t.Errorf("%s\n%s", res.KeyBinding, report)
+	}
+	for _, name := range []string{"nonce", "sd_hash", "transaction_data_hashes"} {
+		kb.More = map[string]any{name: "x"}
+		if _, err := p.Prepare(kb); err == nil {
+			t.Errorf("%s was replaced", name)
+		}
+	}
+}
+
+// Types of transaction data in type metadata, as EUDI TS12 1.0.1, 4.1 has them.
+func TestMetadataTransactions(t *testing.T) {
+	const good = `{"vct":"https://bank.example/card","category":"urn:eu:europa:ec:eudi:sua:sca","transaction_data_types":{
+		"a":{"schema":"urn:eudi:sca:payment:1"},"b":{"schema_uri":"https://bank.example/b.json"},"c":{"schema":{"type":"object"}}}}`
+	m, err := sdjwt.ParseTypeMetadata([]byte(good))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]sdjwt.Transaction{"a": {Schema: "urn:eudi:sca:payment:1"}, "b": {Schema: "https://bank.example/b.json"}, "c": {}}
+	if diff := cmp.Diff(want, m.Transactions); diff != "" || m.Category != sdjwt.CategorySCA {
+		t.Errorf("%q %s", m.Category, diff)
+	}
+	for old, with := range map[string]string{
+		`{"type":"object"}`: `{},"schema_uri":"https://x.example"`, `{"schema":"urn:eudi:sca:payment:1"}`: `[]`, `"urn:eu:europa:ec:eudi:sua:sca"`: `1`,
+	} {
+		if _, err := sdjwt.ParseTypeMetadata([]byte(strings.Replace(good, old, with, 1))); err == nil {
+			t.Errorf("%s in place of %s", with, old)
+		}
+	}
+}

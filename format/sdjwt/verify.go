@@ -73,6 +73,8 @@ type Result struct {
 	// Transactions is what the holder agreed to with the key binding JWT; the
 	// caller compares it with what was asked.
 	Transactions TransactionHashes
+	// KeyBinding are the claims of the key binding JWT as they came.
+	KeyBinding []byte
 	// The times are zero where the credential has none.
 	IssuedAt, NotBefore, Expires time.Time
 	// Status is nil if the credential has none. Asking whether it was revoked

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/internal/fetch"
 )
 
@@ -68,7 +69,8 @@ func ParseLink(uri string) (Link, error) {
 }
 
 // Fetch gets the request object and the nonce that it has to repeat, which is
-// empty after a GET. A verifier that invites to POST and then does not know
+// empty after a GET. With a POST it asks to have the object encrypted to a key
+// made for it, and opens it. A verifier that invites to POST and then does not know
 // how is asked with GET. For a request in the link there is nothing to fetch.
 //
 // OpenID4VP 1.0, 5.10.
@@ -77,9 +79,13 @@ func (l Link) Fetch(ctx context.Context, do fetch.Func) (object, walletNonce str
 		return l.object, "", nil
 	}
 	var resp fetch.Response
+	var k requestKey
 	if l.Post {
 		walletNonce = rand.Text()
-		metadata, err := walletMetadata(l.ClientID)
+		if k, err = newRequestKey(); err != nil {
+			return "", "", err
+		}
+		metadata, err := walletMetadata(l.ClientID, k.jwk)
 		if err != nil {
 			return "", "", err
 		}
@@ -100,12 +106,16 @@ func (l Link) Fetch(ctx context.Context, do fetch.Func) (object, walletNonce str
 	if resp.Status != 200 {
 		return "", "", fmt.Errorf("fetch the request: the verifier answered %d %s; the request may be over (OpenID4VP 1.0, 5.10)", resp.Status, resp.Refusal())
 	}
-	return strings.TrimSpace(string(resp.Body)), walletNonce, nil
+	object = strings.TrimSpace(string(resp.Body))
+	if walletNonce != "" {
+		object, err = k.open(ctx, object)
+	}
+	return object, walletNonce, err
 }
 
 // get asks for a request object.
 func get(ctx context.Context, do fetch.Func, r fetch.Request) (fetch.Response, error) {
-	r.Header["accept"], r.MaxBytes = RequestObjectMediaType, maxRequest
+	r.Header["accept"], r.MaxBytes = RequestObjectMediaType, maxRequest/2*3 // a third more where it is encrypted
 	resp, err := do(ctx, r)
 	if err != nil {
 		return resp, fmt.Errorf("fetch the request: %w", err)
@@ -114,11 +124,12 @@ func get(ctx context.Context, do fetch.Func, r fetch.Request) (fetch.Response, e
 }
 
 // walletMetadata tells the verifier what this wallet can do. Nothing in it
-// differs from one wallet to another. It has no key to encrypt requests to:
-// TLS hides them on their way already.
+// differs from one wallet to another, but the key that this one request is to be
+// encrypted to: a payment in it is nobody's business on the way, also where TLS
+// ends at somebody else's front door (EUDI TS12 1.0.1, 3.5).
 //
 // OpenID4VP 1.0, 5.10 and 10.
-func walletMetadata(clientID string) (string, error) {
+func walletMetadata(clientID string, k jose.JWK) (string, error) {
 	m := struct {
 		ResponseTypes []string        `json:"response_types_supported"`
 		ResponseModes []string        `json:"response_modes_supported"`
@@ -127,10 +138,14 @@ func walletMetadata(clientID string) (string, error) {
 		Signing       []string        `json:"request_object_signing_alg_values_supported,omitempty"`
 		EncryptionAlg []string        `json:"authorization_encryption_alg_values_supported"`
 		EncryptionEnc []string        `json:"authorization_encryption_enc_values_supported"`
+		JWKS          jose.Set        `json:"jwks"`
+		RequestAlg    []string        `json:"request_object_encryption_alg_values_supported"` // RFC 9101, 10.5
+		RequestEnc    []string        `json:"request_object_encryption_enc_values_supported"`
 	}{
 		[]string{"vp_token"}, []string{DirectPostJWT, DirectPost, Fragment}, walletFormats,
 		[]string{PrefixX509Hash, PrefixX509SANDNS, PrefixDID, PrefixAttestation, PrefixRedirectURI, "pre-registered"},
 		[]string{"ES256", "ES384", "ES512", "EdDSA", "Ed25519"}, []string{"ECDH-ES"}, contentEncryption,
+		jose.Set{Keys: []jose.JWK{k}}, []string{"ECDH-ES"}, contentEncryption,
 	}
 	if prefix, _, _ := SplitClientID(clientID); prefix == PrefixRedirectURI {
 		m.Signing = nil // must be absent where requests cannot be signed

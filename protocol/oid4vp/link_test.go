@@ -111,6 +111,88 @@ func TestEncryptedRequest(t *testing.T) {
 	if _, _, err := oid4vp.Open(t.Context(), string(signed), oid4vp.Link{ClientID: v.ClientID}, post.Nonce, oid4vp.Environment{}, now); err != nil {
 		t.Error(err)
 	}
+	for name, change := range map[string]func(string) string{
+		"another algorithm": func(s string) string {
+			return strings.Replace(s, `{`, `{"request_object_encryption_alg_values_supported":["RSA-OAEP-256"],`, 1)
+		},
+		"another encryption": func(s string) string { return strings.Replace(s, `"A256GCM"`, `"A256CBC-HS512"`, 1) },
+		"no usable key":      func(s string) string { return strings.Replace(s, `"EC"`, `"AKP"`, 1) },
+	} {
+		post, err := oid4vp.ParseWalletPost(url.Values{"wallet_metadata": {change(string(metadata))}})
+		check(t, err)
+		object, err := v.RequestObject(t.Context(), tx, post, now)
+		check(t, err)
+		if strings.Count(object, ".") != 2 {
+			t.Errorf("%s: %d dots", name, strings.Count(object, "."))
+		}
+	}
+}
+
+// TestEncryptedRequestBothEnds: the wallet asks for it with a new key each time,
+// reads what was encrypted to it, and nothing that was encrypted to another.
+func TestEncryptedRequestBothEnds(t *testing.T) {
+	v, _ := newVerifier(t, "shop.example")
+	signed := begin(t, v)
+	unsigned, err := v.Begin(oid4vp.Params{Query: pidQuery(t), RequestURI: "https://shop.example/r", ResponseURI: "https://shop.example/a", Unsigned: true}, now)
+	check(t, err)
+	keys := map[string]bool{}
+	fetched := func(tx *oid4vp.Transaction, change func(string) string) (string, string, oid4vp.Link, error) {
+		l, err := oid4vp.ParseLink("openid4vp://?" + url.Values{"client_id": {tx.ClientID}, "request_uri": {"https://shop.example/r"}, "request_uri_method": {"post"}}.Encode())
+		check(t, err)
+		object, nonce, err := l.Fetch(t.Context(), func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+			form, err := r.Form()
+			check(t, err)
+			var m struct {
+				JWKS struct{ Keys []map[string]string }
+			}
+			check(t, json.Unmarshal([]byte(form.Get("wallet_metadata")), &m))
+			if k := m.JWKS.Keys[0]; keys[k["x"]] || k["d"] != "" || k["alg"] != "ECDH-ES" {
+				t.Errorf("key %v", k)
+			}
+			keys[m.JWKS.Keys[0]["x"]] = true
+			post, err := oid4vp.ParseWalletPost(form)
+			check(t, err)
+			object, err := v.RequestObject(ctx, tx, post, now)
+			check(t, err)
+			if strings.Count(object, ".") != 4 {
+				t.Errorf("not encrypted: %s", object)
+			}
+			return fetch.Response{Status: 200, Body: []byte(change(object))}, nil
+		})
+		return object, nonce, l, err
+	}
+	same := func(s string) string { return s }
+	for name, tx := range map[string]*oid4vp.Transaction{"signed": signed, "unsigned": unsigned} {
+		object, nonce, l, err := fetched(tx, same)
+		check(t, err)
+		if req, _, err := oid4vp.Open(t.Context(), object, l, nonce, oid4vp.Environment{}, now); err != nil || req.Nonce != tx.Nonce {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var old string
+	_, _, _, err = fetched(signed, func(s string) string { old = s; return s })
+	check(t, err)
+	inside := func(cty string) func(string) string {
+		return func(s string) string {
+			jwe, err := jose.ParseJWE(s)
+			check(t, err)
+			return strings.Replace(s, s[:strings.IndexByte(s, '.')], jose.Encode(encode(t, map[string]any{"alg": "ECDH-ES", "enc": jwe.Header.Enc, "epk": jwe.Header.EPK, "cty": cty})), 1)
+		}
+	}
+	for name, change := range map[string]func(string) string{
+		"for another key": func(string) string { return old },
+		"changed":         func(s string) string { return s[:len(s)-4] + "AAAA" },
+		"no JWE":          func(string) string { return "a.b.c.d.e" },
+		"another header":  inside("JWT"),
+		"no JWT in it":    inside("text/html"),
+	} {
+		if object, _, _, err := fetched(signed, change); err == nil || oid4vp.CodeOf(err) != oid4vp.InvalidRequest || object != "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if object, _, _, err := fetched(signed, func(string) string { return " x.y.z\n" }); err != nil || object != "x.y.z" {
+		t.Errorf("a verifier that does not encrypt: %q %v", object, err)
+	}
 }
 
 // TestEncryptionVector: of the keys in OpenID4VP 1.0, 8.3 the wallet takes one

@@ -203,15 +203,6 @@ func hashAlgorithm(list []TransactionData) (string, error) {
 	return "", fmt.Errorf("no hash algorithm in common: sha-256, sha-384 and sha-512 are supported")
 }
 
-// algorithm is the one of hashes; absent it is sha-256.
-// OpenID4VP 1.0, B.3.3.1.
-func algorithm(h sdjwt.TransactionHashes) string {
-	if h.Algorithm == "" {
-		return "sha-256"
-	}
-	return h.Algorithm
-}
-
 // DeviceSigned are the elements with which an mdoc authorises what h has the
 // hashes of; nil if there is nothing.
 //
@@ -277,18 +268,12 @@ func BindTransactions(list []TransactionData, presented []string) (map[string]sd
 func CheckTransactions(list []TransactionData, found map[string][]sdjwt.TransactionHashes) error {
 	used := make(map[string]bool)
 	for i, t := range list {
-		authorised := false
-		for _, id := range t.CredentialIDs {
-			for _, h := range found[id] {
-				sum, err := t.Hash(algorithm(h))
-				if err != nil || !t.allows(algorithm(h)) || !slices.Contains(h.Values, jose.Encode(sum)) {
-					continue
-				}
-				authorised, used[jose.Encode(sum)] = true, true
-			}
-		}
-		if !authorised {
+		all := t.authorisedBy(found)
+		if len(all) == 0 {
 			return fail(InvalidTransactionData, "transaction_data[%d] is not authorised by a presentation (OpenID4VP 1.0, 8.4)", i)
+		}
+		for _, a := range all {
+			used[a.Hash] = true
 		}
 	}
 	for _, presentations := range found {
@@ -299,4 +284,37 @@ func CheckTransactions(list []TransactionData, found map[string][]sdjwt.Transact
 		}
 	}
 	return nil
+}
+
+// Authorised says how an entry was authorised.
+type Authorised struct {
+	Credential string // id
+	Algorithm  string // of the hash
+	Hash       string // base64url
+}
+
+// AuthorisedBy says for each entry how it was authorised, after CheckTransactions
+// found that it was.
+func AuthorisedBy(list []TransactionData, found map[string][]sdjwt.TransactionHashes) []Authorised {
+	out := make([]Authorised, len(list))
+	for i, t := range list {
+		if all := t.authorisedBy(found); len(all) > 0 {
+			out[i] = all[0]
+		}
+	}
+	return out
+}
+
+// authorisedBy are all hashes of an entry in presentations that can authorise it.
+func (t TransactionData) authorisedBy(found map[string][]sdjwt.TransactionHashes) []Authorised {
+	var out []Authorised
+	for _, id := range t.CredentialIDs {
+		for _, h := range found[id] {
+			sum, err := t.Hash(h.AlgorithmName())
+			if err == nil && t.allows(h.AlgorithmName()) && slices.Contains(h.Values, jose.Encode(sum)) {
+				out = append(out, Authorised{id, h.AlgorithmName(), jose.Encode(sum)})
+			}
+		}
+	}
+	return out
 }

@@ -233,13 +233,18 @@ func ParseWalletPost(form url.Values) (WalletPost, error) {
 	}
 	var m struct {
 		JWKS *jose.Set `json:"jwks"`
-		Enc  []string  `json:"request_object_encryption_enc_values_supported"` // RFC 9101, 10.5
+		Alg  []string  `json:"request_object_encryption_alg_values_supported"` // RFC 9101, 10.5
+		Enc  []string  `json:"request_object_encryption_enc_values_supported"`
 	}
 	if err := jose.Unmarshal([]byte(form.Get("wallet_metadata")), &m, jose.Limits{Token: 64 << 10}); err != nil {
 		return p, fail(InvalidRequest, "wallet_metadata: %w (OpenID4VP 1.0, 5.10)", err)
 	}
 	if i := slices.IndexFunc(contentEncryption, func(e string) bool { return slices.Contains(m.Enc, e) }); i >= 0 {
 		p.enc = contentEncryption[i]
+	}
+	// What we cannot encrypt as the wallet wants goes as it is: the wallet decides.
+	if len(m.Alg) > 0 && !slices.Contains(m.Alg, "ECDH-ES") || len(m.Enc) > 0 && !slices.Contains(m.Enc, p.enc) {
+		return p, nil
 	}
 	if m.JWKS != nil {
 		if i := slices.IndexFunc(m.JWKS.Keys, usable); i >= 0 {
@@ -258,10 +263,12 @@ func (v *Verifier) RequestObject(ctx context.Context, t *Transaction, post Walle
 	if err != nil {
 		return "", err
 	}
+	var object string
 	if t.Unsigned {
-		return unsecuredObject(p)
+		object, err = unsecuredObject(p)
+	} else {
+		object, err = v.sign(ctx, p)
 	}
-	object, err := v.sign(ctx, p)
 	if err != nil || post.key == nil {
 		return object, err
 	}

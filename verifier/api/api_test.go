@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
+	"github.com/eidos-id/eidos/format/transaction"
 	"github.com/eidos-id/eidos/internal/db"
 	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/rest"
@@ -58,7 +59,7 @@ func newHouse(t *testing.T, dsn string) *house {
 	log := slog.New(slog.NewJSONHandler(h.log, nil))
 	h.verifier, err = verifier.New(verifier.Config{Tenants: []verifier.Tenant{
 		{ID: "default", Name: "Shop", Retain: 48 * time.Hour, Origins: []string{shop}, RedirectURIs: []string{shop + "/back"}},
-		{ID: "second", Name: "Second", TransactionTypes: []verifier.TransactionType{{Type: "payment"}},
+		{ID: "second", Name: "Second", TransactionTypes: []verifier.TransactionType{{Type: "payment"}, {Type: transaction.Payment}},
 			Compatibility: verifier.Compatibility{Unsigned: true, ResponseModes: []string{oid4vp.DirectPost}}},
 	}}, verifier.Deps{
 		DB: h.db, Area: area, Now: h.Now, Log: log,
@@ -377,7 +378,7 @@ func TestEventsWithoutAttributes(t *testing.T) {
 // tenant lets it, and not elsewhere.
 func TestStartOtherwise(t *testing.T) {
 	h := newHouse(t, testkit.SQLite(t))
-	const body = `{"ask":"pid@sd-jwt:family_name","unsigned":true,"by_value":true,"response_mode":"direct_post","transaction_data":[{"type":"payment","data":{"amount":"5.00"}}],"qr":"svg"}`
+	const body = `{"ask":"urn:example:card@sd-jwt:family_name","unsigned":true,"by_value":true,"response_mode":"direct_post","transaction_data":[{"type":"payment","data":{"amount":"5.00"}}],"qr":"svg"}`
 	answer := h.Want(h.Ask(h.token("second", Ask), "POST", "/v1/second/transactions", body), 201, "")
 	u, err := url.Parse(answer.Text("link"))
 	h.check(err)
@@ -388,13 +389,15 @@ func TestStartOtherwise(t *testing.T) {
 	}
 	object, err := base64.RawURLEncoding.DecodeString(data[0])
 	if !strings.HasPrefix(q.Get("client_id"), "redirect_uri:http://verifier.localhost:8080/second/response/") || q.Get("response_mode") != "direct_post" ||
-		err != nil || string(object) != `{"amount":"5.00","credential_ids":["pid-sd-jwt"],"type":"payment"}` || !strings.HasPrefix(answer.Text("qr"), "data:image/svg") {
+		err != nil || string(object) != `{"amount":"5.00","credential_ids":["document-sd-jwt"],"type":"payment"}` || !strings.HasPrefix(answer.Text("qr"), "data:image/svg") {
 		t.Errorf("%s %s", u, object)
 	}
 	h.Want(h.Ask(h.token("default", Ask), "POST", "/v1/default/transactions", body), 422, "invalid")
 	for _, wrong := range []string{
 		`{"ask":"age18","response_mode":"fragment"}`, `{"ask":"age18","response_mode":"query"}`, `{"ask":"age18","transaction_data":[{"type":"gift"}]}`,
-		`{"ask":"mdl:family_name","transaction_data":[{"type":"payment"}]}`, `{"ask":"pid@sd-jwt:family_name","transaction_data":[{"type":"payment","credential_ids":["x"]}]}`,
+		`{"ask":"mdl:family_name","transaction_data":[{"type":"payment"}]}`, `{"ask":"pid@sd-jwt:family_name","transaction_data":[{"type":"payment"}]}`,
+		`{"ask":"urn:example:card@sd-jwt:family_name","transaction_data":[{"type":"payment","credential_ids":["x"]}]}`,
+		`{"ask":"urn:example:card@sd-jwt:family_name","transaction_data":[{"type":"urn:eudi:sca:payment:1","data":{"payload":{"amount":5}}}]}`,
 	} {
 		h.Want(h.Ask(h.token("second", Ask), "POST", "/v1/second/transactions", wrong), 422, "invalid")
 	}

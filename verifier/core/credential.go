@@ -42,6 +42,7 @@ func (v *verification) credential(ctx context.Context, s *sdjwt.SDJWT, index int
 	if report.OK() {
 		v.disclosed(&doc, asked, found.Payload, &a, &report)
 		v.agree(asked.ID, found.Transactions)
+		doc.KeyBinding = found.KeyBinding
 	}
 	v.add(index, doc, a, report)
 }

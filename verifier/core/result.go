@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/check"
@@ -30,7 +31,8 @@ const (
 //	    "status": { "outcome": "valid", "text": "status list 12 minutes old", "issued": …, "age_seconds": 720 },
 //	    "device": "signature", "report": { "checks": [ … ] } } ],
 //	  "missing": [ { "credential": "mdl", "doctype": …, "namespace": …, "id": …, "label": …, "why": … } ],
-//	  "agreed": [ { "type": "https://bank.example/payment", "data": { … } } ],
+//	  "agreed": [ { "type": "urn:eudi:sca:payment:1", "data": { … }, "lines": [ "payment of: 5.00 EUR" ],
+//	    "credential": "card", "hash": base64url, "hash_algorithm": "sha-256", "binding": { "jti": …, "amr": [ … ] } } ],
 //	  "report": { "checks": [ … ] } }
 type Result struct {
 	Verdict Verdict `json:"verdict"`
@@ -51,10 +53,34 @@ type Result struct {
 type Agreed struct {
 	Type string          `json:"type"`
 	Data json.RawMessage `json:"data"` // the whole object, as the wallet had it
+	// Lines are what it means, for the types of format/transaction.
+	Lines []string `json:"lines,omitempty"`
+	// Credential is the id of the query's credential that authorised it, by this
+	// hash over the object as it was sent: base64url.
+	Credential    string `json:"credential"`
+	Hash          string `json:"hash"`
+	HashAlgorithm string `json:"hash_algorithm"`
+	// Binding are the claims of the key binding JWT with the hash: an
+	// authentication code and how the holder was recognised, where the type
+	// wants that (EUDI TS12 1.0.1, 3.6). None of an mdoc.
+	Binding json.RawMessage `json:"binding,omitempty"`
 }
 
 // Text is the object for people.
-func (a Agreed) Text() string { return printable(string(a.Data)) }
+func (a Agreed) Text() string { return strings.Join(a.TextLines(), "\n") }
+
+// TextLines are the lines of Text.
+func (a Agreed) TextLines() []string {
+	lines := a.Lines
+	if len(lines) == 0 {
+		lines = []string{string(a.Data)}
+	}
+	out := make([]string, len(lines))
+	for i, l := range lines {
+		out[i] = printable(l)
+	}
+	return out
+}
 
 // OK reports whether the answer is valid and complete.
 func (r *Result) OK() bool { return r.Verdict == Valid }
@@ -79,7 +105,10 @@ type Document struct {
 	Status   Status   `json:"status"`
 	// Device is how the device proved itself: "signature" or "mac", or empty if
 	// it did not have to.
-	Device string       `json:"device,omitempty"`
+	Device string `json:"device,omitempty"`
+	// KeyBinding are the claims of the key binding JWT of a valid SD-JWT VC.
+	KeyBinding []byte `json:"-"`
+
 	Report check.Report `json:"report"`
 }
 
