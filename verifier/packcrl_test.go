@@ -1,12 +1,14 @@
 package verifier_test
 
 import (
+	"context"
 	"math/big"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/internal/fetch"
 	"github.com/eidos-id/eidos/internal/testkit"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/verifier/core"
@@ -16,6 +18,15 @@ import (
 // signer back that has been revoked since.
 func TestPackNothingOlder(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	var served []byte
+	var err error
+	w.v, err = verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Now: w.now, Fetch: func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+		if r.URL == issuerURL+"/iaca.crl" {
+			return fetch.Response{Status: 200, Body: served}, nil
+		}
+		return w.fetch(ctx, r)
+	}})
+	w.check(err)
 	h := w.issue(5)
 	crl := func(revoked ...pki.RevokedCertificate) []byte {
 		t.Helper()
@@ -26,7 +37,7 @@ func TestPackNothingOlder(t *testing.T) {
 	}
 	pack := func(list []byte) []string {
 		t.Helper()
-		w.crl = list
+		served = list
 		p, err := w.v.Pack(t.Context(), "default")
 		w.check(err)
 		if len(p.CRLs) != 1 {

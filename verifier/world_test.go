@@ -57,7 +57,6 @@ type world struct {
 	listed                 []*x509.Certificate
 	revoked                map[uint64]bool
 	list                   func() ([]byte, error) // in the place of the status list
-	crl                    []byte                 // in the place of the revocation list
 	unplugged              bool
 	fetched                []string
 
@@ -164,9 +163,6 @@ func (w *world) fetch(ctx context.Context, r fetch.Request) (fetch.Response, err
 		root, key := w.iaca, w.iacaKey
 		if w.before != nil && r.URL != nextCRL {
 			root, key = w.before.root, w.before.key
-		}
-		if w.crl != nil {
-			return ok(w.crl, nil)
 		}
 		return ok(pki.IssueCRL(ctx, pki.CRLTemplate{Issuer: root, Number: big.NewInt(1), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day)}, key))
 	case r.URL == trustURL+"/ca.pem":
