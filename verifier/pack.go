@@ -187,14 +187,14 @@ func (p *packing) crl(ctx context.Context, root *x509.Certificate) {
 	}
 }
 
-// older reports whether a revocation list was issued before the one at hand that
-// is current, too: a cache that still has it would bring back who was revoked.
+// older reports whether a revocation list was issued before the one at hand: a
+// cache that still has it would bring back who was revoked.
 func (p *packing) older(list *pki.CRL, root *x509.Certificate, held item) bool {
 	at, err := pki.ParseCRL(held.body)
 	if err != nil { // there is none, or none that counts
 		return false
 	}
-	state, _ := at.Check(root, root, p.now)
+	state, _ := at.Check(root, root, at.ThisUpdate()) // it is the same issuer's, whether it has ended or not
 	return state != pki.Undetermined && list.ThisUpdate().Before(at.ThisUpdate())
 }
 

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,10 +18,11 @@ import (
 // A revocation list from before the one at hand, still valid, does not bring a
 // signer back that has been revoked since.
 func TestPackNothingOlder(t *testing.T) {
-	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{RequestLifetime: 5 * time.Minute})
+	now := w.begin(ask).Expires.Add(-5 * time.Minute) // of the world
 	var served []byte
 	var err error
-	w.v, err = verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Now: w.now, Fetch: func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
+	w.v, err = verifier.New(verifier.Config{}, verifier.Deps{DB: w.db, Area: w.area, Now: func() time.Time { return now }, Fetch: func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if r.URL == issuerURL+"/iaca.crl" {
 			return fetch.Response{Status: 200, Body: served}, nil
 		}
@@ -28,22 +30,21 @@ func TestPackNothingOlder(t *testing.T) {
 	}})
 	w.check(err)
 	h := w.issue(5)
-	crl := func(revoked ...pki.RevokedCertificate) []byte {
+	crl := func(lifetime time.Duration, revoked ...pki.RevokedCertificate) []byte {
 		t.Helper()
-		w.pass(time.Minute)
-		der, err := pki.IssueCRL(t.Context(), pki.CRLTemplate{Issuer: w.iaca, Number: big.NewInt(w.now().Unix()), ThisUpdate: w.now(), NextUpdate: w.now().Add(30 * day), Revoked: revoked}, w.iacaKey)
+		now = now.Add(time.Minute)
+		der, err := pki.IssueCRL(t.Context(), pki.CRLTemplate{Issuer: w.iaca, Number: big.NewInt(now.Unix()), ThisUpdate: now, NextUpdate: now.Add(lifetime), Revoked: revoked}, w.iacaKey)
 		w.check(err)
 		return der
 	}
-	pack := func(list []byte) []string {
+	pack := func(list []byte) (refused bool) {
 		t.Helper()
 		served = list
 		p, err := w.v.Pack(t.Context(), "default")
-		w.check(err)
-		if len(p.CRLs) != 1 {
-			t.Errorf("%+v", p)
+		if err != nil || len(p.CRLs) != 1 {
+			t.Errorf("%+v %v", p, err)
 		}
-		return p.Problems
+		return slices.ContainsFunc(p.Problems, func(s string) bool { return strings.Contains(s, "older") })
 	}
 	verdict := func() core.Verdict {
 		t.Helper()
@@ -53,19 +54,21 @@ func TestPackNothingOlder(t *testing.T) {
 		_, _ = w.post(h.answer(req, "family_name", "age_over_21", "portrait"))
 		return w.outcome(tr).Result.Verdict
 	}
-	before := crl()
-	if p := pack(before); len(p) != 0 || verdict() != core.Valid {
-		t.Fatalf("%v", p)
+	before := crl(30 * day)
+	if pack(before) || verdict() != core.Valid {
+		t.Fatal("a first list")
 	}
-	if p := pack(crl(pki.RevokedCertificate{SerialNumber: w.ds.SerialNumber, At: w.now()})); len(p) != 0 || verdict() != core.Invalid {
-		t.Fatalf("%v", p)
+	if pack(crl(30*time.Second, pki.RevokedCertificate{SerialNumber: w.ds.SerialNumber, At: now})) || verdict() != core.Invalid {
+		t.Fatal("a newer list, with the signer")
 	}
-	if p := pack(before); len(p) != 1 || !strings.Contains(p[0], "older") || verdict() != core.Invalid {
-		t.Errorf("an older list: %v", p)
+	if !pack(before) || verdict() != core.Invalid {
+		t.Error("an older list is taken, or nobody says that it is not")
 	}
-	// Its own end ends it: then what there is counts.
-	w.pass(31 * day)
-	if p := pack(crl()); len(p) != 0 {
-		t.Errorf("a newer list: %v", p)
+	now = now.Add(time.Minute)
+	if !pack(before) || verdict() != core.Invalid {
+		t.Error("an older list is taken once the newer one has ended")
+	}
+	if pack(crl(30*day)) || verdict() != core.Valid {
+		t.Error("a newer list, without it")
 	}
 }
