@@ -219,8 +219,23 @@ func (p *packing) crl(ctx context.Context, root *x509.Certificate) {
 			p.problem("revocation list of %s: %s", root.Subject.CommonName, lastSeen(rep))
 			continue
 		}
+		if p.older(list, root, p.crls[uri]) {
+			p.problem("revocation list of %s: older than the one at hand, which stays", root.Subject.CommonName)
+			continue
+		}
 		p.crls[uri] = item{kind: itemCRL, name: uri, body: resp.Body, fetched: p.now}
 	}
+}
+
+// older reports whether a revocation list was issued before the one at hand: a
+// cache that still has it would bring back who was revoked.
+func (p *packing) older(list *pki.CRL, root *x509.Certificate, held item) bool {
+	at, err := pki.ParseCRL(held.body)
+	if err != nil { // there is none, or none that counts
+		return false
+	}
+	state, _ := at.Check(root, root, at.ThisUpdate()) // it is the same issuer's, whether it has ended or not
+	return state != pki.Undetermined && list.ThisUpdate().Before(at.ThisUpdate())
 }
 
 // statusLists fetches all lists that are known of, each for its issuer.

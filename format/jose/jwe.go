@@ -279,6 +279,13 @@ func parseJWEHeader(encoded string, limits Limits) (JWEHeader, error) {
 // messages that grow beyond 16 MiB are ErrMalformed. Errors of the agreer
 // itself are wrapped.
 func (j *JWE) Decrypt(ctx context.Context, agreer key.Agreer) ([]byte, error) {
+	return j.DecryptAtMost(ctx, agreer, maxPlaintext)
+}
+
+// DecryptAtMost is Decrypt for who expects no more than so many bytes: a
+// compressed message that grows beyond is ErrMalformed, and was not held in
+// memory.
+func (j *JWE) DecryptAtMost(ctx context.Context, agreer key.Agreer, most int) ([]byte, error) {
 	epk, err := key.ToECDH(j.Header.EPK.Key)
 	if err != nil {
 		return nil, fmt.Errorf("JWE \"epk\": %w", err)
@@ -299,7 +306,7 @@ func (j *JWE) Decrypt(ctx context.Context, agreer key.Agreer) ([]byte, error) {
 		return nil, fmt.Errorf("JWE: %w", ErrDecrypt)
 	}
 	if j.Header.Zip == zipDeflate {
-		return inflate(plaintext)
+		return inflate(plaintext, most)
 	}
 	return plaintext, nil
 }
@@ -329,14 +336,14 @@ func deflate(plaintext []byte) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-func inflate(data []byte) ([]byte, error) {
+func inflate(data []byte, most int) ([]byte, error) {
 	in := bytes.NewReader(data)
-	out, err := io.ReadAll(io.LimitReader(flate.NewReader(in), maxPlaintext+1))
+	out, err := io.ReadAll(io.LimitReader(flate.NewReader(in), int64(most)+1))
 	if err != nil {
 		return nil, fmt.Errorf("JWE compression: %w: %w", ErrMalformed, err)
 	}
-	if len(out) > maxPlaintext {
-		return nil, fmt.Errorf("JWE grows beyond %d bytes: %w", maxPlaintext, ErrMalformed)
+	if len(out) > most {
+		return nil, fmt.Errorf("JWE grows beyond %d bytes: %w", most, ErrMalformed)
 	}
 	if in.Len() > 0 {
 		return nil, fmt.Errorf("JWE with %d bytes after the compressed data: %w", in.Len(), ErrMalformed)

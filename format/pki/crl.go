@@ -115,6 +115,9 @@ func (c *CRL) Len() int { return len(c.revoked) }
 // Number is the list's CRL number, nil if it has none.
 func (c *CRL) Number() *big.Int { return c.list.Number }
 
+// ThisUpdate is when the list was issued.
+func (c *CRL) ThisUpdate() time.Time { return c.list.ThisUpdate }
+
 // NextUpdate is when the list stops being current.
 func (c *CRL) NextUpdate() time.Time { return c.list.NextUpdate }
 

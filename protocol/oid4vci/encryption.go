@@ -113,11 +113,11 @@ func (e *Encryption) open(ctx context.Context, req fetch.Request) (body []byte, 
 	if n < 0 {
 		return bad(fmt.Errorf("kid %.64q is unknown", jwe.Header.KID))
 	}
-	if body, err = jwe.Decrypt(ctx, e.Keys[n].Key); err != nil {
+	if body, err = jwe.DecryptAtMost(ctx, e.Keys[n].Key, maxMessage); err != nil {
 		return bad(err)
 	}
 	if len(body) > maxMessage {
-		return bad(fmt.Errorf("%d bytes after decompression, at most %d", len(body), maxMessage))
+		return bad(fmt.Errorf("%d bytes decrypted, at most %d", len(body), maxMessage))
 	}
 	return body, true, nil
 }
