@@ -3,7 +3,6 @@ package assure_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdh"
 	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
@@ -36,26 +35,9 @@ var (
 	now         = time.Date(2026, 11, 22, 13, 30, 0, 0, time.UTC)
 )
 
-type vector struct {
-	Hex      string
-	Expected map[string]any
-	Keys     map[string]any
-}
-
-func load(t testing.TB, name string) vector {
+func load(t testing.TB, name string) vectors.Record {
 	t.Helper()
-	var v vector
-	vectors.Load(t, "iso18013-5/"+name+".json", &v)
-	return v
-}
-
-func (v vector) want(t testing.TB, name string) []byte {
-	t.Helper()
-	s, _ := v.Expected[name].(string)
-	if s == "" {
-		t.Fatalf("vector without %s", name)
-	}
-	return vectors.Hex(t, s)
+	return vectors.Read(t, "iso18013-5/"+name+".json")
 }
 
 func anchors(t testing.TB, list ...assure.Anchor) *assure.Anchors {
@@ -86,15 +68,9 @@ func named(r check.Report, o check.Outcome) []string {
 func annexD(t testing.TB) ([]byte, assure.DocumentParams) {
 	t.Helper()
 	v := load(t, "d4_1_2_device_response")
-	jwk, _ := v.Keys["ephemeral_reader_key"].(map[string]any)
-	d, _ := jwk["d"].(string)
-	k, err := ecdh.P256().NewPrivateKey(vectors.Hex(t, d))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return vectors.Hex(t, v.Hex), assure.DocumentParams{
-		Now: annexDClock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.want(t, "iaca_certificate"))), DocType: mdoc.DocTypeMDL,
-		Transcript: load(t, "d5_1_session_transcript").want(t, "session_transcript_untagged"), EReaderKey: testkit.ECDH(k), RequireDeviceAuth: true,
+	return v.Bytes(t), assure.DocumentParams{
+		Now: annexDClock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.Want(t, "iaca_certificate"))), DocType: mdoc.DocTypeMDL,
+		Transcript: load(t, "d5_1_session_transcript").Want(t, "session_transcript_untagged"), EReaderKey: testkit.ECDH(v.P256(t, "ephemeral_reader_key")), RequireDeviceAuth: true,
 	}
 }
 
@@ -132,14 +108,14 @@ func TestAnnexDDocument(t *testing.T) {
 
 func TestVPTokenOfB6(t *testing.T) {
 	v := load(t, "p7_b6_5_vp_token_device_response")
-	p := assure.DocumentParams{Now: p7Clock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.want(t, "iaca_der"))), DocType: mdoc.DocTypeMDL,
-		Transcript: vectors.Hex(t, load(t, "p7_b6_9_session_transcript").Hex), RequireDeviceAuth: true}
-	doc, r := verifyFirst(t, vectors.Hex(t, v.Hex), p)
+	p := assure.DocumentParams{Now: p7Clock, Anchors: trusting(t, trustlist.Issuer, pkitest.Parse(t, v.Want(t, "iaca_der"))), DocType: mdoc.DocTypeMDL,
+		Transcript: load(t, "p7_b6_9_session_transcript").Bytes(t), RequireDeviceAuth: true}
+	doc, r := verifyFirst(t, v.Bytes(t), p)
 	if !r.OK() || doc.DeviceAuth != "signature" {
 		t.Errorf("%s", r)
 	}
-	p.Anchors = trusting(t, trustlist.Reader, pkitest.Parse(t, v.want(t, "iaca_der")))
-	if _, r := verifyFirst(t, vectors.Hex(t, v.Hex), p); r.OK() {
+	p.Anchors = trusting(t, trustlist.Reader, pkitest.Parse(t, v.Want(t, "iaca_der")))
+	if _, r := verifyFirst(t, v.Bytes(t), p); r.OK() {
 		t.Error("an anchor for readers vouched for an issuer")
 	}
 }
@@ -156,12 +132,12 @@ func contains(list []string, s string) bool {
 // The request of D.4.1.1: trusted under its root, unknown under none, forged
 // when the transcript is another's.
 func TestAnnexDReader(t *testing.T) {
-	req, err := mdoc.ParseDeviceRequest(vectors.Hex(t, load(t, "d4_1_1_device_request").Hex))
+	req, err := mdoc.ParseDeviceRequest(load(t, "d4_1_1_device_request").Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	transcript := load(t, "d5_1_session_transcript").want(t, "session_transcript_untagged")
-	root := pkitest.Parse(t, vectors.Hex(t, load(t, "d5_4_reader_root_certificate").Hex))
+	transcript := load(t, "d5_1_session_transcript").Want(t, "session_transcript_untagged")
+	root := pkitest.Parse(t, load(t, "d5_4_reader_root_certificate").Bytes(t))
 	a := trusting(t, trustlist.Reader, root)
 
 	reader, r := assure.VerifyReaderAuth(req, transcript, a, annexDClock, assure.ChainOptions{})
@@ -400,7 +376,7 @@ func TestAnchorSources(t *testing.T) {
 }
 
 func readVICAL(t testing.TB) ([]byte, error) {
-	return vectors.Hex(t, load(t, "thirdparty_vical_aamva_2025_11_18").Hex), nil
+	return load(t, "thirdparty_vical_aamva_2025_11_18").Bytes(t), nil
 }
 
 func TestLevels(t *testing.T) {

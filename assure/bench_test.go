@@ -3,16 +3,15 @@ package assure_test
 import (
 	"context"
 	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/eidos-id/eidos/assure"
-	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/mdoc/mdoctest"
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/sdjwt"
@@ -99,7 +98,7 @@ type licence struct {
 func newLicence(b *testing.B) *licence {
 	b.Helper()
 	rootKey := testkit.Signer(b, elliptic.P256())
-	l := &licence{signerKey: testkit.Signer(b, elliptic.P256()), device: testkit.Signer(b, elliptic.P256())}
+	l := &licence{signerKey: testkit.Signer(b, elliptic.P256()), device: testkit.Signer(b, elliptic.P256()), six: mdoctest.Six()}
 	from, until := pki.Validity(now, 400*24*time.Hour)
 	root := pkitest.Issue(b, pki.IACARoot, pki.Template{
 		Subject:   pki.Name{Country: "UT", State: "UT-North", Organization: "Utopia Roads", CommonName: "Utopia IACA"},
@@ -112,44 +111,14 @@ func newLicence(b *testing.B) *licence {
 	l.root, l.anchors = root, trusting(b, trustlist.Issuer, root)
 	midnight := now.Truncate(24 * time.Hour)
 	l.params = mdoc.IssueParams{
-		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: elements()}},
+		DocType: mdoc.DocTypeMDL, NameSpaces: []mdoc.NameSpace{{Name: mdoc.NameSpaceMDL, Elements: mdoctest.Licence("UT-North")}},
 		DeviceKey: l.device.Public(), Chain: [][]byte{l.signer.Raw},
 		Validity: mdoc.Validity{Signed: midnight, ValidFrom: midnight, ValidUntil: midnight.AddDate(0, 0, 14)},
 		Status:   &status.Claim{List: &status.ListReference{Index: 4711, URI: "https://issuer.utopia.example/status/1"}},
 	}
-	for _, id := range []string{"family_name", "given_name", "portrait", "age_over_18", "document_number", "driving_privileges"} {
-		l.six = append(l.six, mdoc.ElementRef{NameSpace: mdoc.NameSpaceMDL, ID: id})
-	}
 	l.transcript = mdoc.TranscriptOpenID4VP("x509_san_dns:verifier.example", "nonce", nil, "https://verifier.example/response")
 	return l
 }
-
-// elements are thirty, with a portrait of 20 KiB.
-func elements() []mdoc.Element {
-	text := func(s string) []byte { return cbor.AppendText(nil, s) }
-	date := cbor.AppendFullDate(nil, cbor.FullDate{Year: 2024, Month: 5, Day: 6})
-	portrait := make([]byte, 20<<10)
-	rand.Read(portrait)
-	e := []mdoc.Element{
-		{ID: "family_name", Value: text("Mustermann")}, {ID: "given_name", Value: text("Erika")},
-		{ID: "birth_date", Value: date}, {ID: "issue_date", Value: date}, {ID: "expiry_date", Value: date},
-		{ID: "issuing_country", Value: text("UT")}, {ID: "issuing_authority", Value: text("Utopia Roads")},
-		{ID: "document_number", Value: text("A123456789")}, {ID: "portrait", Value: cbor.AppendBytes(nil, portrait)},
-		{ID: "driving_privileges", Value: cbor.AppendText(text1(cbor.AppendArray(nil, 1), "vehicle_category_code"), "B")},
-		{ID: "un_distinguishing_sign", Value: text("UT")}, {ID: "issuing_jurisdiction", Value: text("UT-North")},
-		{ID: "sex", Value: cbor.AppendUint(nil, 2)}, {ID: "height", Value: cbor.AppendUint(nil, 170)},
-		{ID: "nationality", Value: text("UT")}, {ID: "resident_city", Value: text("Capital")},
-		{ID: "resident_postal_code", Value: text("12345")}, {ID: "resident_country", Value: text("UT")},
-		{ID: "resident_address", Value: text("Main Street 1")}, {ID: "age_in_years", Value: cbor.AppendUint(nil, 42)},
-	}
-	for nn := 15; len(e) < 30; nn++ {
-		e = append(e, mdoc.Element{ID: fmt.Sprintf("age_over_%02d", nn), Value: cbor.AppendBool(nil, true)})
-	}
-	return e
-}
-
-// text1 begins a map of one pair.
-func text1(dst []byte, key string) []byte { return cbor.AppendText(cbor.AppendMap(dst, 1), key) }
 
 func (l *licence) issue(b *testing.B) []byte {
 	stored, err := mdoc.Issue(context.Background(), l.params, l.signerKey)

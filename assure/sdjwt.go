@@ -9,7 +9,6 @@ import (
 	"github.com/eidos-id/eidos/format/pki"
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/format/status"
-	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/statuslist"
 )
 
@@ -93,17 +92,11 @@ func (p *DocumentParams) credential(ctx context.Context, out *SDJWT, report *che
 // credentialChain is VerifyChain for issuers in the form that package sdjwt
 // wants. The signer found is left in *found.
 func (a *Anchors) credentialChain(p DocumentParams, found *Signer) sdjwt.ChainValidator {
+	validate := a.IssuerChain(ChainOptions{
+		Profile: pki.CredentialSigner, Strict: p.Strict, CRLs: p.CRLs, RequireRevocation: p.RequireRevocation,
+	}, found)
 	return func(chain [][]byte, vct string, now time.Time) (sdjwt.Issuer, check.Report) {
-		signer, report := a.VerifyChain(chain, trustlist.Issuer, now, ChainOptions{
-			Profile: pki.CredentialSigner, DocType: vct, Strict: p.Strict, CRLs: p.CRLs, RequireRevocation: p.RequireRevocation,
-		})
-		if !report.OK() {
-			return sdjwt.Issuer{}, report
-		}
-		*found = signer
-		s := &signer.Path.Signer
-		return sdjwt.Issuer{
-			Key: s.Key, Name: signer.Organisation(), Country: s.Country, Jurisdiction: s.State, NotBefore: s.NotBefore, NotAfter: s.NotAfter,
-		}, report
+		issuer, report := validate(chain, vct, now)
+		return sdjwt.Issuer(issuer), report
 	}
 }

@@ -88,6 +88,21 @@ func (b *browser) decide(decision string) {
 	b.post("/authorize/decision", url.Values{"form": {b.token()}, "decision": {decision}})
 }
 
+// approve consents, and redeems the code that the app gets.
+func (b *browser) approve(p *app, a *oauth.Authorization) *oauth.Token {
+	b.t.Helper()
+	b.decide("approve")
+	code, err := a.Code(b.location)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	token, err := p.oauth.RedeemCode(b.t.Context(), a, code, p.world.Now())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return token
+}
+
 // begin pushes a request and opens the first page.
 func (w *world) begin(t *testing.T, p *app, b *browser, r oauth.AuthorizationRequest) *oauth.Authorization {
 	t.Helper()
@@ -301,15 +316,7 @@ func TestOfferByCode(t *testing.T) {
 		b = w.browser(t, w.authority)
 		authorization := w.begin(t, p, b, request)
 		b.identify("ada", adasCode)
-		b.decide("approve")
-		code, err := authorization.Code(b.location)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
+		token := b.approve(p, authorization)
 		tokens = append(tokens, token)
 	}
 	for range 2 {

@@ -91,14 +91,7 @@ func TestAppWithKeys(t *testing.T) {
 			t.Fatalf("first page: %d\n%s", b.status, b.page)
 		}
 		b.identify("ada", adasCode)
-		b.decide("approve")
-		code, err := authorization.Code(b.location)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if token, err = p.oauth.RedeemCode(t.Context(), authorization, code, w.Now()); err != nil {
-			t.Fatal(err)
-		}
+		token = b.approve(p, authorization)
 		w.gets(t, p, token)
 
 		other := via(w.open())

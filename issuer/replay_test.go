@@ -28,15 +28,7 @@ func TestReplayedRequests(t *testing.T) {
 		}
 		authorization := w.begin(t, p, b, oauth.AuthorizationRequest{Scope: "mdl"})
 		b.identify("ada", adasCode)
-		b.decide("approve")
-		code, err := authorization.Code(b.location)
-		if err != nil {
-			t.Fatal(err)
-		}
-		token, err := p.oauth.RedeemCode(t.Context(), authorization, code, w.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
+		token := b.approve(p, authorization)
 		if _, _, err := p.get(token, "mdl", 2); err != nil {
 			t.Fatal(err)
 		}

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -24,33 +22,6 @@ import (
 
 // These tests look at what goes over the wire, as a conformance suite does:
 // members that a specification does not know make it complain.
-
-// overHTTP reaches an authority by a real server, with all headers of one.
-func overHTTP(t *testing.T, a *Authority) fetch.Func {
-	t.Helper()
-	server := httptest.NewServer(a.Handler())
-	t.Cleanup(server.Close)
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req, err := http.NewRequestWithContext(ctx, r.Method, strings.Replace(r.URL, "http://issuer.localhost:8080", server.URL, 1), bytes.NewReader(r.Body))
-		if err != nil {
-			return fetch.Response{}, err
-		}
-		for k, v := range r.Header {
-			req.Header.Set(k, v)
-		}
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return fetch.Response{}, err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		out := fetch.Response{Status: resp.StatusCode, Body: body, Header: map[string]string{}}
-		for k := range resp.Header {
-			out.Header[strings.ToLower(k)] = resp.Header.Get(k)
-		}
-		return out, err
-	}
-}
 
 // members checks that an answer is JSON with these members, of which those with
 // a "?" may be missing, and no others; it returns them.
@@ -91,7 +62,7 @@ func secret(t *testing.T, what string, v any) {
 func TestMetadataOnTheWire(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
-	do := overHTTP(t, w.authority)
+	do := testkit.OverHTTP(t, w.authority.Handler())
 	get := func(name string) fetch.Response {
 		t.Helper()
 		resp, err := do(t.Context(), fetch.GetRequest("http://issuer.localhost:8080/.well-known/"+name+"/default", "application/json"))
@@ -172,7 +143,7 @@ func oneOfEachLanguage(t *testing.T, what string, display any) {
 func TestAnswersOnTheWire(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	p := w.newApp(w.authority)
-	do, answers := overHTTP(t, w.authority), map[string]fetch.Response{}
+	do, answers := testkit.OverHTTP(t, w.authority.Handler()), map[string]fetch.Response{}
 	p.fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if form, err := r.Form(); err == nil {
 			form.Set("unknown", "ignored")
@@ -245,7 +216,7 @@ func TestDeferredOnTheWire(t *testing.T) {
 	w := newWorld(t, testkit.SQLite(t))
 	w.withApproval()
 	p, o := w.newApp(w.authority), w.offer("ada", "mdl")
-	p.fetch = overHTTP(t, w.authority)
+	p.fetch = testkit.OverHTTP(t, w.authority.Handler())
 	p.oauth.Fetch = p.fetch
 	token, _, err := p.redeem(o, o.TxCode)
 	if err != nil {

@@ -7,11 +7,8 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/json"
-	"io"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -52,7 +49,7 @@ func newArena(t *testing.T, dsn string) *arena {
 	a.sdCert = a.certificate(pki.CredentialSigner, "Utopia PID", a.sdKey, a.iaca, a.iacaKey)
 	a.mdl = a.issue(5)
 	a.v = a.another(verifier.Config{})
-	a.server = serveHTTP(t, a.v)
+	a.server = testkit.OverHTTP(t, a.v.Handler())
 	return a
 }
 
@@ -67,37 +64,6 @@ func (a *arena) another(cfg verifier.Config) *verifier.Verifier {
 		Log: slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	a.check(err)
 	return v
-}
-
-// serveHTTP serves a verifier on a socket, whatever host a request names.
-func serveHTTP(t testing.TB, v *verifier.Verifier) fetch.Func {
-	t.Helper()
-	server := httptest.NewServer(v.Handler())
-	t.Cleanup(server.Close)
-	transport := &http.Transport{DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
-	}}
-	t.Cleanup(transport.CloseIdleConnections)
-	return func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
-		req, err := http.NewRequestWithContext(ctx, r.Method, r.URL, bytes.NewReader(r.Body))
-		if err != nil {
-			return fetch.Response{}, err
-		}
-		for name, value := range r.Header {
-			req.Header.Set(name, value)
-		}
-		resp, err := transport.RoundTrip(req)
-		if err != nil {
-			return fetch.Response{}, err
-		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		out := fetch.Response{Status: resp.StatusCode, Body: body, Header: map[string]string{}}
-		for name := range resp.Header {
-			out.Header[strings.ToLower(name)] = resp.Header.Get(name)
-		}
-		return out, err
-	}
 }
 
 // fetched begins a transaction and gets its request over HTTP.

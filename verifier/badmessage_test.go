@@ -134,7 +134,7 @@ func sdTo(a *arena, req *oid4vp.Request, more string) fetch.Request {
 func TestManyAnswersAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, dsn string) {
 		a := newArena(t, dsn)
-		servers := []fetch.Func{a.server, serveHTTP(t, a.another(verifier.Config{}))}
+		servers := []fetch.Func{a.server, testkit.OverHTTP(t, a.another(verifier.Config{}).Handler())}
 		tr, req := a.fetched(askMdoc)
 		transcript, err := req.Transcript()
 		a.check(err)
@@ -182,7 +182,7 @@ func TestManyAnswersAtOnce(t *testing.T) {
 func TestBadPageAnswers(t *testing.T) {
 	a := newArena(t, testkit.SQLite(t))
 	a.v = a.another(keeping())
-	a.server = serveHTTP(t, a.v)
+	a.server = testkit.OverHTTP(t, a.v.Handler())
 	ask := func() (verifier.Transaction, *dcapi.MdocRequest) {
 		tr := a.begin(askMdoc)
 		rec := a.asPage("GET", tr.Watch+"/dc", shop, "")
@@ -291,7 +291,7 @@ func TestBadStatusLists(t *testing.T) {
 					return tc.list(), nil
 				}
 				a.v = a.another(verifier.Config{RequireStatus: required}) // with an empty cache
-				a.server = serveHTTP(t, a.v)
+				a.server = testkit.OverHTTP(t, a.v.Handler())
 				tr, req := a.fetched(askMdoc)
 				transcript, err := req.Transcript()
 				a.check(err)

@@ -322,20 +322,11 @@ func TestOnSiteRefusals(t *testing.T) {
 // presentMAC answers with a device MAC.
 func (h *holder) presentMAC(transcript []byte, reader *ecdh.PublicKey, ids ...string) []byte {
 	h.w.t.Helper()
-	s, err := mdoc.ParseIssuerSigned(h.stored)
-	h.w.check(err)
-	var refs []mdoc.ElementRef
-	for _, id := range ids {
-		refs = append(refs, mdoc.ElementRef{NameSpace: mdoc.NameSpaceMDL, ID: id})
-	}
-	p, err := s.Select(refs)
-	h.w.check(err)
 	private, err := h.key.Private().(*ecdsa.PrivateKey).ECDH()
 	h.w.check(err)
-	h.w.check(p.MAC(context.Background(), transcript, testkit.ECDH(private), reader))
-	raw, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
-	h.w.check(err)
-	return raw
+	return h.shown(ids, func(p *mdoc.Presentation) {
+		h.w.check(p.MAC(context.Background(), transcript, testkit.ECDH(private), reader))
+	})
 }
 
 // The QR code is anyone's: what it names is called only where it can do no harm.

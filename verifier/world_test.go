@@ -256,6 +256,17 @@ func (h *holder) present(transcript []byte, ids ...string) []byte {
 // presentWith is present with elements of the device's own.
 func (h *holder) presentWith(device []mdoc.DeviceNameSpace, transcript []byte, ids ...string) []byte {
 	h.w.t.Helper()
+	return h.shown(ids, func(p *mdoc.Presentation) {
+		if device != nil {
+			h.w.check(p.SignElements(device))
+		}
+		h.w.check(p.Sign(context.Background(), transcript, h.key))
+	})
+}
+
+// shown answers with elements that prove signs.
+func (h *holder) shown(ids []string, prove func(p *mdoc.Presentation)) []byte {
+	h.w.t.Helper()
 	s, err := mdoc.ParseIssuerSigned(h.stored)
 	h.w.check(err)
 	var refs []mdoc.ElementRef
@@ -264,10 +275,7 @@ func (h *holder) presentWith(device []mdoc.DeviceNameSpace, transcript []byte, i
 	}
 	p, err := s.Select(refs)
 	h.w.check(err)
-	if device != nil {
-		h.w.check(p.SignElements(device))
-	}
-	h.w.check(p.Sign(context.Background(), transcript, h.key))
+	prove(p)
 	raw, err := mdoc.EncodeResponse([]*mdoc.Presentation{p}, nil)
 	h.w.check(err)
 	return raw

@@ -108,18 +108,9 @@ func (d *Document) count(list []copyOf) {
 
 // documents reads all documents, in the order they were added.
 func documents(ctx context.Context, t Txn) ([]Document, error) {
-	items, err := t.List(ctx, kindDocument, "")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Document, len(items))
-	for i, item := range items {
-		if err := json.Unmarshal(item.Value, &out[i]); err != nil {
-			return nil, fmt.Errorf("stored document is damaged: %w", err)
-		}
-	}
+	out, err := listJSON[Document](ctx, t, kindDocument)
 	slices.SortStableFunc(out, func(a, b Document) int { return a.Added.Compare(b.Added) })
-	return out, nil
+	return out, err
 }
 
 // Documents lists what is held, in the order it was added.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -215,18 +214,9 @@ func askedOf(c query.Credential) LoggedDocument {
 // Log lists what happened, the newest first.
 func (w *Wallet) Log(ctx context.Context) ([]LogEntry, error) {
 	var out []LogEntry
-	err := w.deps.Storage.View(ctx, func(t Txn) error {
-		items, err := t.List(ctx, kindLog, "")
-		if err != nil {
-			return err
-		}
-		out = make([]LogEntry, len(items))
-		for i, item := range items {
-			if err := json.Unmarshal(item.Value, &out[i]); err != nil {
-				return fmt.Errorf("stored log entry is damaged: %w", err)
-			}
-		}
-		return nil
+	err := w.deps.Storage.View(ctx, func(t Txn) (err error) {
+		out, err = listJSON[LogEntry](ctx, t, kindLog)
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the log: %w", err)

@@ -2,7 +2,6 @@ package wallet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,18 +28,9 @@ type Pending struct {
 
 // pendings reads what is waited for, the oldest first.
 func pendings(ctx context.Context, t Txn) ([]Pending, error) {
-	items, err := t.List(ctx, kindPending, "")
-	if err != nil {
-		return nil, err
-	}
-	out := make([]Pending, len(items))
-	for i, item := range items {
-		if err := json.Unmarshal(item.Value, &out[i]); err != nil {
-			return nil, fmt.Errorf("stored request is damaged: %w", err)
-		}
-	}
+	out, err := listJSON[Pending](ctx, t, kindPending)
 	slices.SortStableFunc(out, func(a, b Pending) int { return a.Since.Compare(b.Since) })
-	return out, nil
+	return out, err
 }
 
 // Pending lists the documents that issuers have still to give, the oldest

@@ -74,6 +74,21 @@ func getJSON(ctx context.Context, t Txn, kind, id string, v any) error {
 	return nil
 }
 
+// listJSON reads all values of a kind, in the order of their ids.
+func listJSON[T any](ctx context.Context, t Txn, kind string) ([]T, error) {
+	items, err := t.List(ctx, kind, "")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, len(items))
+	for i, item := range items {
+		if err := json.Unmarshal(item.Value, &out[i]); err != nil {
+			return nil, fmt.Errorf("stored %s is damaged: %w", kind, err)
+		}
+	}
+	return out, nil
+}
+
 // putJSON writes v.
 func putJSON(ctx context.Context, t Txn, kind, id string, v any) error {
 	data, err := json.Marshal(v)

@@ -8,12 +8,13 @@ import (
 
 	"github.com/eidos-id/eidos/format/key"
 	"github.com/eidos-id/eidos/internal/testkit"
+	"github.com/eidos-id/eidos/internal/vectors"
 )
 
 // seeds adds the text of vectors; without vectors a fuzz target is skipped.
 func seeds(f *testing.F, names ...string) {
 	for _, name := range names {
-		f.Add(load(f, name).Text)
+		f.Add(vectors.Read(f, name).Text)
 	}
 }
 
@@ -48,7 +49,7 @@ func FuzzParseJWE(f *testing.F) {
 	var cases []struct {
 		JWE string `json:"jwe"`
 	}
-	if err := json.Unmarshal(load(f, "jose/derived_jwe_ecdh_es.json").Data["cases"], &cases); err != nil {
+	if err := json.Unmarshal(vectors.Read(f, "jose/derived_jwe_ecdh_es.json").Data["cases"], &cases); err != nil {
 		f.Fatal(err)
 	}
 	for _, c := range cases {

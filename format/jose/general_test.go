@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/eidos-id/eidos/format/key"
+	"github.com/eidos-id/eidos/internal/vectors"
 )
 
 func TestParseJSONVectors(t *testing.T) {
@@ -15,7 +16,7 @@ func TestParseJSONVectors(t *testing.T) {
 		"sdjwt/d22_8_3_general_kb.json":         2,
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := load(t, name)
+			r := vectors.Read(t, name)
 			tokens, err := ParseJSON(r.Data["jws_json"], Limits{})
 			if err != nil || len(tokens) != count {
 				t.Fatalf("%d tokens, %v", len(tokens), err)
@@ -71,7 +72,7 @@ func TestParseJSONRefuses(t *testing.T) {
 
 func FuzzParseJSON(f *testing.F) {
 	for _, name := range []string{"sdjwt/d22_8_2_flattened_kb.json", "sdjwt/d22_8_3_general_kb.json"} {
-		f.Add([]byte(load(f, name).Data["jws_json"]))
+		f.Add([]byte(vectors.Read(f, name).Data["jws_json"]))
 	}
 	pub := signers(f)[0].Public()
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -20,30 +20,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// record is the form of the vectors that are not Wycheproof's.
-type record struct {
-	Text     string                     `json:"text"`
-	Data     map[string]json.RawMessage `json:"data"`
-	Keys     map[string]json.RawMessage `json:"keys"`
-	Expected map[string]json.RawMessage `json:"expected"`
-}
-
-func load(t testing.TB, name string) record {
-	t.Helper()
-	var r record
-	vectors.Load(t, name, &r)
-	return r
-}
-
-func text(t testing.TB, raw json.RawMessage) string {
-	t.Helper()
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		t.Fatalf("vector: %v", err)
-	}
-	return s
-}
-
 // publicOf reads a JWK of a vector, with or without its private part.
 func publicOf(t testing.TB, raw json.RawMessage) JWK {
 	t.Helper()
@@ -107,7 +83,7 @@ func TestJWSVectors(t *testing.T) {
 		"jose/rfc9449_dpop_resource_request.json",
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := load(t, name)
+			r := vectors.Read(t, name)
 			tok, err := Parse(r.Text, Limits{})
 			if err != nil {
 				t.Fatal(err)
@@ -124,14 +100,14 @@ func TestJWSVectors(t *testing.T) {
 					sameJSON(t, tok.Payload, payload)
 				}
 			}
-			if want, ok := r.Expected["payload_text"]; ok && string(tok.Payload) != text(t, want) {
+			if want, ok := r.Expected["payload_text"]; ok && string(tok.Payload) != vectors.String(t, want) {
 				t.Errorf("payload %q", tok.Payload)
 			}
 			if jkt, ok := r.Expected["jkt"]; ok {
 				if !tok.Header.HasType("dpop+jwt") {
 					t.Errorf("typ %q", tok.Header.Typ)
 				}
-				if got, err := ThumbprintString(tok.Header.JWK.Key); err != nil || got != text(t, jkt) {
+				if got, err := ThumbprintString(tok.Header.JWK.Key); err != nil || got != vectors.String(t, jkt) {
 					t.Errorf("thumbprint %s, %v", got, err)
 				}
 			}
@@ -141,12 +117,12 @@ func TestJWSVectors(t *testing.T) {
 
 // Ed25519 is deterministic, so the whole token must come out as printed.
 func TestSignRFC8037(t *testing.T) {
-	r := load(t, "jose/rfc8037_A4_ed25519_jws.json")
+	r := vectors.Read(t, "jose/rfc8037_A4_ed25519_jws.json")
 	_, private, err := ParsePrivateJWK(r.Keys["jwk"])
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := SignBytes(t.Context(), ed25519Key{private.(ed25519.PrivateKey)}, Header{}, []byte(text(t, r.Expected["payload_text"])))
+	got, err := SignBytes(t.Context(), ed25519Key{private.(ed25519.PrivateKey)}, Header{}, []byte(vectors.String(t, r.Expected["payload_text"])))
 	if err != nil || got != r.Text {
 		t.Errorf("got %s, %v\nwant %s", got, err, r.Text)
 	}
@@ -155,7 +131,7 @@ func TestSignRFC8037(t *testing.T) {
 // RFC 9101's request object is signed with RS256, which is not accepted here:
 // no profile we implement uses RSA for messages. It must be refused as such.
 func TestRSAIsRefused(t *testing.T) {
-	r := load(t, "jose/rfc9101_jar.json")
+	r := vectors.Read(t, "jose/rfc9101_jar.json")
 	if _, err := Parse(r.Text, Limits{}); !errors.Is(err, ErrUnsupported) {
 		t.Errorf("token: %v", err)
 	}
@@ -165,7 +141,7 @@ func TestRSAIsRefused(t *testing.T) {
 }
 
 func TestRequestObjectOfTS18013_7(t *testing.T) {
-	r := load(t, "iso18013-5/p7_b6_3_authorization_request_jar.json")
+	r := vectors.Read(t, "iso18013-5/p7_b6_3_authorization_request_jar.json")
 	tok, err := Parse(r.Text, Limits{})
 	if err != nil {
 		t.Fatal(err)
@@ -190,7 +166,7 @@ func TestRequestObjectOfTS18013_7(t *testing.T) {
 }
 
 func TestThumbprintVectors(t *testing.T) {
-	r := load(t, "jose/jwk_thumbprints.json")
+	r := vectors.Read(t, "jose/jwk_thumbprints.json")
 	var cases []struct {
 		ID    string          `json:"id"`
 		JWK   json.RawMessage `json:"jwk"`
@@ -223,15 +199,15 @@ func TestThumbprintVectors(t *testing.T) {
 }
 
 func TestConcatKDFOfRFC7518(t *testing.T) {
-	r := load(t, "jose/rfc7518_C_ecdh_es_concat_kdf.json")
+	r := vectors.Read(t, "jose/rfc7518_C_ecdh_es_concat_kdf.json")
 	bob := agreerOf(t, r.Keys["bob_static"])
 	alice := agreerOf(t, r.Keys["alice_ephemeral"])
 	z, err := bob.Agree(t.Context(), alice.Public())
-	if err != nil || hex.EncodeToString(z) != text(t, r.Expected["Z"]) {
+	if err != nil || hex.EncodeToString(z) != vectors.String(t, r.Expected["Z"]) {
 		t.Fatalf("Z = %x, %v", z, err)
 	}
 	got := contentKey(z, A128GCM, []byte("Alice"), []byte("Bob"))
-	if Encode(got) != text(t, r.Expected["derived_key"]) {
+	if Encode(got) != vectors.String(t, r.Expected["derived_key"]) {
 		t.Errorf("key %x", got)
 	}
 	header, err := parseJWEHeader(Encode(r.Data["header"]), Limits{}.withDefaults())
@@ -241,20 +217,20 @@ func TestConcatKDFOfRFC7518(t *testing.T) {
 }
 
 func TestX25519OfRFC8037(t *testing.T) {
-	r := load(t, "jose/rfc8037_A6_x25519.json")
+	r := vectors.Read(t, "jose/rfc8037_A6_x25519.json")
 	ephemeral := publicOf(t, r.Keys["ephemeral"])
 	peer, err := key.ToECDH(ephemeral.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	z, err := agreerOf(t, r.Keys["recipient"]).Agree(t.Context(), peer)
-	if err != nil || hex.EncodeToString(z) != text(t, r.Expected["Z"]) {
+	if err != nil || hex.EncodeToString(z) != vectors.String(t, r.Expected["Z"]) {
 		t.Errorf("Z = %x, %v", z, err)
 	}
 }
 
 func TestJWEVectors(t *testing.T) {
-	r := load(t, "jose/derived_jwe_ecdh_es.json")
+	r := vectors.Read(t, "jose/derived_jwe_ecdh_es.json")
 	bob := agreerOf(t, r.Keys["bob_static"])
 	alice := agreerOf(t, r.Keys["alice_ephemeral"])
 	z, err := alice.Agree(t.Context(), bob.Public())
@@ -270,7 +246,7 @@ func TestJWEVectors(t *testing.T) {
 	if err := json.Unmarshal(r.Data["cases"], &cases); err != nil {
 		t.Fatal(err)
 	}
-	want := text(t, r.Expected["plaintext_text"])
+	want := vectors.String(t, r.Expected["plaintext_text"])
 	for _, c := range cases {
 		t.Run(c.ID, func(t *testing.T) {
 			j, err := ParseJWE(c.JWE)
@@ -312,12 +288,12 @@ func TestJWEVectors(t *testing.T) {
 
 func TestEncryptedResponses(t *testing.T) {
 	t.Run("OpenID4VP 1.0, 8.3", func(t *testing.T) {
-		r := load(t, "openid4vp/s8_3_encrypted_response.json")
+		r := vectors.Read(t, "openid4vp/s8_3_encrypted_response.json")
 		j, err := ParseJWE(r.Text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if j.Header.KID != text(t, r.Expected["kid"]) || j.Header.Enc != text(t, r.Expected["enc"]) || j.Header.APU != nil {
+		if j.Header.KID != vectors.String(t, r.Expected["kid"]) || j.Header.Enc != vectors.String(t, r.Expected["enc"]) || j.Header.APU != nil {
 			t.Errorf("header %+v", j.Header)
 		}
 		plain, err := j.Decrypt(t.Context(), agreerOf(t, r.Keys["verifier_jwk"]))
@@ -351,7 +327,7 @@ func TestEncryptedResponses(t *testing.T) {
 		}
 	})
 	t.Run("ISO/IEC TS 18013-7, B.6.7", func(t *testing.T) {
-		r := load(t, "iso18013-5/p7_b6_7_authorization_response_jarm.json")
+		r := vectors.Read(t, "iso18013-5/p7_b6_7_authorization_response_jarm.json")
 		j, err := ParseJWE(r.Text)
 		if err != nil {
 			t.Fatal(err)
@@ -362,15 +338,15 @@ func TestEncryptedResponses(t *testing.T) {
 			t.Fatal(err)
 		}
 		z, err := reader.Agree(t.Context(), epk)
-		if err != nil || hex.EncodeToString(z) != text(t, r.Expected["ecdh_z"]) {
+		if err != nil || hex.EncodeToString(z) != vectors.String(t, r.Expected["ecdh_z"]) {
 			t.Errorf("Z = %x, %v", z, err)
 		}
 		cek := contentKey(z, j.Header.Enc, j.Header.APU, j.Header.APV)
-		if hex.EncodeToString(cek) != text(t, r.Expected["content_encryption_key"]) {
+		if hex.EncodeToString(cek) != vectors.String(t, r.Expected["content_encryption_key"]) {
 			t.Errorf("key %x", cek)
 		}
 		plain, err := j.Decrypt(t.Context(), reader)
-		if err != nil || string(plain) != text(t, r.Expected["plaintext_json"]) {
+		if err != nil || string(plain) != vectors.String(t, r.Expected["plaintext_json"]) {
 			t.Errorf("%.60q…, %v", plain, err)
 		}
 	})

@@ -141,7 +141,7 @@ func TestES521(t *testing.T) {
 			continue
 		}
 		for _, c := range g.Tests {
-			tok, err := Parse(text(t, c.JWS), Limits{})
+			tok, err := Parse(vectors.String(t, c.JWS), Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}

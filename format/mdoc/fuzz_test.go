@@ -13,9 +13,9 @@ import (
 
 func FuzzParseDeviceResponse(f *testing.F) {
 	for _, name := range []string{"d4_1_2_device_response", "p7_b6_5_vp_token_device_response"} {
-		f.Add(load(f, "iso18013-5/"+name).bytes(f))
+		f.Add(load(f, "iso18013-5/"+name).Bytes(f))
 	}
-	f.Add(load(f, "iso18013-5/thirdparty_annexc_deterministic-001").want(f, "device_response"))
+	f.Add(load(f, "iso18013-5/thirdparty_annexc_deterministic-001").Want(f, "device_response"))
 	_, p := annexD(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		d, err := mdoc.ParseDeviceResponse(data)
@@ -47,10 +47,10 @@ func FuzzParseDeviceResponse(f *testing.F) {
 
 func FuzzParseDeviceRequest(f *testing.F) {
 	for _, name := range []string{"d4_1_1_device_request", "d4_1_3_device_request_extended"} {
-		f.Add(load(f, "iso18013-5/"+name).bytes(f))
+		f.Add(load(f, "iso18013-5/"+name).Bytes(f))
 	}
 	f.Add(base64url(f, load(f, "iso18013-5/thirdparty_annexc_real-001").text(f, "deviceRequest_b64u")))
-	transcript := load(f, "iso18013-5/d5_1_session_transcript").want(f, "session_transcript_untagged")
+	transcript := load(f, "iso18013-5/d5_1_session_transcript").Want(f, "session_transcript_untagged")
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := mdoc.ParseDeviceRequest(data)
 		if err != nil {
@@ -101,7 +101,7 @@ func FuzzParseIssuerSigned(f *testing.F) {
 }
 
 func FuzzParseMSO(f *testing.F) {
-	f.Add(load(f, "iso18013-5/d5_2_mso").want(f, "MobileSecurityObjectBytes"))
+	f.Add(load(f, "iso18013-5/d5_2_mso").Want(f, "MobileSecurityObjectBytes"))
 	response, _ := annexB(f)
 	f.Add(parseResponse(f, response).Documents[0].IssuerSigned.Auth.MSO.Raw)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -2,10 +2,10 @@ package mdoc_test
 
 import (
 	"bytes"
-	"crypto/ecdh"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -22,76 +22,37 @@ var (
 	p7Time     = time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// vector is what the records used here have in common.
-type vector struct {
-	Hex      string
-	Data     any
-	Expected map[string]any
-	Keys     map[string]any
-}
+// vector is a record with parts of any form.
+type vector struct{ vectors.Record }
 
-func load(t testing.TB, name string) vector {
-	t.Helper()
-	var v vector
-	vectors.Load(t, name+".json", &v)
-	return v
-}
-
-func (v vector) bytes(t testing.TB) []byte { t.Helper(); return vectors.Hex(t, v.Hex) }
-
-// want decodes a hexadecimal value from expected.
-func (v vector) want(t testing.TB, name string) []byte {
-	t.Helper()
-	s, ok := v.Expected[name].(string)
-	if !ok {
-		t.Fatalf("vector has no expected %s", name)
-	}
-	return vectors.Hex(t, s)
-}
+func load(t testing.TB, name string) vector { t.Helper(); return vector{vectors.Read(t, name+".json")} }
 
 func (v vector) text(t testing.TB, name string) string {
 	t.Helper()
-	s, ok := v.datum(t, name).(string)
-	if !ok {
-		t.Fatalf("vector has no text %s", name)
-	}
-	return s
+	return vectors.String(t, v.Data[name])
 }
 
-func (v vector) datum(t testing.TB, name string) any {
+func (v vector) datum(t testing.TB, name string) (d any) {
 	t.Helper()
-	m, ok := v.Data.(map[string]any)
-	if !ok {
-		t.Fatal("vector has no named data")
+	if raw, ok := v.Data[name]; ok {
+		if err := json.Unmarshal(raw, &d); err != nil {
+			t.Fatal(err)
+		}
 	}
-	return m[name]
-}
-
-// agreer is a private P-256 key of the vector.
-func (v vector) agreer(t testing.TB, name string) *testkit.AgreeKey {
-	t.Helper()
-	jwk, ok := v.Keys[name].(map[string]any)
-	if !ok {
-		t.Fatalf("vector has no key %s", name)
-	}
-	k, err := ecdh.P256().NewPrivateKey(vectors.Hex(t, jwk["d"].(string)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return testkit.ECDH(k)
+	return d
 }
 
 // annexD is the DeviceResponse of D.4.1.2 and what is needed to verify it.
 func annexD(t testing.TB) (response []byte, p mdoc.VerifyParams) {
 	t.Helper()
 	v := load(t, "iso18013-5/d4_1_2_device_response")
-	transcript := load(t, "iso18013-5/d5_1_session_transcript").want(t, "session_transcript_untagged")
-	return v.bytes(t), mdoc.VerifyParams{
+	transcript := load(t, "iso18013-5/d5_1_session_transcript").Want(t, "session_transcript_untagged")
+	return v.Bytes(t), mdoc.VerifyParams{
 		Now:           annexDTime,
-		ValidateChain: anchor(t, v.want(t, "iaca_certificate")),
+		ValidateChain: anchor(t, v.Want(t, "iaca_certificate")),
 		DocType:       mdoc.DocTypeMDL,
 		Transcript:    transcript,
-		EReaderKey:    v.agreer(t, "ephemeral_reader_key"),
+		EReaderKey:    testkit.ECDH(v.P256(t, "ephemeral_reader_key")),
 	}
 }
 
@@ -99,11 +60,11 @@ func annexD(t testing.TB) (response []byte, p mdoc.VerifyParams) {
 func annexB(t testing.TB) (response []byte, p mdoc.VerifyParams) {
 	t.Helper()
 	v := load(t, "iso18013-5/p7_b6_5_vp_token_device_response")
-	return v.bytes(t), mdoc.VerifyParams{
+	return v.Bytes(t), mdoc.VerifyParams{
 		Now:           p7Time,
-		ValidateChain: anchor(t, v.want(t, "iaca_der")),
+		ValidateChain: anchor(t, v.Want(t, "iaca_der")),
 		DocType:       mdoc.DocTypeMDL,
-		Transcript:    load(t, "iso18013-5/p7_b6_9_session_transcript").bytes(t),
+		Transcript:    load(t, "iso18013-5/p7_b6_9_session_transcript").Bytes(t),
 	}
 }
 

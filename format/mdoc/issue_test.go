@@ -15,6 +15,7 @@ import (
 
 	"github.com/eidos-id/eidos/format/cbor"
 	"github.com/eidos-id/eidos/format/mdoc"
+	"github.com/eidos-id/eidos/format/mdoc/mdoctest"
 	"github.com/eidos-id/eidos/format/status"
 	"github.com/eidos-id/eidos/internal/testkit"
 )
@@ -23,7 +24,7 @@ func TestIssueEverything(t *testing.T) {
 	a, device := newAuthority(t), p256(t)
 	other := cbor.AppendUint(nil, 7)
 	for _, alg := range []string{mdoc.SHA256, mdoc.SHA384, mdoc.SHA512} {
-		p := a.params(device.Public(), licence()...)
+		p := a.params(device.Public(), mdoctest.Licence("UT-1")...)
 		p.NameSpaces = append(p.NameSpaces,
 			mdoc.NameSpace{Name: "org.iso.18013.5.1.UT", Elements: []mdoc.Element{{ID: "level", Value: other}}},
 			mdoc.NameSpace{Name: "org.example.empty"})
@@ -76,7 +77,7 @@ func TestIssueEverything(t *testing.T) {
 // Two documents with the same content share nothing that links them.
 func TestIssueIsFresh(t *testing.T) {
 	a, device := newAuthority(t), p256(t)
-	p := a.params(device.Public(), licence()...)
+	p := a.params(device.Public(), mdoctest.Licence("UT-1")...)
 	parse := func() *mdoc.IssuerSigned {
 		s, err := mdoc.ParseIssuerSigned(a.issue(t, p))
 		if err != nil {
@@ -274,8 +275,8 @@ func TestPresentRefuses(t *testing.T) {
 // Selecting from the bytes and from the parsed document gives the same answer.
 func TestSelectAgrees(t *testing.T) {
 	a, device := newAuthority(t), testkit.Ed25519(t) // whose signatures are the same each time
-	stored := a.issue(t, a.params(device.Public(), licence()...))
-	for _, wanted := range [][]mdoc.ElementRef{nil, six(), append(six(), six()[0])} {
+	stored := a.issue(t, a.params(device.Public(), mdoctest.Licence("UT-1")...))
+	for _, wanted := range [][]mdoc.ElementRef{nil, mdoctest.Six(), append(mdoctest.Six(), mdoctest.Six()[0])} {
 		s, err := mdoc.ParseIssuerSigned(stored)
 		if err != nil {
 			t.Fatal(err)

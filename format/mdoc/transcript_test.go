@@ -15,30 +15,30 @@ func TestTranscriptNFC(t *testing.T) {
 	hs := load(t, "iso18013-5/d3_3_nfc_handover_select")
 	hr := load(t, "iso18013-5/d3_2_nfc_handover_request")
 	key := eReaderKeyBytes(t)
-	got := mdoc.Transcript(hs.want(t, "device_engagement"), key, mdoc.NFCHandover(hs.bytes(t), hr.bytes(t)))
-	sameBytes(t, "SessionTranscript", got, want.want(t, "session_transcript_untagged"))
+	got := mdoc.Transcript(hs.Want(t, "device_engagement"), key, mdoc.NFCHandover(hs.Bytes(t), hr.Bytes(t)))
+	sameBytes(t, "SessionTranscript", got, want.Want(t, "session_transcript_untagged"))
 	tagged := mdoc.SessionTranscriptBytes(got)
-	sameBytes(t, "SessionTranscriptBytes", tagged, want.bytes(t))
+	sameBytes(t, "SessionTranscriptBytes", tagged, want.Bytes(t))
 	salt := sha256.Sum256(tagged)
-	sameBytes(t, "salt", salt[:], want.want(t, "sha256_salt"))
+	sameBytes(t, "salt", salt[:], want.Want(t, "sha256_salt"))
 
 	// Static handover has null in the place of the request.
-	static := mdoc.Transcript(hs.want(t, "device_engagement"), key, mdoc.NFCHandover(hs.bytes(t), nil))
-	head := got[:len(got)-len(cbor.AppendBytes(nil, hr.bytes(t)))]
+	static := mdoc.Transcript(hs.Want(t, "device_engagement"), key, mdoc.NFCHandover(hs.Bytes(t), nil))
+	head := got[:len(got)-len(cbor.AppendBytes(nil, hr.Bytes(t)))]
 	sameBytes(t, "static handover", static, append(append([]byte(nil), head...), 0xf6))
 }
 
 func TestTranscriptQR(t *testing.T) {
 	want := load(t, "iso18013-5/derived_session_transcript_qr")
-	engagement := load(t, "iso18013-5/d3_1_device_engagement_qr").bytes(t)
+	engagement := load(t, "iso18013-5/d3_1_device_engagement_qr").Bytes(t)
 	got := mdoc.Transcript(engagement, eReaderKeyBytes(t), nil)
-	sameBytes(t, "SessionTranscriptBytes", mdoc.SessionTranscriptBytes(got), want.bytes(t))
+	sameBytes(t, "SessionTranscriptBytes", mdoc.SessionTranscriptBytes(got), want.Bytes(t))
 }
 
 // eReaderKeyBytes takes the EReaderKeyBytes out of the SessionEstablishment of D.5.1.
 func eReaderKeyBytes(t *testing.T) []byte {
 	t.Helper()
-	r := cbor.NewReader(load(t, "iso18013-5/d5_1_session_establishment").bytes(t))
+	r := cbor.NewReader(load(t, "iso18013-5/d5_1_session_establishment").Bytes(t))
 	var key []byte
 	r.Map(func() {
 		if r.Text() == "eReaderKey" {
@@ -59,7 +59,7 @@ func TestTranscriptOpenID4VP(t *testing.T) {
 			v := load(t, "openid4vp/"+name)
 			var thumbprint []byte
 			if v.datum(t, "jwk") != nil {
-				thumbprint = v.want(t, "jwkThumbprint")
+				thumbprint = v.Want(t, "jwkThumbprint")
 			}
 			var got []byte
 			if uri, redirect := v.datum(t, "response_uri").(string); redirect {
@@ -67,8 +67,8 @@ func TestTranscriptOpenID4VP(t *testing.T) {
 			} else {
 				got = mdoc.TranscriptOpenID4VPDCAPI(v.text(t, "origin"), v.text(t, "nonce"), thumbprint)
 			}
-			sameBytes(t, "SessionTranscript", got, v.want(t, "SessionTranscript"))
-			sameBytes(t, "SessionTranscript", got, v.bytes(t))
+			sameBytes(t, "SessionTranscript", got, v.Want(t, "SessionTranscript"))
+			sameBytes(t, "SessionTranscript", got, v.Bytes(t))
 		})
 	}
 }
@@ -76,14 +76,14 @@ func TestTranscriptOpenID4VP(t *testing.T) {
 func TestTranscriptOpenID4VPDraft18(t *testing.T) {
 	v := load(t, "iso18013-5/p7_b6_9_session_transcript")
 	got := mdoc.TranscriptOpenID4VPDraft18(v.text(t, "client_id"), v.text(t, "response_uri"), v.text(t, "nonce"), v.text(t, "mdoc_generated_nonce"))
-	sameBytes(t, "SessionTranscript", got, v.bytes(t))
+	sameBytes(t, "SessionTranscript", got, v.Bytes(t))
 }
 
 func TestTranscriptDCAPI(t *testing.T) {
 	for _, name := range []string{"thirdparty_annexc_deterministic-001", "thirdparty_annexc_real-001"} {
 		v := load(t, "iso18013-5/"+name)
 		got := mdoc.TranscriptDCAPI(v.text(t, "encryptionInfo_b64u"), v.text(t, "origin"))
-		sameBytes(t, name, got, v.want(t, "session_transcript"))
+		sameBytes(t, name, got, v.Want(t, "session_transcript"))
 	}
 }
 
@@ -98,24 +98,24 @@ func TestTranscriptWebsite(t *testing.T) {
 
 func TestDeviceAuthenticationBytes(t *testing.T) {
 	v := load(t, "iso18013-5/d5_3_device_auth_mac")
-	transcript := load(t, "iso18013-5/d5_1_session_transcript").want(t, "session_transcript_untagged")
+	transcript := load(t, "iso18013-5/d5_1_session_transcript").Want(t, "session_transcript_untagged")
 	none := vectors.Hex(t, "d81841a0")
-	sameBytes(t, "D.5.3", mdoc.DeviceAuthenticationBytes(transcript, mdoc.DocTypeMDL, none), v.want(t, "device_authentication_bytes"))
+	sameBytes(t, "D.5.3", mdoc.DeviceAuthenticationBytes(transcript, mdoc.DocTypeMDL, none), v.Want(t, "device_authentication_bytes"))
 	p7 := load(t, "iso18013-5/p7_b6_5_vp_token_device_response")
-	sameBytes(t, "B.6.5", mdoc.DeviceAuthenticationBytes(p7.want(t, "session_transcript"), mdoc.DocTypeMDL, none), p7.want(t, "device_authentication_bytes"))
+	sameBytes(t, "B.6.5", mdoc.DeviceAuthenticationBytes(p7.Want(t, "session_transcript"), mdoc.DocTypeMDL, none), p7.Want(t, "device_authentication_bytes"))
 }
 
 func TestReaderAuthenticationBytes(t *testing.T) {
 	v := load(t, "iso18013-5/d5_4_reader_auth")
-	transcript := load(t, "iso18013-5/d5_1_session_transcript").want(t, "session_transcript_untagged")
-	items := load(t, "iso18013-5/d4_1_1_device_request").want(t, "ItemsRequestBytes")
-	sameBytes(t, "D.5.4", mdoc.ReaderAuthenticationBytes(transcript, items), v.want(t, "reader_authentication_bytes"))
+	transcript := load(t, "iso18013-5/d5_1_session_transcript").Want(t, "session_transcript_untagged")
+	items := load(t, "iso18013-5/d4_1_1_device_request").Want(t, "ItemsRequestBytes")
+	sameBytes(t, "D.5.4", mdoc.ReaderAuthenticationBytes(transcript, items), v.Want(t, "reader_authentication_bytes"))
 }
 
 // No example of ReaderAuthenticationAll is printed: the shape is read back.
 func TestReaderAuthenticationAllBytes(t *testing.T) {
 	v := load(t, "iso18013-5/d4_1_3_device_request_extended")
-	req, err := mdoc.ParseDeviceRequest(v.bytes(t))
+	req, err := mdoc.ParseDeviceRequest(v.Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}

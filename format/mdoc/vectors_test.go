@@ -17,12 +17,12 @@ import (
 
 func TestMSO(t *testing.T) {
 	v := load(t, "iso18013-5/d5_2_mso")
-	m, err := mdoc.ParseMSO(v.want(t, "MobileSecurityObjectBytes"))
+	m, err := mdoc.ParseMSO(v.Want(t, "MobileSecurityObjectBytes"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameBytes(t, "Raw", m.Raw, v.want(t, "MobileSecurityObjectBytes"))
-	if !bytes.HasSuffix(m.Raw, v.bytes(t)) {
+	sameBytes(t, "Raw", m.Raw, v.Want(t, "MobileSecurityObjectBytes"))
+	if !bytes.HasSuffix(m.Raw, v.Bytes(t)) {
 		t.Error("Raw does not hold the object as received")
 	}
 	if m.Version != "1.0" || m.DigestAlgorithm != mdoc.SHA256 || m.DocType != mdoc.DocTypeMDL || m.Status != nil {
@@ -52,9 +52,9 @@ func TestIssuerAuth(t *testing.T) {
 	response, _ := annexD(t)
 	d := parseResponse(t, response)
 	auth := d.Documents[0].IssuerSigned.Auth
-	sameBytes(t, "issuerAuth", auth.Sign1.Raw, v.bytes(t))
-	sameBytes(t, "Sig_structure", cose.SigStructure(auth.Sign1.Protected, nil, auth.Sign1.Payload), v.want(t, "sig_structure"))
-	sameBytes(t, "document signer", auth.Sign1.X5Chain[0], v.want(t, "ds_certificate"))
+	sameBytes(t, "issuerAuth", auth.Sign1.Raw, v.Bytes(t))
+	sameBytes(t, "Sig_structure", cose.SigStructure(auth.Sign1.Protected, nil, auth.Sign1.Payload), v.Want(t, "sig_structure"))
+	sameBytes(t, "document signer", auth.Sign1.X5Chain[0], v.Want(t, "ds_certificate"))
 	cert, err := x509.ParseCertificate(auth.Sign1.X5Chain[0])
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +86,7 @@ func TestDeviceResponse(t *testing.T) {
 	if diff := cmp.Diff(want, ids); diff != "" {
 		t.Error(diff)
 	}
-	sameBytes(t, "driving_privileges", res.NameSpaces[0].Elements[5].Value, load(t, "iso18013-5/d2_1_driving_privileges").bytes(t))
+	sameBytes(t, "driving_privileges", res.NameSpaces[0].Elements[5].Value, load(t, "iso18013-5/d2_1_driving_privileges").Bytes(t))
 	if c, ok := rep.Find("validity within signer's"); !ok || c.Outcome != "warn" {
 		t.Errorf("validUntil past the signer's notAfter: %+v", c)
 	}
@@ -125,14 +125,14 @@ func TestDeviceSignature(t *testing.T) {
 
 func TestDeviceRequest(t *testing.T) {
 	v := load(t, "iso18013-5/d4_1_1_device_request")
-	req, err := mdoc.ParseDeviceRequest(v.bytes(t))
+	req, err := mdoc.ParseDeviceRequest(v.Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameBytes(t, "Raw", req.Raw, v.bytes(t))
+	sameBytes(t, "Raw", req.Raw, v.Bytes(t))
 	doc := req.Documents[0]
-	sameBytes(t, "ItemsRequestBytes", doc.Raw, v.want(t, "ItemsRequestBytes"))
-	sameBytes(t, "readerAuth", doc.ReaderAuth, load(t, "iso18013-5/d5_4_reader_auth").bytes(t))
+	sameBytes(t, "ItemsRequestBytes", doc.Raw, v.Want(t, "ItemsRequestBytes"))
+	sameBytes(t, "readerAuth", doc.ReaderAuth, load(t, "iso18013-5/d5_4_reader_auth").Bytes(t))
 	want := []mdoc.RequestedNameSpace{{Name: mdoc.NameSpaceMDL, Elements: []mdoc.RequestedElement{
 		{ID: "family_name", IntentToRetain: true}, {ID: "document_number", IntentToRetain: true},
 		{ID: "driving_privileges", IntentToRetain: true}, {ID: "issue_date", IntentToRetain: true},
@@ -156,11 +156,11 @@ func TestDeviceRequest(t *testing.T) {
 
 func TestDeviceRequestExtended(t *testing.T) {
 	v := load(t, "iso18013-5/d4_1_3_device_request_extended")
-	req, err := mdoc.ParseDeviceRequest(v.bytes(t))
+	req, err := mdoc.ParseDeviceRequest(v.Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	sameBytes(t, "DeviceRequestInfoBytes", req.Info.Raw, v.want(t, "DeviceRequestInfoBytes"))
+	sameBytes(t, "DeviceRequestInfoBytes", req.Info.Raw, v.Want(t, "DeviceRequestInfoBytes"))
 	if req.Version != "1.1" || len(req.Documents) != 3 || req.Documents[2].DocType != "org.iso.23220.photoID" {
 		t.Fatalf("got %+v", req)
 	}
@@ -199,8 +199,8 @@ func TestDeviceRequestExtended(t *testing.T) {
 
 func TestReaderAuth(t *testing.T) {
 	v := load(t, "iso18013-5/d5_4_reader_auth")
-	transcript := load(t, "iso18013-5/d5_1_session_transcript").want(t, "session_transcript_untagged")
-	raw := load(t, "iso18013-5/d4_1_1_device_request").bytes(t)
+	transcript := load(t, "iso18013-5/d5_1_session_transcript").Want(t, "session_transcript_untagged")
+	raw := load(t, "iso18013-5/d4_1_1_device_request").Bytes(t)
 	req, err := mdoc.ParseDeviceRequest(raw)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestReaderAuth(t *testing.T) {
 	if got.Verdict != mdoc.ReaderValid || len(got.Chain) != 1 {
 		t.Fatalf("verdict %s\n%s", got.Verdict, got.Report)
 	}
-	sameBytes(t, "reader certificate", got.Chain[0], v.want(t, "reader_certificate"))
+	sameBytes(t, "reader certificate", got.Chain[0], v.Want(t, "reader_certificate"))
 
 	other := bytes.Clone(transcript)
 	other[len(other)-1] ^= 1
@@ -229,7 +229,7 @@ func TestReaderAuthInTheField(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := mdoc.VerifyReader(req, v.want(t, "session_transcript"), nil)
+	got := mdoc.VerifyReader(req, v.Want(t, "session_transcript"), nil)
 	if got.Verdict != mdoc.ReaderValid || len(got.Chain) != 2 {
 		t.Errorf("verdict %s\n%s", got.Verdict, got.Report)
 	}
@@ -261,7 +261,7 @@ func TestKeyAuthorizationShapes(t *testing.T) {
 }
 
 func TestEmptyResponseOfAnnexC(t *testing.T) {
-	raw := load(t, "iso18013-5/thirdparty_annexc_deterministic-001").want(t, "device_response")
+	raw := load(t, "iso18013-5/thirdparty_annexc_deterministic-001").Want(t, "device_response")
 	if d := parseResponse(t, raw); len(d.Documents) != 0 || d.Status != 0 {
 		t.Errorf("got %+v", d)
 	}

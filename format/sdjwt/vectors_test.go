@@ -18,19 +18,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// record is the form of the vectors.
-type record struct {
-	Text     string                     `json:"text"`
-	Data     map[string]json.RawMessage `json:"data"`
-	Keys     map[string]json.RawMessage `json:"keys"`
-	Expected map[string]json.RawMessage `json:"expected"`
-}
+// record is a vector with keys of its own form.
+type record struct{ vectors.Record }
 
 func load(t testing.TB, name string) record {
 	t.Helper()
-	var r record
-	vectors.Load(t, "sdjwt/"+name+".json", &r)
-	return r
+	return record{vectors.Read(t, "sdjwt/"+name+".json")}
 }
 
 // as decodes a part of a vector.

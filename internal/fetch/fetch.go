@@ -75,6 +75,12 @@ func (r Response) Refusal() string {
 	if e.Description != "" {
 		words += ": " + e.Description
 	}
+	return Printable(words)
+}
+
+// Printable keeps of a stranger's words what may stand in an error, a log or a
+// terminal: printable ASCII, up to 300 characters.
+func Printable(words string) string {
 	if len(words) > 300 {
 		words = words[:300]
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/eidos-id/eidos/format/jose"
@@ -119,19 +118,6 @@ func (c *Client) proofs(ctx context.Context, conf Configuration, keys []key.Sign
 		out = append(out, jwt)
 	}
 	return map[string][]string{ProofJWT: out}, nil
-}
-
-// printable keeps what an issuer says fit for an error, a log and a terminal.
-func printable(s string) string {
-	if len(s) > 300 {
-		s = s[:300]
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // DecodeMdoc is a credential of format mso_mdoc as an IssuerSigned.

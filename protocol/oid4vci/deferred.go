@@ -210,7 +210,7 @@ func refusalOf(what string, status int, text []byte) error {
 		Description string `json:"error_description"`
 	}
 	if jose.Unmarshal(text, &e, jose.Limits{Token: 64 << 10}) == nil && e.Error != "" {
-		return &Error{Code: printable(e.Error), Description: printable(e.Description)}
+		return &Error{Code: fetch.Printable(e.Error), Description: fetch.Printable(e.Description)}
 	}
 	return fmt.Errorf("%s: the issuer answered %d (OpenID4VCI 1.0, 8.3)", what, status)
 }

@@ -87,7 +87,7 @@ func (c *Client) Notify(ctx context.Context, n Notification, now time.Time) erro
 			return '\''
 		}
 		return r
-	}, printable(n.Description))
+	}, fetch.Printable(n.Description))
 	body, err := json.Marshal(n)
 	if err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/eidos-id/eidos/format/sdjwt"
 	"github.com/eidos-id/eidos/internal/testkit"
-	"github.com/eidos-id/eidos/internal/vectors"
 	"github.com/eidos-id/eidos/protocol/query"
 )
 
@@ -71,41 +70,33 @@ func claimsOf(t testing.TB, s *sdjwt.SDJWT) query.SDJWTClaims {
 // the plan discloses is what was asked and nothing beside it.
 func TestSDJWTVectors(t *testing.T) {
 	planned := 0
-	for _, file := range []string{"dcql/spec_cases.json", "dcql/dcql_ts_cases.json"} {
-		var f struct {
-			Data struct {
-				Cases []dcqlCase `json:"cases"`
-			} `json:"data"`
+	for _, c := range dcqlCases(t) {
+		if why := skipped(c.ID); why != "" {
+			continue // TestPlanVectors says why
 		}
-		decode(t, vectors.Bytes(t, file), &f)
-		for _, c := range f.Data.Cases {
-			if why := skipped(c.ID); why != "" {
-				continue // TestPlanVectors says why
+		q, err := query.ParseDCQL(c.Query)
+		if err != nil {
+			t.Fatalf("%s: %v", c.ID, err)
+		}
+		var plain, held []query.Held
+		documents := map[int]*sdjwt.SDJWT{}
+		for i, h := range c.Held {
+			plain = append(plain, h.held())
+			one := h.held()
+			if h.Format == query.FormatSDJWT {
+				documents[i] = issued(t, h.VCT, h.Claims)
+				one.Claims = claimsOf(t, documents[i])
 			}
-			q, err := query.ParseDCQL(c.Query)
-			if err != nil {
-				t.Fatalf("%s: %v", c.ID, err)
-			}
-			var plain, held []query.Held
-			documents := map[int]*sdjwt.SDJWT{}
-			for i, h := range c.Held {
-				plain = append(plain, h.held())
-				one := h.held()
-				if h.Format == query.FormatSDJWT {
-					documents[i] = issued(t, h.VCT, h.Claims)
-					one.Claims = claimsOf(t, documents[i])
-				}
-				held = append(held, one)
-			}
-			want, got := query.Make(q, plain), query.Make(q, held)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s:\n%s", c.ID, diff)
-			}
-			for _, cand := range got.First(true) {
-				if s := documents[cand.Held]; s != nil {
-					planned++
-					minimal(t, c.ID, s, cand)
-				}
+			held = append(held, one)
+		}
+		want, got := query.Make(q, plain), query.Make(q, held)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s:\n%s", c.ID, diff)
+		}
+		for _, cand := range got.First(true) {
+			if s := documents[cand.Held]; s != nil {
+				planned++
+				minimal(t, c.ID, s, cand)
 			}
 		}
 	}

@@ -76,6 +76,19 @@ func skipped(id string) string {
 }
 
 func TestPlanVectors(t *testing.T) {
+	for _, c := range dcqlCases(t) {
+		t.Run(c.ID, func(t *testing.T) {
+			if why := skipped(c.ID); why != "" {
+				t.Skip(why)
+			}
+			testPlan(t, c)
+		})
+	}
+}
+
+// dcqlCases are the questions with what is held and the plan that is wanted.
+func dcqlCases(t testing.TB) (all []dcqlCase) {
+	t.Helper()
 	for _, file := range []string{"dcql/spec_cases.json", "dcql/dcql_ts_cases.json"} {
 		var f struct {
 			Data struct {
@@ -83,15 +96,9 @@ func TestPlanVectors(t *testing.T) {
 			} `json:"data"`
 		}
 		decode(t, vectors.Bytes(t, file), &f)
-		for _, c := range f.Data.Cases {
-			t.Run(c.ID, func(t *testing.T) {
-				if why := skipped(c.ID); why != "" {
-					t.Skip(why)
-				}
-				testPlan(t, c)
-			})
-		}
+		all = append(all, f.Data.Cases...)
 	}
+	return all
 }
 
 func testPlan(t *testing.T, c dcqlCase) {

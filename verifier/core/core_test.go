@@ -24,23 +24,9 @@ import (
 	"github.com/eidos-id/eidos/verifier/core"
 )
 
-type vector struct {
-	Hex      string
-	Expected map[string]any
-	Keys     map[string]any
-}
-
-func load(t testing.TB, name string) vector {
+func load(t testing.TB, name string) vectors.Record {
 	t.Helper()
-	var v vector
-	vectors.Load(t, "iso18013-5/"+name+".json", &v)
-	return v
-}
-
-func (v vector) want(t testing.TB, name string) []byte {
-	t.Helper()
-	s, _ := v.Expected[name].(string)
-	return vectors.Hex(t, s)
+	return vectors.Read(t, "iso18013-5/"+name+".json")
 }
 
 func trusting(t testing.TB, der []byte) *assure.Anchors {
@@ -57,13 +43,7 @@ func trusting(t testing.TB, der []byte) *assure.Anchors {
 func annexD(t testing.TB) ([]byte, core.VerifyParams) {
 	t.Helper()
 	v := load(t, "d4_1_2_device_response")
-	jwk, _ := v.Keys["ephemeral_reader_key"].(map[string]any)
-	d, _ := jwk["d"].(string)
-	k, err := ecdh.P256().NewPrivateKey(vectors.Hex(t, d))
-	if err != nil {
-		t.Fatal(err)
-	}
-	req, err := mdoc.ParseDeviceRequest(vectors.Hex(t, load(t, "d4_1_1_device_request").Hex))
+	req, err := mdoc.ParseDeviceRequest(load(t, "d4_1_1_device_request").Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,9 +51,9 @@ func annexD(t testing.TB) ([]byte, core.VerifyParams) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return vectors.Hex(t, v.Hex), core.VerifyParams{
-		Asked: q, Anchors: trusting(t, v.want(t, "iaca_certificate")), Now: time.Date(2020, 12, 1, 0, 0, 0, 0, time.UTC),
-		Transcript: load(t, "d5_1_session_transcript").want(t, "session_transcript_untagged"), EReaderKey: testkit.ECDH(k),
+	return v.Bytes(t), core.VerifyParams{
+		Asked: q, Anchors: trusting(t, v.Want(t, "iaca_certificate")), Now: time.Date(2020, 12, 1, 0, 0, 0, 0, time.UTC),
+		Transcript: load(t, "d5_1_session_transcript").Want(t, "session_transcript_untagged"), EReaderKey: testkit.ECDH(v.P256(t, "ephemeral_reader_key")),
 	}
 }
 
@@ -219,7 +199,7 @@ func TestMissingIsReported(t *testing.T) {
 
 func TestPresentations(t *testing.T) {
 	v := load(t, "p7_b6_5_vp_token_device_response")
-	resp, err := mdoc.ParseDeviceResponse(vectors.Hex(t, v.Hex))
+	resp, err := mdoc.ParseDeviceResponse(v.Bytes(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,10 +210,10 @@ func TestPresentations(t *testing.T) {
 		}
 	}
 	p := core.VerifyParams{
-		Asked: query.Query{Credentials: []query.Credential{c}}, Anchors: trusting(t, v.want(t, "iaca_der")),
-		Now: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Transcript: vectors.Hex(t, load(t, "p7_b6_9_session_transcript").Hex),
+		Asked: query.Query{Credentials: []query.Credential{c}}, Anchors: trusting(t, v.Want(t, "iaca_der")),
+		Now: time.Date(2024, 5, 1, 0, 0, 0, 0, time.UTC), Transcript: load(t, "p7_b6_9_session_transcript").Bytes(t),
 	}
-	raw := vectors.Hex(t, v.Hex)
+	raw := v.Bytes(t)
 	text := jose.Encode(raw)
 	r, err := core.VerifyPresentations(t.Context(), map[string][]string{"x": {text}}, p)
 	if err != nil || r.Verdict != core.Valid || r.Documents[0].Device != "signature" {
