@@ -105,6 +105,7 @@ func (m *matter) warnings(q Question) []string {
 	default:
 		out = append(out, "Nobody that this app trusts vouches for it: the name may be invented.")
 	}
+	out = append(out, m.noted...)
 	kept, seen := map[string]bool{}, map[string]bool{}
 	var sensitive []string
 	reused, turns := false, false
