@@ -26,7 +26,7 @@ type pkiRegistrationCmd struct {
 	pkiKeys
 	Identifier  string   `required:"" placeholder:"ID" help:"Semantic identifier of the relying party, as in its reader certificate: VATUT-12345678."`
 	Name        string   `required:"" help:"Its name."`
-	Country     string   `help:"Its country, ISO 3166-1 alpha-2."`
+	Country     string   `required:"" help:"Its country, ISO 3166-1 alpha-2."`
 	Purpose     []string `required:"" sep:"none" placeholder:"[LANG=]TEXT" help:"Why it asks, in a language (de=Alter); English without one."`
 	Ask         string   `required:"" help:"What it may ask for (docs/ask.md)."`
 	Registry    string   `required:"" placeholder:"URL" help:"Where it is registered."`

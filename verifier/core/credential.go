@@ -40,6 +40,9 @@ func (v *verification) credential(ctx context.Context, s *sdjwt.SDJWT, index int
 	}
 	a := v.answer(asked)
 	if report.OK() {
+		authorities(asked, &found.Signer, &report)
+	}
+	if report.OK() {
 		v.disclosed(&doc, asked, found.Payload, &a, &report)
 		v.agree(asked.ID, found.Transactions)
 		doc.KeyBinding = found.KeyBinding

@@ -212,6 +212,9 @@ func (v *verification) document(ctx context.Context, d *mdoc.Document, index int
 	a := v.answer(asked)
 	a.errors = d.Errors
 	if report.OK() {
+		authorities(asked, &found.Signer, &report)
+	}
+	if report.OK() {
 		v.take(&doc, d, asked, &found, &a, &report)
 	}
 	v.add(index, doc, a, report)
