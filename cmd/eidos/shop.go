@@ -74,7 +74,7 @@ func (h *house) openShop(port string, do fetch.Func) {
 	h.cfg.Verifier.Tenants = append(h.cfg.Verifier.Tenants, verifier.DemoTenant(), verifier.Tenant{
 		ID: shopTenant, Name: "Utopia Wine", Country: "UT", Origins: []string{s.origin}, RedirectURIs: []string{s.origin + "/verified"},
 		Presets: []core.Preset{{
-			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18", Purpose: "Sell wine to adults only",
+			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18 | pid:age_over_18 else age_in_years else birth_date", Purpose: "Sell wine to adults only",
 		}},
 	})
 	h.cfg.Verifier.WalletLink = s.wallet

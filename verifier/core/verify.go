@@ -329,6 +329,7 @@ func (v *verification) take(doc *Document, d *mdoc.Document, asked *query.Creden
 			doc.Elements = append(doc.Elements, el)
 		}
 	}
+	v.ages(doc, asked, report)
 	onlyAsked(dropped, clauseAsked, report)
 }
 
