@@ -278,6 +278,8 @@ func usualProfile(p trustlist.Purpose) pki.Profile {
 		return pki.WalletProvider
 	case trustlist.Status:
 		return pki.StatusSigner
+	case trustlist.Registrar:
+		return pki.CredentialSigner
 	}
 	return pki.TrustListSigner
 }

@@ -42,7 +42,7 @@ func VerifySDJWT(ctx context.Context, s *sdjwt.SDJWT, p DocumentParams) (SDJWT, 
 		p.Policy.check(seen{p.Now, signed, out.Issuer.Country, out.Signer.Anchor, out.Revocation}, &report)
 	}
 	if !report.OK() {
-		out.Payload, out.HolderVerified, out.Transactions = nil, false, sdjwt.TransactionHashes{}
+		out.Payload, out.HolderVerified, out.Transactions, out.KeyBinding = nil, false, sdjwt.TransactionHashes{}, nil
 	}
 	return out, report
 }

@@ -152,7 +152,7 @@ func (s Source) check() error {
 	var p conf.Problems
 	p.Length("name", s.Name, 64)
 	if !s.Purpose.Known() || s.Purpose == trustlist.TrustList {
-		p.Add("purpose: %q is not issuer, reader, verifier, wallet-provider or status", s.Purpose)
+		p.Add("purpose: %q is not issuer, reader, verifier, wallet-provider, status or registrar", s.Purpose)
 	}
 	p.AddError("url", conf.Address(s.URL))
 	if (s.Purpose == trustlist.Issuer) != (len(s.DocTypes) > 0) {

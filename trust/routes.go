@@ -171,6 +171,8 @@ func purposeText(p trustlist.Purpose) string {
 		return "vouches for apps and their keys"
 	case trustlist.Status:
 		return "publishes status lists"
+	case trustlist.Registrar:
+		return "registers who asks, and for what"
 	}
 	return string(p)
 }

@@ -102,6 +102,11 @@ type Tenant struct {
 	Name string `yaml:"name"`
 	// Country of the certificates, ISO 3166-1 alpha-2. Optional.
 	Country string `yaml:"country,omitempty"`
+	// Identifier is the semantic identifier of the relying party, such as
+	// VATUT-12345678, for its reader certificate: a registration certificate (Info)
+	// is about it. It counts from the next reader certificate on. Optional. ETSI EN
+	// 319 412-1, 5.1.4.
+	Identifier string `yaml:"identifier,omitempty"`
 	// ClientID is how the relying party is named to wallets: x509_hash, by its
 	// certificate; x509_san_dns, by its host; did:web, by a DID whose document is
 	// at URL/ID/did.json; did:jwk, by its key; verifier_attestation, by somebody
@@ -301,6 +306,9 @@ func (c Config) Check() error {
 func (t Tenant) check(types *doctype.Catalogue, base string) error {
 	var p conf.Problems
 	p.Length("name", t.Name, 64)
+	if len(t.Identifier) > 64 || strings.ContainsFunc(t.Identifier, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		p.Add("identifier: wanted at most 64 characters without spaces, such as VATUT-12345678")
+	}
 	if t.Country != "" {
 		p.Country("country", t.Country)
 	}

@@ -99,6 +99,7 @@ func (t *tenant) newCA() *keyring.CA {
 		}
 	}
 	root, reader := template(t.config.Name+" Reader CA"), template(t.config.Name)
+	reader.Subject.OrganizationID = t.config.Identifier
 	root.Contact, reader.DNS = t.base, []string{t.host}
 	reader.URIs = []string{t.base + "/deletion"} // EUDI TS7 1.0, 3.3: where holders turn to
 	return keyring.NewCA(t.v.ring, t.v.db.Records(), keyring.CAConfig{

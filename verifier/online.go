@@ -236,11 +236,15 @@ func (t *tenant) requestObject(ctx context.Context, handle string, post oid4vp.W
 	if err != nil {
 		return "", err
 	}
-	object, err := engine.RequestObject(ctx, &req.OID4VP, post, t.v.now())
+	object, err := engine.ReadableObject(ctx, &req.OID4VP, post, t.v.now())
 	if err != nil {
 		return "", asRefusal(err)
 	}
-	return object, t.fetched(ctx, r, Evidence{Request: object})
+	sent, err := post.Seal(object)
+	if err != nil {
+		return "", asRefusal(err)
+	}
+	return sent, t.fetched(ctx, r, Evidence{Request: object})
 }
 
 // fetched notes that a wallet came for the request, and of what is kept what it

@@ -76,6 +76,9 @@ type Party struct {
 	Met time.Time `json:"met,omitzero"`
 	// Contact is how to reach a verifier, by what it said about itself.
 	Contact *Contact `json:"contact,omitempty"`
+	// Registration is what a trusted registrar says of a verifier, if it sent
+	// that along.
+	Registration *Registration `json:"registration,omitempty"`
 }
 
 // LogEntry is one line of what happened: who and what, but no values. It

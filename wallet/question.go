@@ -105,6 +105,7 @@ func (m *matter) warnings(q Question) []string {
 	default:
 		out = append(out, "Nobody that this app trusts vouches for it: the name may be invented.")
 	}
+	out = append(out, m.noted...)
 	kept, seen := map[string]bool{}, map[string]bool{}
 	var sensitive []string
 	reused, turns := false, false
@@ -139,28 +140,34 @@ func (m *matter) warnings(q Question) []string {
 	return out
 }
 
-// overAsking says where less would do.
+// overAsking says where less would do. Of sets of claims that stand in for each
+// other, each is looked at by itself: one of them is shared.
 func (m *matter) overAsking() []string {
 	var out []string
-	age, birth := false, false
+	both := false
 	var beyondAge []string
 	counts := make([]int, len(m.plan.Query.Credentials))
+	all := touches{}
 	for i, c := range m.plan.Query.Credentials {
-		for _, cl := range c.Claims {
-			ids := m.touched(i, cl.Path)
-			if len(ids) == 0 {
-				continue
+		sets := c.ClaimSets
+		if len(sets) == 0 {
+			sets = [][]int{nil}
+		}
+		for _, set := range sets {
+			t := m.touch(i, set)
+			counts[i] = max(counts[i], t.count)
+			both = both || t.age && t.birth
+			for _, label := range t.others {
+				if !slices.Contains(beyondAge, label) {
+					beyondAge = append(beyondAge, label)
+				}
 			}
-			counts[i]++
-			over := slices.ContainsFunc(ids, func(id string) bool { _, over := doctype.AgeOver(id); return over })
-			age = age || over
-			birth = birth || slices.Contains(ids, "birth_date") || slices.Contains(ids, "birthdate")
-			if !over && !slices.Contains(ids, "portrait") {
-				beyondAge = append(beyondAge, m.label(i, cl.Path))
+			if len(c.ClaimSets) == 0 {
+				all.age, all.birth = all.age || t.age, all.birth || t.birth
 			}
 		}
 	}
-	if age && birth {
+	if both || all.age && all.birth {
 		out = append(out, "It asks for the date of birth although a statement about the age, which it asks for too, says enough.")
 	}
 	if onlyAge(m.plan.Query) && len(beyondAge) > 0 {
@@ -170,6 +177,32 @@ func (m *matter) overAsking() []string {
 		out = append(out, fmt.Sprintf("It asks for %d elements: more than most purposes need.", count))
 	}
 	return out
+}
+
+// touches is what some of the claims of a credential are about.
+type touches struct {
+	count      int
+	age, birth bool
+	others     []string // neither about the age nor the portrait
+}
+
+// touch looks at the claims of a set, or at all.
+func (m *matter) touch(credential int, set []int) touches {
+	var t touches
+	for i, cl := range m.plan.Query.Credentials[credential].Claims {
+		ids := m.touched(credential, cl.Path)
+		if set != nil && !slices.Contains(set, i) || len(ids) == 0 {
+			continue
+		}
+		t.count++
+		over := slices.ContainsFunc(ids, func(id string) bool { _, over := doctype.AgeOver(id); return over })
+		t.age = t.age || over
+		t.birth = t.birth || slices.Contains(ids, "birth_date") || slices.Contains(ids, "birthdate")
+		if !over && !slices.Contains(ids, "portrait") {
+			t.others = append(t.others, m.label(credential, cl.Path))
+		}
+	}
+	return t
 }
 
 // longest is how many elements the longest answer to a query has, where each

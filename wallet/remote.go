@@ -83,6 +83,7 @@ func (w *Wallet) respond(ctx context.Context, req *oid4vp.Request) (*matter, oid
 	if err != nil {
 		return &matter{w: w, entry: w.newEntry(EventSharing)}, nil, err
 	}
+	m.register(ctx, req)
 	if err := m.authorise(req); err != nil {
 		return m, nil, err
 	}

@@ -275,3 +275,51 @@ func TestSDJWTWarnings(t *testing.T) {
 		t.Errorf("%+v, %v", entries, err)
 	}
 }
+
+// TestAgeStandIn: where a document has no statement about the age the next best
+// goes, and the verifier makes of it what it asked for. Nobody is warned of what
+// would only stand in.
+func TestAgeStandIn(t *testing.T) {
+	w := newWorld(t)
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	withPID, _ := w.holderSD()
+	withMDL, _ := w.holder(nil)
+	for _, c := range []struct {
+		ask, id, from string
+		d             *device
+	}{
+		{"pid@sd-jwt:age_over_18 else age_in_years else birth_date,portrait", "age_over_18", "birth_date", withPID},
+		{"mdl@mdoc:age_over_30 else birth_date", "age_over_30", "birth_date", withMDL},
+		{"mdl@mdoc:age_over_21 else birth_date", "age_over_21", "", withMDL},
+	} {
+		a, err := core.ParseAsk(c.ask, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dcql, err := a.Query.MarshalDCQL()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := c.d.Answer(t.Context(), v.link(string(dcql))); err != nil {
+			t.Fatalf("%s: %v", c.ask, err)
+		}
+		r := v.verify()
+		i := slices.IndexFunc(r.Documents[0].Elements, func(e core.Element) bool { return e.ID == c.id })
+		if r.Verdict != core.Valid || i < 0 || r.Documents[0].Elements[i].Value != true || r.Documents[0].Elements[i].From != c.from {
+			t.Errorf("%s: %s %+v", c.ask, r.Reason, r.Documents[0].Elements)
+		}
+		if slices.ContainsFunc(r.Documents[0].Elements, func(e core.Element) bool { return e.ID == "birth_date" }) {
+			t.Errorf("%s: the date of birth is handed on", c.ask)
+		}
+		if q := c.d.consent.last(); strings.Contains(q.Text(), "although a statement") {
+			t.Errorf("%s: %s", c.ask, q.Text())
+		}
+	}
+	if _, _, err := withMDL.Answer(t.Context(), v.link(`{"credentials":[{"id":"l","format":"mso_mdoc","meta":{"doctype_value":"org.iso.18013.5.1.mDL"},
+		"claims":[{"path":["org.iso.18013.5.1","age_over_18"]},{"path":["org.iso.18013.5.1","birth_date"]}]}]}`)); err != nil {
+		t.Fatal(err)
+	}
+	if q := withMDL.consent.last(); !strings.Contains(q.Text(), "although a statement") {
+		t.Errorf("asked for both: %s", q.Text())
+	}
+}

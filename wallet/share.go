@@ -33,6 +33,7 @@ type matter struct {
 	authorises     []string
 	authorisations []authorisation
 	factors        []Factor
+	noted          []string // warnings about the registration of who asks
 }
 
 // consider matches a question with what is held. The entry of the matter

@@ -108,6 +108,9 @@ func (q Question) Text() string {
 	for _, p := range q.Purposes {
 		fmt.Fprintf(&b, "  purpose: %s\n", p)
 	}
+	for _, s := range q.Party.Registration.Lines() {
+		fmt.Fprintf(&b, "  %s\n", s)
+	}
 	for _, a := range q.Authorises {
 		fmt.Fprintf(&b, "  by sharing you authorise: %s\n", a)
 	}

@@ -27,10 +27,14 @@ type pkiCmd struct {
 	ReaderCA pkiReaderCACmd `cmd:"" name:"reader-ca" help:"Roots for reader certificates."`
 	Reader   pkiReaderCmd   `cmd:"" name:"reader" help:"Reader certificates (B.1.5)."`
 	TrustCA  pkiTrustCACmd  `cmd:"" name:"trust-ca" help:"Roots of a trust service's lists."`
-	Revoke   pkiRevokeCmd   `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
-	CRL      pkiCRLCmd      `cmd:"" name:"crl" help:"Revocation lists (B.2)."`
-	VICAL    pkiVICALCmd    `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
-	Check    pkiCheckCmd    `cmd:"" name:"check" help:"Check certificates against a profile, clause by clause."`
+
+	RegistrarCA  pkiRegistrarCACmd  `cmd:"" name:"registrar-ca" help:"Roots of registrars, who say what relying parties may ask for."`
+	Registration pkiRegistrationCmd `cmd:"" help:"Make a registration certificate of a relying party (ETSI TS 119 475)."`
+
+	Revoke pkiRevokeCmd `cmd:"" help:"Revoke the certificate of a signer or reader for good."`
+	CRL    pkiCRLCmd    `cmd:"" name:"crl" help:"Revocation lists (B.2)."`
+	VICAL  pkiVICALCmd  `cmd:"" name:"vical" help:"Sign a list of issuing authority roots (Annex C)."`
+	Check  pkiCheckCmd  `cmd:"" name:"check" help:"Check certificates against a profile, clause by clause."`
 }
 
 // The verbs of each noun. Without a verb, one is made by hand.
@@ -108,6 +112,10 @@ func pkiKind(word string) kind {
 		return kind{pki.ReaderCA, keyring.ReaderCA, "", 9 * 365 * day}
 	case "trust-ca":
 		return kind{pki.ServiceCA, keyring.TrustCA, "", 9 * 365 * day}
+	case "registrar-ca":
+		return kind{pki.ServiceCA, "registrar-ca", "", 9 * 365 * day}
+	case "registrar":
+		return kind{pki.CredentialSigner, "registrar", "registrar-ca", 450 * day}
 	case "ds":
 		return kind{pki.DocumentSigner, keyring.DocSigner, keyring.IACA, 450 * day}
 	case "status":

@@ -75,7 +75,7 @@ func (h *house) openShop(port string, do fetch.Func) {
 		ID: shopTenant, Name: "Utopia Wine", Country: "UT", Origins: []string{s.origin}, RedirectURIs: []string{s.origin + "/verified"},
 		AlsoNamed: []string{verifier.ClientDIDJWK}, // so that its pages ask by every protocol
 		Presets: []core.Preset{{
-			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18", Purpose: "Sell wine to adults only",
+			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18 | pid:age_over_18 else age_in_years else birth_date", Purpose: "Sell wine to adults only",
 		}},
 	})
 	h.cfg.Verifier.WalletLink = s.wallet

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -46,6 +47,8 @@ type ways struct {
 	s *hosted
 	v *verifier.Verifier
 	w *wallet.Wallet
+
+	registrars []assure.Anchor // that the app trusts
 }
 
 // cardType is a document with which holders pay.
@@ -81,7 +84,10 @@ func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, d
 	x.v, err = verifier.New(cfg, verifier.Deps{DB: d, Area: x.area(1), Fetch: x.fetch, Now: time.Now, Anchors: x.alsoForCards(follower.Anchors)})
 	x.check(err)
 	deps.Storage, deps.Area, deps.Fetch, deps.Refresh = wallet.NewMemory(), x.area(2), x.fetch, follower.Refresh
-	deps.Now, deps.Consent = time.Now, wallet.AutoApprove{Issuers: true}
+	deps.Now = time.Now
+	if deps.Consent == nil {
+		deps.Consent = wallet.AutoApprove{Issuers: true}
+	}
 	var readers []assure.Anchor // somebody vouches for those with a certificate
 	for _, tenant := range x.v.Tenants() {
 		ca, err := x.v.ReaderCA(t.Context(), tenant)
@@ -93,7 +99,7 @@ func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, d
 		if err != nil {
 			return nil, err
 		}
-		return a.With(readers...)
+		return a.With(append(readers, x.registrars...)...)
 	}
 	x.w, err = wallet.New(app(x), deps)
 	x.check(err)
@@ -365,3 +371,50 @@ func TestWays(t *testing.T) {
 		x.shares("ISO Annex C", tenant.ID, verifier.AskParams{}, byBrowser(dcapi.ProtocolMdoc))
 	}
 }
+
+// TestRegisteredShop: a registration certificate that eidos pki made goes along
+// with the question, and the app shows what it says, and what is asked beyond it.
+func TestRegisteredShop(t *testing.T) {
+	dir := t.TempDir()
+	statement, root := filepath.Join(dir, "registration.jwt"), filepath.Join(dir, "root.cer")
+	if err := os.WriteFile(statement, []byte("none yet"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var asked []wallet.Question
+	consent := consentFunc(func(q wallet.Question) (wallet.Answer, error) {
+		asked = append(asked, q)
+		return wallet.AutoApprove{Issuers: true}.Ask(t.Context(), q)
+	})
+	x := newWays(t, verifier.Config{Tenants: []verifier.Tenant{{ID: "shop", Name: "Shop Ltd", Country: "UT", Identifier: "VATUT-1",
+		ClientID: verifier.ClientX509Hash, Info: []verifier.Info{{Format: "registration_cert", File: statement}}}}},
+		func(*ways) wallet.Config { return wallet.Config{} }, wallet.Deps{Consent: consent})
+	keys := pkiKeys{Keys: filepath.Join(dir, "pki")}
+	x.check((&pkiRootCmd{pkiKeys: keys, Name: "Utopia Register", Contact: "a@b.example", Out: root}).Run(x.s.m, "registrar-ca"))
+	make := pkiRegistrationCmd{pkiKeys: keys, Identifier: "VATUT-1", Name: "Shop Ltd", Country: "UT", Purpose: []string{"To sell wine", "de=Wein"}, Ask: "mdl:age_over_18", Registry: "https://registry.example",
+		Privacy: "https://shop.example/privacy", Entitlement: []string{"https://uri.etsi.org/19475/Entitlement/Service_Provider"}, Days: 365, Out: statement}
+	x.check(make.Run(x.s.m))
+	der, err := os.ReadFile(root)
+	x.check(err)
+	certs, err := pki.ParseBundle(der)
+	x.check(err)
+	x.registrars = assure.FromCertificates(trustlist.Registrar, "test", certs[0])
+
+	for ask, beyond := range map[string][]string{"mdl:age_over_18": nil, "mdl:age_over_18,family_name": {"Family name"}} {
+		tr, err := x.v.Begin(t.Context(), "shop", verifier.AskParams{Ask: ask})
+		x.check(err)
+		x.byLink("shop", tr)
+		r := asked[len(asked)-1].Party.Registration
+		if r == nil || r.Owner != "Shop Ltd" || r.Identifier != "VATUT-1" || r.Registrar != "Utopia Register" || !slices.Equal(r.Purposes, []string{"To sell wine"}) || !slices.Equal(r.Beyond, beyond) {
+			t.Errorf("%s: %+v", ask, r)
+		}
+	}
+	make.Days = 400
+	if err := make.Run(x.s.m); err == nil || !strings.Contains(err.Error(), "12 months") {
+		t.Errorf("too long: %v", err)
+	}
+}
+
+// consentFunc is a Consent of a test.
+type consentFunc func(wallet.Question) (wallet.Answer, error)
+
+func (f consentFunc) Ask(_ context.Context, q wallet.Question) (wallet.Answer, error) { return f(q) }

@@ -123,6 +123,7 @@ const (
 	attrO          = "\x55\x04\x0a"
 	attrOU         = "\x55\x04\x0b"
 	attrPostalCode = "\x55\x04\x11"
+	attrOrgID      = "\x55\x04\x61"
 )
 
 // attributes appends those of a DER Name to list.
@@ -170,6 +171,7 @@ func (n Name) encode() ([]byte, error) {
 	add(7, asn1.TagUTF8String, n.Locality)
 	add(10, asn1.TagUTF8String, n.Organization)
 	add(11, asn1.TagUTF8String, n.Unit)
+	add(97, asn1.TagUTF8String, n.OrganizationID)
 	add(5, asn1.TagPrintableString, n.SerialNumber)
 	add(3, asn1.TagUTF8String, n.CommonName)
 	der, err := asn1.Marshal(rdns)
@@ -190,7 +192,7 @@ func NameOf(raw []byte) (Name, error) {
 	var n Name
 	for _, a := range list {
 		field := map[string]*string{attrC: &n.Country, attrST: &n.State, attrL: &n.Locality, attrO: &n.Organization,
-			attrOU: &n.Unit, attrSerial: &n.SerialNumber, attrCN: &n.CommonName}[string(a.oid)]
+			attrOU: &n.Unit, attrOrgID: &n.OrganizationID, attrSerial: &n.SerialNumber, attrCN: &n.CommonName}[string(a.oid)]
 		if field == nil || *field != "" {
 			return Name{}, fmt.Errorf("distinguished name: attribute %x unknown or repeated: %w", a.oid, ErrUnsupported)
 		}
@@ -200,6 +202,21 @@ func NameOf(raw []byte) (Name, error) {
 		*field = string(a.value)
 	}
 	return n, nil
+}
+
+// OrganizationID is the organizationIdentifier of a certificate's subject, empty
+// if it has none. ETSI EN 319 412-1, 5.1.4.
+func OrganizationID(cert *x509.Certificate) string {
+	list, ok := attributes(nil, cert.RawSubject)
+	if !ok {
+		return ""
+	}
+	for _, a := range list {
+		if string(a.oid) == attrOrgID && (a.tag == tagPrintableString || a.tag == tagUTF8String) {
+			return string(a.value)
+		}
+	}
+	return ""
 }
 
 // extension returns the extension 2.5.29.arc of a certificate, or nil.

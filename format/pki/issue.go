@@ -30,8 +30,11 @@ type Name struct {
 	Locality     string // L
 	Organization string // O
 	Unit         string // OU
-	SerialNumber string // of the subject, not of the certificate
-	CommonName   string // CN; every profile demands one
+	// OrganizationID is the organizationIdentifier, such as VATUT-12345678: ETSI
+	// EN 319 412-1, 5.1.4. ETSI TS 119 411-8 wants it of relying parties.
+	OrganizationID string
+	SerialNumber   string // of the subject, not of the certificate
+	CommonName     string // CN; every profile demands one
 }
 
 // Template is what Issue needs to know besides the profile.

@@ -23,18 +23,19 @@ const (
 	Verifier       Purpose = "verifier"        // CAs of relying parties that ask over OpenID4VP
 	WalletProvider Purpose = "wallet-provider" // CAs of those who vouch for wallet instances and keys
 	Status         Purpose = "status"          // CAs of status list signers, where not the issuer's own
+	Registrar      Purpose = "registrar"       // CAs of those who register relying parties, for what they may ask
 	TrustList      Purpose = "trust-list"      // CAs of the signers of lists such as these
 )
 
 // Purposes lists every purpose in a fixed order.
 func Purposes() []Purpose {
-	return []Purpose{Issuer, Reader, Verifier, WalletProvider, Status, TrustList}
+	return []Purpose{Issuer, Reader, Verifier, WalletProvider, Status, Registrar, TrustList}
 }
 
 // Known reports whether p is one of the purposes above.
 func (p Purpose) Known() bool {
 	switch p {
-	case Issuer, Reader, Verifier, WalletProvider, Status, TrustList:
+	case Issuer, Reader, Verifier, WalletProvider, Status, Registrar, TrustList:
 		return true
 	}
 	return false

@@ -259,20 +259,33 @@ func ParseWalletPost(form url.Values) (WalletPost, error) {
 //
 // OpenID4VP 1.0, 5; HAIP 1.0, 5.
 func (v *Verifier) RequestObject(ctx context.Context, t *Transaction, post WalletPost, now time.Time) (string, error) {
+	object, err := v.ReadableObject(ctx, t, post, now)
+	if err != nil {
+		return "", err
+	}
+	return post.Seal(object)
+}
+
+// ReadableObject is RequestObject before it is encrypted, if the wallet wants
+// that (WalletPost.Seal): for who keeps what was asked.
+func (v *Verifier) ReadableObject(ctx context.Context, t *Transaction, post WalletPost, now time.Time) (string, error) {
 	p, err := v.redirected(t, post.Nonce, now)
 	if err != nil {
 		return "", err
 	}
-	var object string
 	if t.Unsigned {
-		object, err = unsecuredObject(p)
-	} else {
-		object, err = v.sign(ctx, p)
+		return unsecuredObject(p)
 	}
-	if err != nil || post.key == nil {
-		return object, err
+	return v.sign(ctx, p)
+}
+
+// Seal encrypts a request object to the key that the wallet sent; without one it
+// stays as it is. RFC 7519, 5.2.
+func (p WalletPost) Seal(object string) (string, error) {
+	if p.key == nil {
+		return object, nil
 	}
-	return jose.Encrypt([]byte(object), jose.EncryptOptions{Recipient: *post.key, Enc: post.enc, CTY: "JWT"}) // RFC 7519, 5.2
+	return jose.Encrypt([]byte(object), jose.EncryptOptions{Recipient: *p.key, Enc: p.enc, CTY: "JWT"})
 }
 
 // redirected are the parameters of a request by link.

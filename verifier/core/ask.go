@@ -64,7 +64,8 @@ func Presets() []Preset { return slices.Clone(presets()) }
 //
 //	ask         = wanted *( ";" wanted )            ; all of these
 //	wanted      = document *( "|" document )        ; one of these, the first preferred
-//	document    = [ type [ "@" format ] ":" ] element *( "," element )
+//	document    = [ type [ "@" format ] ":" ] wish *( "," wish )
+//	wish        = element *( " else " element )     ; the first that there is; once in a document
 //	type        = short name, docType or vct
 //	format      = "mdoc" / "sd-jwt"
 //	element     = [ namespace "/" ] identifier [ "+" ]   ; "+": we mean to keep it
@@ -169,6 +170,10 @@ func OnSite(q query.Query, extended bool) (query.Query, error) {
 	if err != nil {
 		return q, err
 	}
+	q.Credentials = slices.Clone(q.Credentials)
+	for i := range q.Credentials {
+		standIns(&q.Credentials[i], extended)
+	}
 	choice := slices.ContainsFunc(q.Sets, func(s query.Set) bool { return len(s.Options) > 1 || !s.Required })
 	if choice && extended {
 		return q, nil
@@ -186,6 +191,38 @@ func OnSite(q query.Query, extended bool) (query.Query, error) {
 	}
 	q.Sets = nil
 	return q, nil
+}
+
+// standIns says of sets of claims what a DeviceRequest can say: that others may
+// stand in for a claim of the first set. Where the mdoc does not understand that,
+// the first set alone is asked for.
+//
+// ISO/IEC 18013-5 second edition (draft v4), 10.2.4.
+func standIns(c *query.Credential, extended bool) {
+	if len(c.ClaimSets) == 0 {
+		return
+	}
+	first := c.ClaimSets[0]
+	var claims []query.Claim
+	for _, i := range first {
+		cl := c.Claims[i]
+		cl.ID = ""
+		for _, set := range c.ClaimSets[1:] {
+			if !extended || slices.Contains(set, i) {
+				continue
+			}
+			var instead []query.Path
+			for _, j := range set {
+				if !slices.Contains(first, j) {
+					instead = append(instead, c.Claims[j].Path)
+					cl.Retain = cl.Retain || c.Claims[j].Retain
+				}
+			}
+			cl.Alternatives = append(cl.Alternatives, instead)
+		}
+		claims = append(claims, cl)
+	}
+	c.Claims, c.ClaimSets = claims, nil
 }
 
 // onlyMdocs leaves out what is of another format.

@@ -234,7 +234,7 @@ func FuzzParseAsk(f *testing.F) {
 	for _, s := range []string{
 		"mdl:age_over_18,portrait", "org.iso.18013.5.1/age_over_18", "age18", "pid:family_name+|mdl:family_name;photoid:portrait",
 		"org.example.badge:org.example/id,urn:x:y/a", "mdl:org.iso.18013.5.1.aamva/DHS_compliance", ":;|,/+", "a:b:c/d",
-		"pid@sd-jwt:address/locality|pid:sex", "urn:x:card:1@sd-jwt:member/number", "pid@mdoc@sd-jwt:sex", "@sd-jwt:x",
+		"pid@sd-jwt:address/locality|pid:sex", "urn:x:card:1@sd-jwt:member/number", "pid@mdoc@sd-jwt:sex", "@sd-jwt:x", "pid:age_over_18 else birth_date,portrait", "mdl:age_over_21 else age_in_years+ else birth_date|pid:sex",
 	} {
 		f.Add(s)
 	}

@@ -1,7 +1,9 @@
 package core
 
 import (
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/eidos-id/eidos/format/doctype"
@@ -24,17 +26,20 @@ func parseDocument(text string, types *doctype.Catalogue) ([]query.Credential, e
 	if len(parts) > maxElements {
 		return nil, bad("%d elements, at most %d", len(parts), maxElements)
 	}
-	elements := make([]element, len(parts))
+	elements := make([]wish, len(parts))
 	for i, part := range parts {
-		e, err := parseElement(part)
+		w, err := parseWish(part)
 		if err != nil {
 			return nil, err
 		}
-		elements[i] = e
+		elements[i] = w
+	}
+	if err := oneChoice(elements); err != nil {
+		return nil, err
 	}
 	if d.name == "" && d.format == "" {
 		var err error
-		if d.t, err = inferType(elements, types); err != nil {
+		if d.t, err = inferType(slices.Concat(elements...), types); err != nil {
 			return nil, err
 		}
 		d.name, d.format = d.t.DocType, askMdoc
@@ -113,25 +118,19 @@ func typeOf(name string, types *doctype.Catalogue) (d wantedType, ok bool) {
 }
 
 // mdoc asks for the document as an mdoc.
-func (d *wantedType) mdoc(elements []element) (query.Credential, error) {
+func (d *wantedType) mdoc(elements []wish) (query.Credential, error) {
 	c := query.Credential{ID: "document", Format: query.FormatMdoc, Types: []string{d.name}, NearestAge: true, Partial: true}
 	if d.t != nil {
 		c.ID, c.Types = d.t.ID, []string{d.t.DocType}
 	}
-	for _, e := range elements {
+	return c, ask(&c, elements, func(e element) (query.Path, string, error) {
 		n, err := e.resolve(d.t, d.name)
-		if err != nil {
-			return c, err
-		}
-		if err := add(&c, query.Element(n.Namespace, n.ID), e.keep, n.String()); err != nil {
-			return c, err
-		}
-	}
-	return c, nil
+		return query.Element(n.Namespace, n.ID), n.String(), err
+	})
 }
 
 // sdjwt asks for the document as an SD-JWT VC.
-func (d *wantedType) sdjwt(elements []element) (query.Credential, error) {
+func (d *wantedType) sdjwt(elements []wish) (query.Credential, error) {
 	c := query.Credential{ID: "document-" + askSDJWT, Format: query.FormatSDJWT, Types: []string{d.name}}
 	if d.t != nil {
 		c.ID, c.Types = d.t.ID+"-"+askSDJWT, []string{d.t.VCT}
@@ -139,16 +138,43 @@ func (d *wantedType) sdjwt(elements []element) (query.Credential, error) {
 			return c, bad("%s is not issued as SD-JWT VC", d.t.ID)
 		}
 	}
-	for _, e := range elements {
+	return c, ask(&c, elements, func(e element) (query.Path, string, error) {
 		path, err := e.claim(d.t)
-		if err != nil {
-			return c, err
-		}
-		if err := add(&c, path, e.keep, path.String()); err != nil {
-			return c, err
+		return path, path.String(), err
+	})
+}
+
+// ask puts what is wished into a credential: where one may stand in for another,
+// a set of claims for each.
+func ask(c *query.Credential, wishes []wish, pathOf func(element) (path query.Path, name string, err error)) error {
+	var always, either []int
+	for _, w := range wishes {
+		for _, e := range w {
+			path, name, err := pathOf(e)
+			if err != nil {
+				return err
+			}
+			if err := add(c, path, e.keep, name); err != nil {
+				return err
+			}
+			if at := len(c.Claims) - 1; len(w) > 1 {
+				either = append(either, at)
+			} else {
+				always = append(always, at)
+			}
 		}
 	}
-	return c, nil
+	for _, i := range either {
+		set := append([]int{i}, always...)
+		slices.Sort(set)
+		c.ClaimSets = append(c.ClaimSets, set)
+	}
+	if c.ClaimSets != nil {
+		for i := range c.Claims {
+			c.Claims[i].ID = "c" + strconv.Itoa(i+1)
+		}
+	}
+	return nil
 }
 
 func add(c *query.Credential, path query.Path, keep bool, name string) error {
@@ -204,6 +230,41 @@ const maxSteps = 16
 type element struct {
 	nameSpace, id string
 	keep          bool
+}
+
+// wish is one element, or several of which the first that a document has will do.
+type wish []element
+
+// otherwise parts elements that stand in for each other.
+var otherwise = regexp.MustCompile(`\s+else\s+`)
+
+func parseWish(text string) (wish, error) {
+	var w wish
+	for _, part := range otherwise.Split(strings.TrimSpace(text), -1) {
+		e, err := parseElement(part)
+		if err != nil {
+			return nil, err
+		}
+		w = append(w, e)
+	}
+	if len(w) > maxAlternatives {
+		return nil, bad("%d elements that stand in for each other, at most %d", len(w), maxAlternatives)
+	}
+	return w, nil
+}
+
+// oneChoice allows for one element with others to stand in, of each document.
+func oneChoice(list []wish) error {
+	n := 0
+	for _, w := range list {
+		if len(w) > 1 {
+			n++
+		}
+	}
+	if n > 1 {
+		return bad("\"else\" more than once in a document")
+	}
+	return nil
 }
 
 func parseElement(text string) (element, error) {

@@ -40,6 +40,9 @@ func (v *verification) credential(ctx context.Context, s *sdjwt.SDJWT, index int
 	}
 	a := v.answer(asked)
 	if report.OK() {
+		authorities(asked, &found.Signer, &report)
+	}
+	if report.OK() {
 		v.disclosed(&doc, asked, found.Payload, &a, &report)
 		v.agree(asked.ID, found.Transactions)
 		doc.KeyBinding = found.KeyBinding
@@ -64,6 +67,7 @@ func (v *verification) disclosed(doc *Document, asked *query.Credential, p *sdjw
 		a.claims[i] = true
 		doc.Elements = append(doc.Elements, v.claim(doc, asked, c, claims, values))
 	}
+	v.ages(doc, asked, report)
 	var dropped []string
 	for _, d := range p.Disclosed() {
 		if !slices.ContainsFunc(asked.Claims, func(c query.Claim) bool { return onTheWay(c.Path, d.Path) }) {

@@ -2,6 +2,8 @@ package core_test
 
 import (
 	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -333,4 +335,71 @@ func TestFormatAsAsked(t *testing.T) {
 	if _, err := core.VerifyPresentations(t.Context(), map[string][]string{"pid": {reg.shown(t, nil)}}, p); err == nil {
 		t.Error("an SD-JWT VC passed for an mdoc")
 	}
+}
+
+// A document of another authority than was asked for is refused, by name of the
+// check, in both formats; what cannot be resolved is said to be so.
+func TestTrustedAuthorities(t *testing.T) {
+	r := newRegistry(t)
+	text := r.shown(t, nil, sdjwt.Path{"family_name"})
+	s, err := sdjwt.Parse(text, sdjwt.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(s.Token.Header.X5C[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := base64.RawURLEncoding.EncodeToString(leaf.AuthorityKeyId)
+	ask := func(authorities string) string {
+		return strings.Replace(pid(`{"path":["family_name"]}`), `"claims"`, `"trusted_authorities":[`+authorities+`],"claims"`, 1)
+	}
+	for name, c := range map[string]struct {
+		authorities string
+		verdict     core.Verdict
+		outcome     check.Outcome
+	}{
+		"the authority":              {`{"type":"aki","values":["AAAA","` + own + `"]}`, core.Valid, check.Pass},
+		"another":                    {`{"type":"aki","values":["AAAA"]}`, core.Invalid, check.Fail},
+		"a trusted list":             {`{"type":"etsi_tl","values":["https://lotl.example"]}`, core.Valid, check.Skip},
+		"another, or a trusted list": {`{"type":"aki","values":["AAAA"]},{"type":"openid_federation","values":["https://x.example"]}`, core.Valid, check.Skip},
+	} {
+		res := verifyOne(t, text, r.params(t, ask(c.authorities)))
+		found, ok := res.Documents[0].Report.Find("trusted authorities")
+		if res.Verdict != c.verdict || !ok || found.Outcome != c.outcome || (c.verdict == core.Invalid) != (len(res.Documents[0].Elements) == 0) {
+			t.Errorf("%s: %s %s", name, res.Verdict, res.Documents[0].Report)
+		}
+	}
+	if _, ok := verifyOne(t, text, r.params(t, pid(`{"path":["family_name"]}`))).Documents[0].Report.Find("trusted authorities"); ok {
+		t.Error("a check that nobody asked for")
+	}
+
+	response, p := annexD(t)
+	for value, verdict := range map[string]core.Verdict{"AAAA": core.Invalid, "": core.Valid} {
+		asked := p
+		asked.Asked.Credentials = slices.Clone(p.Asked.Credentials)
+		resp, err := mdoc.ParseDeviceResponse(response)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leaf, err := x509.ParseCertificate(resp.Documents[0].IssuerSigned.Auth.Sign1.X5Chain[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		asked.Asked.Credentials[0].Authorities = []query.Authority{{Type: query.AuthorityAKI, Value: firstOf(value, base64.RawURLEncoding.EncodeToString(leaf.AuthorityKeyId))}}
+		res, err := core.Verify(t.Context(), response, asked)
+		if err != nil || res.Documents[0].Verdict != verdict {
+			t.Errorf("mdoc, %q: %s %v", value, res.Documents[0].Report, err)
+		}
+	}
+}
+
+// firstOf is the first that is not empty.
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
 }

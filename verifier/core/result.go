@@ -156,6 +156,9 @@ type Element struct {
 	// Asked is the age statement that was asked for if this one answers in its
 	// place: the asked one has the same value. ISO/IEC 18013-5:2021, 7.2.5.
 	Asked string `json:"asked,omitempty"`
+	// From is the element that this was computed from, where an age was asked for
+	// and the document has no statement about it. It is not handed on.
+	From string `json:"from,omitempty"`
 	// Retain says that the holder was told that it will be kept.
 	Retain bool `json:"retain,omitempty"`
 	// DeviceSigned: the device vouches for it, not the issuer.

@@ -212,6 +212,9 @@ func (v *verification) document(ctx context.Context, d *mdoc.Document, index int
 	a := v.answer(asked)
 	a.errors = d.Errors
 	if report.OK() {
+		authorities(asked, &found.Signer, &report)
+	}
+	if report.OK() {
 		v.take(&doc, d, asked, &found, &a, &report)
 	}
 	v.add(index, doc, a, report)
@@ -326,6 +329,7 @@ func (v *verification) take(doc *Document, d *mdoc.Document, asked *query.Creden
 			doc.Elements = append(doc.Elements, el)
 		}
 	}
+	v.ages(doc, asked, report)
 	onlyAsked(dropped, clauseAsked, report)
 }
 
