@@ -12,6 +12,7 @@ import (
 	"github.com/eidos-id/eidos/format/check"
 	"github.com/eidos-id/eidos/format/jose"
 	"github.com/eidos-id/eidos/format/pki"
+	"github.com/eidos-id/eidos/format/pki/pkitest"
 	"github.com/eidos-id/eidos/format/registration"
 	"github.com/eidos-id/eidos/format/trustlist"
 	"github.com/eidos-id/eidos/internal/testkit"
@@ -168,16 +169,10 @@ func newRegistrar(t testing.TB) registrar {
 	ca, leaf := testkit.Signer(t, elliptic.P256()), testkit.Signer(t, elliptic.P256())
 	nb, na := pki.Validity(now, 300*24*time.Hour)
 	tpl := pki.Template{Subject: pki.Name{Country: "UT", Organization: "Utopia Register", CommonName: "Registrar CA"}, PublicKey: ca.Public(), NotBefore: nb, NotAfter: na, Contact: "a@b.example"}
-	der, err := pki.Issue(context.Background(), pki.ServiceCA, tpl, ca)
-	if err != nil {
-		t.Fatal(err)
-	}
-	root := parse(t, der)
+	root := pkitest.Issue(t, pki.ServiceCA, tpl, ca)
 	tpl.Subject.CommonName, tpl.PublicKey, tpl.Issuer = "Registrar", leaf.Public(), root
-	if der, err = pki.Issue(context.Background(), pki.CredentialSigner, tpl, ca); err != nil {
-		t.Fatal(err)
-	}
-	return registrar{t, trusting(t, trustlist.Registrar, root), [][]byte{der}, leaf}
+	signer := pkitest.Issue(t, pki.CredentialSigner, tpl, ca)
+	return registrar{t, trusting(t, trustlist.Registrar, root), [][]byte{signer.Raw}, leaf}
 }
 
 func (r registrar) sign(typ string, payload []byte) string {

@@ -19,8 +19,8 @@ import (
 // signs registrations for it: a registrar that the app trusts.
 func (w *world) shopWith(id string) (*relyingParty, func(c registration.Certificate) oid4vp.VerifierInfo) {
 	w.t.Helper()
-	rp := certify(w.t, pki.ReaderAuth, w.clock.Now(), "Shop", &w.readerCA)
-	nb, na := pki.Validity(w.clock.Now(), 300*24*time.Hour)
+	rp := certify(w.t, pki.ReaderAuth, w.Clock.Now(), "Shop", &w.readerCA)
+	nb, na := pki.Validity(w.Clock.Now(), 300*24*time.Hour)
 	der, err := pki.Issue(w.t.Context(), pki.ReaderAuth, pki.Template{Subject: pki.Name{Country: "UT", Organization: "Shop", OrganizationID: id, CommonName: "Shop"},
 		PublicKey: rp.Public(), Issuer: w.readerCA.cert, NotBefore: nb, NotAfter: na, CRLURL: "http://crl.example"}, w.readerCA.Key)
 	if err != nil {
@@ -29,8 +29,8 @@ func (w *world) shopWith(id string) (*relyingParty, func(c registration.Certific
 	if rp.cert, err = pki.ParseCertificate(der); err != nil {
 		w.t.Fatal(err)
 	}
-	ca := certify(w.t, pki.ServiceCA, w.clock.Now(), "Utopia Register", nil)
-	signer := certify(w.t, pki.CredentialSigner, w.clock.Now(), "Registrar", &ca)
+	ca := certify(w.t, pki.ServiceCA, w.Clock.Now(), "Utopia Register", nil)
+	signer := certify(w.t, pki.CredentialSigner, w.Clock.Now(), "Registrar", &ca)
 	if w.anchors, err = w.anchors.With(assure.FromCertificates(trustlist.Registrar, "test", ca.cert)...); err != nil {
 		w.t.Fatal(err)
 	}
@@ -70,7 +70,7 @@ func TestRegistration(t *testing.T) {
 	w := newWorld(t)
 	d, _ := w.holder(nil)
 	v, sign := w.shopWith("VATUT-1")
-	v.engine.Info = []oid4vp.VerifierInfo{{Format: "unknown", Data: json.RawMessage(`{"x":1}`)}, sign(registeredShop(w.clock.Now()))}
+	v.engine.Info = []oid4vp.VerifierInfo{{Format: "unknown", Data: json.RawMessage(`{"x":1}`)}, sign(registeredShop(w.Clock.Now()))}
 	entry, _, err := d.Answer(t.Context(), v.link(nameAndAge))
 	if err != nil {
 		t.Fatal(err)
@@ -94,11 +94,11 @@ func TestRegistration(t *testing.T) {
 		t.Errorf("%+v %v", rep.Authorities, err)
 	}
 
-	all := registeredShop(w.clock.Now())
+	all := registeredShop(w.Clock.Now())
 	all.Credentials[0].Claim = nil
-	silent := registeredShop(w.clock.Now())
+	silent := registeredShop(w.Clock.Now())
 	silent.Credentials = nil
-	other := registeredShop(w.clock.Now())
+	other := registeredShop(w.Clock.Now())
 	other.Credentials[0].Meta.DocType = "org.example"
 	for name, c := range map[string]struct {
 		info   []oid4vp.VerifierInfo
@@ -109,7 +109,7 @@ func TestRegistration(t *testing.T) {
 		"another document":            {[]oid4vp.VerifierInfo{sign(other)}, []string{"Driving licence"}},
 		"two that are good together":  {[]oid4vp.VerifierInfo{sign(other), sign(all)}, nil},
 		"about another of the query":  {[]oid4vp.VerifierInfo{withID(sign(other), "licence"), sign(all)}, nil},
-		"one for it, one for nothing": {[]oid4vp.VerifierInfo{sign(registeredShop(w.clock.Now())), sign(other)}, []string{"Family name"}},
+		"one for it, one for nothing": {[]oid4vp.VerifierInfo{sign(registeredShop(w.Clock.Now())), sign(other)}, []string{"Family name"}},
 	} {
 		v.engine.Info = c.info
 		if _, _, err := d.Answer(t.Context(), v.link(nameAndAge)); err != nil {
@@ -136,7 +136,7 @@ func TestRegistrationNotBelieved(t *testing.T) {
 		"of somebody else": {"VATUT-2", "registered party", nil},
 		"without a name":   {"", "registered party", nil},
 		"over": {"VATUT-1", "registration time", func(w *world, _ *oid4vp.VerifierInfo, c *registration.Certificate) {
-			c.IssuedAt, c.Expires = jose.NewDate(w.clock.Now().Add(-48*time.Hour)), jose.NewDate(w.clock.Now().Add(-time.Hour))
+			c.IssuedAt, c.Expires = jose.NewDate(w.Clock.Now().Add(-48*time.Hour)), jose.NewDate(w.Clock.Now().Add(-time.Hour))
 		}},
 		"of a stranger": {"VATUT-1", "registrar", func(w *world, _ *oid4vp.VerifierInfo, _ *registration.Certificate) {
 			w.anchors, _ = assure.NewAnchors(append(w.anchors.For(trustlist.Issuer), w.anchors.For(trustlist.Reader)...)...)
@@ -146,7 +146,7 @@ func TestRegistrationNotBelieved(t *testing.T) {
 		w := newWorld(t)
 		d, _ := w.holder(nil)
 		v, sign := w.shopWith(c.id)
-		cert := registeredShop(w.clock.Now())
+		cert := registeredShop(w.Clock.Now())
 		if c.change != nil {
 			c.change(w, new(oid4vp.VerifierInfo), &cert)
 		}

@@ -281,7 +281,7 @@ func TestSDJWTWarnings(t *testing.T) {
 // would only stand in.
 func TestAgeStandIn(t *testing.T) {
 	w := newWorld(t)
-	v := w.relyingParty(certify(t, pki.ReaderAuth, w.clock.Now(), "Bank", &w.readerCA))
+	v := w.relyingParty(certify(t, pki.ReaderAuth, w.Clock.Now(), "Bank", &w.readerCA))
 	withPID, _ := w.holderSD()
 	withMDL, _ := w.holder(nil)
 	for _, c := range []struct {
