@@ -59,7 +59,7 @@ func TestCodeRefusesForeignResponses(t *testing.T) {
 func TestAuthorizationSurvivesStorage(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
-	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now)
+	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestTokenResponses(t *testing.T) {
 			tc.change(m)
 			*resp = fetch.JSONResponse(200, m)
 		})
-		token, err := c.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.now)
+		token, err := c.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.Now())
 		if (err == nil) != tc.ok {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -157,13 +157,13 @@ func TestResourceNonceErrorInAnyCase(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	token := w.token(c)
-	w.now = w.now.Add(12 * time.Minute)
+	w.Pass(12 * time.Minute)
 	c.Fetch = w.wrapped(func(_ fetch.Request, resp *fetch.Response) {
 		if resp.Status == 401 {
 			resp.Header["www-authenticate"], resp.Body = `dpOp ERROR="use_dpop_nonce"`, nil
 		}
 	})
-	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil || resp.Status != 200 {
+	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil || resp.Status != 200 {
 		t.Errorf("%d %v", resp.Status, err)
 	}
 }
@@ -172,7 +172,7 @@ func TestNonceFromAnyEndpointSavesARoundTrip(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	token := w.token(c)
-	w.now = w.now.Add(12 * time.Minute)
+	w.Pass(12 * time.Minute)
 	route := c.Fetch
 	c.Fetch = func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if r.URL != issuer+"/nonce" {
@@ -182,14 +182,14 @@ func TestNonceFromAnyEndpointSavesARoundTrip(t *testing.T) {
 			t.Error("token or proof sent to the nonce endpoint")
 		}
 		resp := fetch.JSONResponse(200, map[string]string{"c_nonce": "n"})
-		resp.Header["dpop-nonce"] = w.server.DPoPNonce(w.now)
+		resp.Header["dpop-nonce"] = w.server.DPoPNonce(w.Now())
 		return resp, nil
 	}
 	if _, err := c.Send(w.ctx, fetch.Request{Method: "POST", URL: issuer + "/nonce"}); err != nil {
 		t.Fatal(err)
 	}
 	sent := len(w.log)
-	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil || resp.Status != 200 || len(w.log) != sent+1 {
+	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil || resp.Status != 200 || len(w.log) != sent+1 {
 		t.Errorf("%d after %d requests, %v", resp.Status, len(w.log)-sent, err)
 	}
 }
@@ -205,24 +205,24 @@ func TestClientGivesUp(t *testing.T) {
 		resp.Header["dpop-nonce"] = "again"
 		return resp, nil
 	}
-	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil || resp.Status != 401 || asks != 2 {
+	if resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil || resp.Status != 401 || asks != 2 {
 		t.Errorf("resource: %d after %d requests, %v", resp.Status, asks, err)
 	}
 	asks = 0
 	var refusal *oauth.Error
-	if _, err := c.RedeemPreAuthorized(w.ctx, "code", "", nil, w.now); !errors.As(err, &refusal) || refusal.Code != "use_dpop_nonce" || asks != 2 {
+	if _, err := c.RedeemPreAuthorized(w.ctx, "code", "", nil, w.Now()); !errors.As(err, &refusal) || refusal.Code != "use_dpop_nonce" || asks != 2 {
 		t.Errorf("token: %v after %d requests", err, asks)
 	}
 	c.Fetch = func(context.Context, fetch.Request) (fetch.Response, error) {
 		return fetch.Response{Status: 500, Body: []byte("<html>"), Header: map[string]string{"content-type": "text/html"}}, nil
 	}
-	if _, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now); err == nil {
+	if _, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err == nil {
 		t.Error("a page of HTML is no answer")
 	}
 	c.Fetch = func(context.Context, fetch.Request) (fetch.Response, error) {
 		return fetch.Response{}, fetch.ErrTooLarge
 	}
-	if _, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now); !errors.Is(err, fetch.ErrTooLarge) {
+	if _, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); !errors.Is(err, fetch.ErrTooLarge) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestProofsAreNeverReusedAndCarryTheNewestChallenge(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	token := w.token(c)
-	if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil {
+	if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.token(c)

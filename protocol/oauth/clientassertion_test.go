@@ -73,7 +73,7 @@ func (w *appWorld) app(id string, signer key.Signer, kid string) *oauth.Client {
 // claims are those of a good assertion by serverApp.
 func (w *appWorld) claims() map[string]any {
 	return map[string]any{"iss": serverApp, "sub": serverApp, "aud": issuer, "jti": rand.Text(),
-		"iat": w.now.Unix(), "exp": w.now.Add(time.Minute).Unix()}
+		"iat": w.Now().Unix(), "exp": w.Now().Add(time.Minute).Unix()}
 }
 
 // assertion is one by serverApp, signed with its first key.
@@ -143,7 +143,7 @@ func TestClientAssertionVector(t *testing.T) {
 	vectors.Load(t, "openid4vci/par_and_errors.json", &v)
 	w := newAppWorld(t, nil)
 	a := w.app(serverApp, w.es256, "16")
-	if _, err := a.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now); err != nil {
+	if _, err := a.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	sent, err := w.log[len(w.log)-1].Form()
@@ -184,11 +184,11 @@ func TestPrivateKeyJWT(t *testing.T) {
 			if w.use(a, token) != 200 || w.grant.ClientID != a.ID || w.grant.Instance != nil {
 				t.Errorf("grant %+v", w.grant)
 			}
-			again, err := a.Refresh(w.ctx, token.RefreshToken, w.now)
+			again, err := a.Refresh(w.ctx, token.RefreshToken, w.Now())
 			if err != nil || w.use(a, again) != 200 {
 				t.Errorf("refresh: %v", err)
 			}
-			offered, err := a.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.now)
+			offered, err := a.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.Now())
 			if err != nil || w.use(a, offered) != 200 || w.grant.ClientID != a.ID {
 				t.Errorf("offer: %v, %+v", err, w.grant)
 			}
@@ -225,26 +225,26 @@ func TestGrantsOfClientsWithKeys(t *testing.T) {
 	a, b := w.app(serverApp, w.es256, "16"), w.app(serverApp2, w.other, "")
 	token := w.token(a)
 	b.DPoP = a.DPoP
-	_, err := b.Refresh(w.ctx, token.RefreshToken, w.now)
+	_, err := b.Refresh(w.ctx, token.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 	thief := w.app(serverApp, w.es256, "16")
-	_, err = thief.Refresh(w.ctx, token.RefreshToken, w.now)
+	_, err = thief.Refresh(w.ctx, token.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 	wallet := w.client(clientID)
 	wallet.DPoP = a.DPoP
-	_, err = wallet.Refresh(w.ctx, token.RefreshToken, w.now)
+	_, err = wallet.Refresh(w.ctx, token.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 	b.KeyID = "16" // its one key has no kid
-	_, err = b.Refresh(w.ctx, token.RefreshToken, w.now)
+	_, err = b.Refresh(w.ctx, token.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_client")
 	b.KeyID = ""
 	authorization, code := w.authorised(a)
-	_, err = b.RedeemCode(w.ctx, authorization, code, w.now)
+	_, err = b.RedeemCode(w.ctx, authorization, code, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 	// The client's other key is the same client.
 	renewed := w.app(serverApp, w.eddsa, "17")
 	renewed.DPoP = a.DPoP
-	if _, err = renewed.Refresh(w.ctx, token.RefreshToken, w.now); err != nil {
+	if _, err = renewed.Refresh(w.ctx, token.RefreshToken, w.Now()); err != nil {
 		t.Error(err)
 	}
 }
@@ -259,7 +259,7 @@ func TestClientAssertionRefusals(t *testing.T) {
 	p384 := testkit.Signer(t, elliptic.P384())
 	set := func(name string, v any) func(map[string]any) { return func(c map[string]any) { c[name] = v } }
 	del := func(name string) func(map[string]any) { return func(c map[string]any) { delete(c, name) } }
-	after := func(name string, d time.Duration) func(map[string]any) { return set(name, w.now.Add(d).Unix()) }
+	after := func(name string, d time.Duration) func(map[string]any) { return set(name, w.Now().Add(d).Unix()) }
 	raw := func(header string, sign func(input string) []byte) func() string {
 		return func() string {
 			claims, err := json.Marshal(w.claims())
@@ -375,7 +375,7 @@ func TestClientAssertionTimes(t *testing.T) {
 				delete(claims, "iat")
 			}
 			for claim, d := range c {
-				claims[claim] = w.now.Add(d).Unix()
+				claims[claim] = w.Now().Add(d).Unix()
 			}
 		}))
 		t.Run(name, func(t *testing.T) { w.accepted(t, r) })
@@ -444,7 +444,7 @@ func TestOneMethodForEachClient(t *testing.T) {
 	form := anonymous.forms(serverApp)["/token"]
 	anonymous.refused(t, anonymous.request("/token", form, anonymous.assertion(nil)+"AAAA"), "invalid_client")
 	a := anonymous.app(serverApp, anonymous.es256, "16")
-	token, err := a.RedeemPreAuthorized(anonymous.ctx, anonymous.offer(""), "", nil, anonymous.now)
+	token, err := a.RedeemPreAuthorized(anonymous.ctx, anonymous.offer(""), "", nil, anonymous.Now())
 	if err != nil || anonymous.use(a, token) != 200 || anonymous.grant.ClientID != serverApp {
 		t.Errorf("%v, grant %+v", err, anonymous.grant)
 	}
@@ -453,7 +453,7 @@ func TestOneMethodForEachClient(t *testing.T) {
 func TestClientAssertionOnlyOnce(t *testing.T) {
 	w := newAppWorld(t, nil)
 	used := w.assertion(func(c map[string]any) { // one that is taken for as long as can be
-		c["exp"] = w.now.Add(10 * time.Minute).Unix()
+		c["exp"] = w.Now().Add(10 * time.Minute).Unix()
 		delete(c, "iat")
 	})
 	w.accepted(t, w.request("/par", parFormOf(&oauth.Client{ID: serverApp}), used))
@@ -464,8 +464,8 @@ func TestClientAssertionOnlyOnce(t *testing.T) {
 		}
 	}
 	replay(t)
-	w.now = w.now.Add(11*time.Minute - time.Second) // the last second of it
-	w.store.DeleteExpired(w.now)
+	w.Pass(11*time.Minute - time.Second) // the last second of it
+	w.store.DeleteExpired(w.Now())
 	replay(t)
 	var e *oauth.Error
 	if err := w.form(w.client(clientID), "/par", parFormOf(&oauth.Client{ID: clientID}), nil); errors.As(err, &e) {
@@ -565,7 +565,7 @@ func TestClientKeyNotUsable(t *testing.T) {
 				t.Fatal("sent")
 			}
 		}
-		if _, err := a.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now); err == nil {
+		if _, err := a.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
@@ -634,7 +634,7 @@ func FuzzClientAssertion(f *testing.F) {
 	w := newAppWorld(f, func(c *oauth.ServerConfig) { c.DPoPNonces = nil })
 	for _, header := range []string{`{"alg":"ES256","kid":"16"}`, `{"alg":"ES256","kid":"16","typ":"JWT"}`, `{"alg":"none"}`, w.jwt(w.other, jose.Header{KID: "16"}, w.claims())} {
 		for _, aud := range []string{`"` + issuer + `"`, `["` + issuer + `"]`} {
-			f.Add(header, fmt.Sprintf(`{"iss":"%s","sub":"%s","aud":%s,"jti":"1","exp":%d,"iat":%d}`, serverApp, serverApp, aud, w.now.Unix()+60, w.now.Unix()))
+			f.Add(header, fmt.Sprintf(`{"iss":"%s","sub":"%s","aud":%s,"jti":"1","exp":%d,"iat":%d}`, serverApp, serverApp, aud, w.Now().Unix()+60, w.Now().Unix()))
 		}
 	}
 	form := parFormOf(&oauth.Client{ID: serverApp})

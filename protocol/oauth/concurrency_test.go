@@ -20,7 +20,7 @@ func (w *world) race(requests []fetch.Request) (granted int) {
 		wg.Go(func() {
 			var rep oauth.Reply
 			err := w.store.Tx(func(st once.Store) (err error) {
-				rep, err = w.server.Token(w.ctx, st, r, w.now)
+				rep, err = w.server.Token(w.ctx, st, r, w.Now())
 				return err
 			})
 			if err != nil {

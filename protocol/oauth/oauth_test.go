@@ -17,7 +17,7 @@ import (
 func TestAuthorisationCodeEndToEnd(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
-	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "openid mdl pid", IssuerState: "offer-7"}, w.now)
+	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "openid mdl pid", IssuerState: "offer-7"}, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,15 +28,15 @@ func TestAuthorisationCodeEndToEnd(t *testing.T) {
 	if q := front.Query(); len(q) != 2 || q.Get("client_id") != clientID || !strings.HasPrefix(q.Get("request_uri"), "urn:ietf:params:oauth:request_uri:") {
 		t.Errorf("front channel has %v", q)
 	}
-	w.now = w.now.Add(30 * time.Second)
-	p, _, err := w.server.Authorize(w.ctx, w.store, fetch.GetRequest(a.URL+"&state=evil&foo=bar", ""), w.now)
+	w.Pass(30 * time.Second)
+	p, _, err := w.server.Authorize(w.ctx, w.store, fetch.GetRequest(a.URL+"&state=evil&foo=bar", ""), w.Now())
 	if err != nil || p == nil {
 		t.Fatal(p, err)
 	}
 	if p.IssuerState != "offer-7" || p.Attester != "Provider One" || p.WalletName != "eidos" || p.Client.Name != "Wallet" || !cmp.Equal(p.Configurations, []string{pid, mdl}) {
 		t.Errorf("pending %+v", p)
 	}
-	w.now = w.now.Add(5 * time.Minute) // people take their time once the page is open
+	w.Pass(5 * time.Minute) // people take their time once the page is open
 	location := w.browse(a.URL)
 	if q, _ := url.Parse(location); q.Query().Get("state") != a.State || q.Query().Get("iss") != issuer || q.Fragment != "" || len(q.Query().Get("code")) != 43 {
 		t.Errorf("redirect to %s", location)
@@ -45,15 +45,15 @@ func TestAuthorisationCodeEndToEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := c.RedeemCode(w.ctx, a, code, w.now)
+	token, err := c.RedeemCode(w.ctx, a, code, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token.Scope != "mdl pid" || token.Details != nil || len(token.AccessToken) != 43 || !token.Expires.Equal(w.now.Add(15*time.Minute)) {
+	if token.Scope != "mdl pid" || token.Details != nil || len(token.AccessToken) != 43 || !token.Expires.Equal(w.Now().Add(15*time.Minute)) {
 		t.Errorf("token %+v", token)
 	}
 	for range 2 { // a token serves several requests
-		resp, err := c.Resource(w.ctx, token, fetch.Request{Method: "POST", URL: resource + "?a=b", Body: []byte("{}")}, w.now)
+		resp, err := c.Resource(w.ctx, token, fetch.Request{Method: "POST", URL: resource + "?a=b", Body: []byte("{}")}, w.Now())
 		if err != nil || resp.Status != 200 {
 			t.Fatalf("resource: %d %s %v", resp.Status, resp.Body, err)
 		}
@@ -78,7 +78,7 @@ func TestAuthorisationCodeEndToEnd(t *testing.T) {
 func TestAuthorizationDetails(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
-	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Details: []oauth.Details{{Configuration: "no-scope", Locations: []string{issuer}}, {Configuration: mdl}}}, w.now)
+	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Details: []oauth.Details{{Configuration: "no-scope", Locations: []string{issuer}}, {Configuration: mdl}}}, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestAuthorizationDetails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token, err := c.RedeemCode(w.ctx, a, code, w.now)
+	token, err := c.RedeemCode(w.ctx, a, code, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,14 +106,14 @@ func TestPreAuthorizedCodeEndToEnd(t *testing.T) {
 		if anonymous {
 			c.Attestation, c.Instance = "", nil
 		}
-		token, err := c.RedeemPreAuthorized(w.ctx, w.offer("493536"), "493536", []oauth.Details{{Configuration: mdl}}, w.now)
+		token, err := c.RedeemPreAuthorized(w.ctx, w.offer("493536"), "493536", []oauth.Details{{Configuration: mdl}}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := cmp.Diff([]oauth.Details{{Type: "openid_credential", Configuration: mdl, CredentialIdentifiers: []string{"mdl-1"}}}, token.Details); d != "" {
 			t.Error(d)
 		}
-		if resp, err := c.Resource(w.ctx, token, fetch.Request{Method: "POST", URL: resource}, w.now); err != nil || resp.Status != 200 {
+		if resp, err := c.Resource(w.ctx, token, fetch.Request{Method: "POST", URL: resource}, w.Now()); err != nil || resp.Status != 200 {
 			t.Fatalf("resource: %d %v", resp.Status, err)
 		}
 		if w.grant.Subject != "person-2" || !w.grant.Details || (w.grant.ClientID == "") != anonymous || (w.grant.Instance == nil) != anonymous {
@@ -127,7 +127,7 @@ func TestPublicClientWithoutAttesters(t *testing.T) {
 	c := w.client(clientID)
 	c.Attestation, c.Instance = "", nil
 	token := w.token(c)
-	if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil || w.grant == nil || w.grant.Instance != nil {
+	if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil || w.grant == nil || w.grant.Instance != nil {
 		t.Errorf("grant %+v, error %v", w.grant, err)
 	}
 	if m := w.server.Metadata(); m.ChallengeEndpoint != "" || !cmp.Equal(m.TokenEndpointAuthMethodsSupported, []string{"none"}) {
@@ -139,14 +139,14 @@ func TestNoncesAndChallengesAreRenewed(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	token := w.token(c)
-	w.now = w.now.Add(12 * time.Minute) // nonces and challenges have gone stale, the token has not
+	w.Pass(12 * time.Minute) // nonces and challenges have gone stale, the token has not
 	sent := len(w.log)
-	resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now)
+	resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now())
 	if err != nil || resp.Status != 200 || len(w.log) != sent+2 {
 		t.Fatalf("resource: %d after %d requests, %v", resp.Status, len(w.log)-sent, err)
 	}
 	sent = len(w.log)
-	if _, err := c.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.now); err != nil || len(w.log) != sent+2 {
+	if _, err := c.RedeemPreAuthorized(w.ctx, w.offer(""), "", nil, w.Now()); err != nil || len(w.log) != sent+2 {
 		t.Fatalf("token: %v after %d requests", err, len(w.log)-sent) // one more for the challenge; the nonce is fresh
 	}
 }
@@ -179,13 +179,13 @@ func (w *world) decision(t *testing.T, c *oauth.Client, form url.Values, yes boo
 	}
 	uri := w.requestURI()
 	open := fetch.FormRequest(issuer+"/authorize", url.Values{"client_id": {c.ID}, "request_uri": {uri}}) // POST is as good as GET
-	if p, rep, err := w.server.Authorize(w.ctx, w.store, open, w.now); p == nil || err != nil {
+	if p, rep, err := w.server.Authorize(w.ctx, w.store, open, w.Now()); p == nil || err != nil {
 		t.Fatal(rep.Refusal, err)
 	}
-	decide := func() (oauth.Reply, error) { return w.server.Refuse(w.ctx, w.store, uri, w.now) }
+	decide := func() (oauth.Reply, error) { return w.server.Refuse(w.ctx, w.store, uri, w.Now()) }
 	if yes {
 		decide = func() (oauth.Reply, error) {
-			return w.server.Approve(w.ctx, w.store, uri, oauth.Approval{Subject: "p"}, w.now)
+			return w.server.Approve(w.ctx, w.store, uri, oauth.Approval{Subject: "p"}, w.Now())
 		}
 	}
 	rep, err := decide()

@@ -17,7 +17,7 @@ func lasting(c *oauth.ServerConfig) { c.RefreshLifetime = month }
 
 func (w *world) use(c *oauth.Client, t *oauth.Token) int {
 	w.t.Helper()
-	resp, err := c.Resource(w.ctx, t, fetch.GetRequest(resource, ""), w.now)
+	resp, err := c.Resource(w.ctx, t, fetch.GetRequest(resource, ""), w.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -38,9 +38,9 @@ func TestRefresh(t *testing.T) {
 	}
 	first := *w.grant
 	for range 4 {
-		w.now = w.now.Add(20 * 24 * time.Hour)
+		w.Pass(20 * 24 * time.Hour)
 		c.Attestation = w.attest(clientID, c.Instance.Public(), nil)
-		next, err := c.Refresh(w.ctx, token.RefreshToken, w.now)
+		next, err := c.Refresh(w.ctx, token.RefreshToken, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,9 +53,9 @@ func TestRefresh(t *testing.T) {
 		}
 		token = next
 	}
-	w.now = w.now.Add(month)
+	w.Pass(month)
 	c.Attestation = w.attest(clientID, c.Instance.Public(), nil)
-	_, err := c.Refresh(w.ctx, token.RefreshToken, w.now)
+	_, err := c.Refresh(w.ctx, token.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 }
 
@@ -88,11 +88,11 @@ func TestRefreshRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			other := *c
 			refresh, code := change(&other)
-			_, err := other.Refresh(w.ctx, refresh, w.now)
+			_, err := other.Refresh(w.ctx, refresh, w.Now())
 			w.wantCode(t, err, code)
 		})
 	}
-	if _, err := c.Refresh(w.ctx, token.RefreshToken, w.now); err != nil {
+	if _, err := c.Refresh(w.ctx, token.RefreshToken, w.Now()); err != nil {
 		t.Errorf("after the refusals: %v", err)
 	}
 }
@@ -106,17 +106,17 @@ func TestRefreshRevoked(t *testing.T) {
 	if w.use(c, first) != 200 {
 		t.Fatal("first token")
 	}
-	second, err := c.Refresh(w.ctx, first.RefreshToken, w.now)
+	second, err := c.Refresh(w.ctx, first.RefreshToken, w.Now())
 	if err != nil || w.use(c, second) != 200 {
 		t.Fatal(err)
 	}
-	if err := w.server.Revoke(w.ctx, w.store, w.grant.ID, w.now); err != nil {
+	if err := w.server.Revoke(w.ctx, w.store, w.grant.ID, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if a, b := w.use(c, first), w.use(c, second); a != 401 || b != 401 {
 		t.Errorf("access after revocation: %d, %d", a, b)
 	}
-	_, err = c.Refresh(w.ctx, first.RefreshToken, w.now)
+	_, err = c.Refresh(w.ctx, first.RefreshToken, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 }
 
@@ -128,6 +128,6 @@ func TestNoRefresh(t *testing.T) {
 	if token.RefreshToken != "" || slices.Contains(c.Server.GrantTypesSupported, "refresh_token") {
 		t.Errorf("refresh token %q", token.RefreshToken)
 	}
-	_, err := c.Refresh(w.ctx, "anything", w.now)
+	_, err := c.Refresh(w.ctx, "anything", w.Now())
 	w.wantCode(t, err, "unsupported_grant_type")
 }

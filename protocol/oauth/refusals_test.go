@@ -76,7 +76,7 @@ func TestPushRefusals(t *testing.T) {
 		t.Errorf("matching dpop_jkt: %v", err)
 	}
 	for _, method := range []string{"PUT", "GET", "DELETE"} {
-		rep, err := w.server.Push(w.ctx, w.store, fetch.Request{Method: method, URL: issuer + "/par"}, w.now)
+		rep, err := w.server.Push(w.ctx, w.store, fetch.Request{Method: method, URL: issuer + "/par"}, w.Now())
 		if err != nil || rep.Response.Status != 405 || rep.Response.Get("allow") != "POST" {
 			t.Errorf("%s: %+v %v", method, rep.Response, err)
 		}
@@ -84,7 +84,7 @@ func TestPushRefusals(t *testing.T) {
 	twice := fetch.FormRequest(issuer+"/par", parFormOf(c))
 	twice.Body = append(twice.Body, "&scope=pid"...)
 	w.attestTo(&twice, c)
-	if rep, err := w.server.Push(w.ctx, w.store, twice, w.now); err != nil || rep.Refusal == nil || rep.Refusal.Code != "invalid_request" {
+	if rep, err := w.server.Push(w.ctx, w.store, twice, w.Now()); err != nil || rep.Refusal == nil || rep.Refusal.Code != "invalid_request" {
 		t.Errorf("a parameter twice: %v %v", rep.Refusal, err)
 	}
 }
@@ -95,7 +95,7 @@ func TestClientAttestationRefusals(t *testing.T) {
 	other := testkit.Signer(t, elliptic.P256())
 	strangers := newWorld(t, nil)
 	pop := func(change func(*attestation.PoP)) string {
-		p := attestation.PoP{ClientID: clientID, Audience: issuer, Challenge: w.challenge(), IssuedAt: w.now}
+		p := attestation.PoP{ClientID: clientID, Audience: issuer, Challenge: w.challenge(), IssuedAt: w.Now()}
 		if change != nil {
 			change(&p)
 		}
@@ -124,10 +124,10 @@ func TestClientAttestationRefusals(t *testing.T) {
 		t.Fatal(rep.Refusal, err)
 	}
 	expired := w.attest(clientID, c.Instance.Public(), func(a *attestation.WalletInstance) {
-		a.IssuedAt, a.Expires = w.now.Add(-time.Hour), w.now.Add(-10*time.Minute)
+		a.IssuedAt, a.Expires = w.Now().Add(-time.Hour), w.Now().Add(-10*time.Minute)
 	})
 	noSub := w.jwt(w.attester, jose.Header{Typ: attestation.TypeClientAttestation, X5C: [][]byte{w.chain[0].Raw}},
-		map[string]any{"iss": "x", "exp": w.now.Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: c.Instance.Public()}}})
+		map[string]any{"iss": "x", "exp": w.Now().Add(time.Hour).Unix(), "cnf": map[string]any{"jwk": jose.JWK{Key: c.Instance.Public()}}})
 	for _, tc := range []struct{ name, attestation, pop, code string }{
 		{"none", "", "", "invalid_client"},
 		{"no proof of possession", c.Attestation, "", "invalid_client"},
@@ -146,7 +146,7 @@ func TestClientAttestationRefusals(t *testing.T) {
 		{"jti used before", c.Attestation, used, "invalid_client"},
 		{"no challenge", c.Attestation, pop(func(p *attestation.PoP) { p.Challenge = "" }), "use_attestation_challenge"},
 		{"somebody else's challenge", c.Attestation, pop(func(p *attestation.PoP) { p.Challenge = strings.Repeat("A", 75) }), "use_attestation_challenge"},
-		{"old proof", c.Attestation, pop(func(p *attestation.PoP) { p.IssuedAt = w.now.Add(-10 * time.Minute) }), "invalid_client"},
+		{"old proof", c.Attestation, pop(func(p *attestation.PoP) { p.IssuedAt = w.Now().Add(-10 * time.Minute) }), "invalid_client"},
 	} {
 		for _, endpoint := range []string{"/par", "/token"} {
 			t.Run(tc.name+endpoint, func(t *testing.T) {
@@ -176,7 +176,7 @@ func TestClientAttestationRefusals(t *testing.T) {
 func TestAuthorizationEndpointRefusals(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
-	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now)
+	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestAuthorizationEndpointRefusals(t *testing.T) {
 	uri := front.Query().Get("request_uri")
 	open := func(q url.Values, method string) (*oauth.Pending, oauth.Reply) {
 		t.Helper()
-		p, rep, err := w.server.Authorize(w.ctx, w.store, fetch.Request{Method: method, URL: issuer + "/authorize?" + q.Encode()}, w.now)
+		p, rep, err := w.server.Authorize(w.ctx, w.store, fetch.Request{Method: method, URL: issuer + "/authorize?" + q.Encode()}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -232,24 +232,24 @@ func TestAuthorizationEndpointRefusals(t *testing.T) {
 	}
 	for name, decide := range map[string]func() (oauth.Reply, error){
 		"approve": func() (oauth.Reply, error) {
-			return w.server.Approve(w.ctx, w.store, uri, oauth.Approval{Subject: "p"}, w.now)
+			return w.server.Approve(w.ctx, w.store, uri, oauth.Approval{Subject: "p"}, w.Now())
 		},
-		"refuse": func() (oauth.Reply, error) { return w.server.Refuse(w.ctx, w.store, uri, w.now) },
+		"refuse": func() (oauth.Reply, error) { return w.server.Refuse(w.ctx, w.store, uri, w.Now()) },
 	} {
 		if rep, err := decide(); err != nil || rep.Refusal == nil || rep.Response.Get("location") != "" {
 			t.Errorf("%s a second time: %+v %v", name, rep, err)
 		}
 	}
 
-	if a, err = c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now); err != nil {
+	if a, err = c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now()); err != nil {
 		t.Fatal(err)
 	}
-	w.now = w.now.Add(61 * time.Second)
+	w.Pass(61 * time.Second)
 	front, _ = url.Parse(a.URL)
 	if _, rep := open(front.Query(), "GET"); rep.Refusal == nil || rep.Refusal.Code != "invalid_request_uri" {
 		t.Errorf("expired: %v", rep.Refusal)
 	}
-	if _, err := w.server.Approve(w.ctx, w.store, "x", oauth.Approval{}, w.now); err != nil {
+	if _, err := w.server.Approve(w.ctx, w.store, "x", oauth.Approval{}, w.Now()); err != nil {
 		t.Errorf("unknown request_uri is a refusal, not %v", err)
 	}
 }
@@ -262,12 +262,12 @@ func TestApproveOnlyWhatWasAsked(t *testing.T) {
 		{Credentials: []oauth.GrantedCredential{{Configuration: mdl}}},
 		{Subject: "p", Data: make([]byte, 1<<15)},
 	} {
-		a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now)
+		a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
 		front, _ := url.Parse(a.URL)
-		if rep, err := w.server.Approve(w.ctx, w.store, front.Query().Get("request_uri"), approval, w.now); err == nil {
+		if rep, err := w.server.Approve(w.ctx, w.store, front.Query().Get("request_uri"), approval, w.Now()); err == nil {
 			t.Errorf("approved %+v: %+v", approval, rep)
 		}
 	}
@@ -289,7 +289,7 @@ func TestTokenRefusals(t *testing.T) {
 			f.Set("code_verifier", oauth.CodeChallenge(f.Get("code_verifier")))
 		}},
 		{name: "other redirect_uri", codes: invalidGrant, change: func(_ *world, _ *oauth.Client, f url.Values) { f.Set("redirect_uri", "eidos://cb") }},
-		{name: "old code", codes: invalidGrant, change: func(w *world, _ *oauth.Client, _ url.Values) { w.now = w.now.Add(62 * time.Second) }},
+		{name: "old code", codes: invalidGrant, change: func(w *world, _ *oauth.Client, _ url.Values) { w.Pass(62 * time.Second) }},
 		{name: "no DPoP", codes: "invalid_dpop_proof", noProof: true},
 		{name: "another DPoP key", codes: invalidGrant, otherKey: true},
 		{name: "client_id of another client", codes: "invalid_client", change: func(_ *world, _ *oauth.Client, f url.Values) { f.Set("client_id", "client2") }},
@@ -328,12 +328,12 @@ func TestReusedCodeRevokesItsToken(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	a, code := w.authorised(c)
-	token, err := c.RedeemCode(w.ctx, a, code, w.now)
+	token, err := c.RedeemCode(w.ctx, a, code, w.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	use := func() fetch.Response {
-		resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now)
+		resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -342,8 +342,8 @@ func TestReusedCodeRevokesItsToken(t *testing.T) {
 	if resp := use(); resp.Status != 200 {
 		t.Fatalf("before: %d", resp.Status)
 	}
-	w.now = w.now.Add(time.Second)
-	_, err = c.RedeemCode(w.ctx, a, code, w.now)
+	w.Pass(time.Second)
+	_, err = c.RedeemCode(w.ctx, a, code, w.Now())
 	w.wantCode(t, err, "invalid_grant")
 	if resp := use(); resp.Status != 401 || !strings.Contains(resp.Get("www-authenticate"), `error="invalid_token"`) {
 		t.Errorf("after: %d %s", resp.Status, resp.Get("www-authenticate"))
@@ -356,19 +356,19 @@ func TestRevokeAndExpiry(t *testing.T) {
 	for name, end := range map[string]func(id string){
 		"revoked": func(id string) {
 			for range 2 {
-				if err := w.server.Revoke(w.ctx, w.store, id, w.now); err != nil {
+				if err := w.server.Revoke(w.ctx, w.store, id, w.Now()); err != nil {
 					t.Fatal(err)
 				}
 			}
 		},
-		"expired": func(string) { w.now = w.now.Add(15 * time.Minute) },
+		"expired": func(string) { w.Pass(15 * time.Minute) },
 	} {
 		token := w.token(c)
-		if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now); err != nil {
+		if _, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now()); err != nil {
 			t.Fatal(err)
 		}
 		end(w.grant.ID)
-		resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.now)
+		resp, err := c.Resource(w.ctx, token, fetch.GetRequest(resource, ""), w.Now())
 		if err != nil || resp.Status != 401 {
 			t.Errorf("%s: %d %v", name, resp.Status, err)
 		}
@@ -379,7 +379,7 @@ func TestTransactionCodes(t *testing.T) {
 	w := newWorld(t, nil)
 	c := w.client(clientID)
 	try := func(code, txCode string) error {
-		token, err := c.RedeemPreAuthorized(w.ctx, code, txCode, nil, w.now)
+		token, err := c.RedeemPreAuthorized(w.ctx, code, txCode, nil, w.Now())
 		if err == nil && w.use(c, token) != 200 {
 			t.Error("the token is of no use")
 		}
@@ -411,13 +411,13 @@ func TestTransactionCodes(t *testing.T) {
 	w.wantCode(t, try("unknown", ""), "invalid_grant")
 
 	code = w.offer("")
-	if err := w.server.WithdrawOffer(w.ctx, w.store, code, w.now); err != nil {
+	if err := w.server.WithdrawOffer(w.ctx, w.store, code, w.Now()); err != nil {
 		t.Fatal(err)
 	}
 	w.wantCode(t, try(code, ""), "invalid_grant")
 
 	code = w.offer("")
-	w.now = w.now.Add(time.Hour)
+	w.Pass(time.Hour)
 	w.wantCode(t, try(code, ""), "invalid_grant")
 
 	c.Attestation, c.Instance = "", nil
@@ -441,7 +441,7 @@ func TestAccessRefusals(t *testing.T) {
 		ath = claims["ath"].(string)
 	}
 	proof := func(change func(map[string]any)) string {
-		claims := map[string]any{"jti": oauth.NewVerifier(), "htm": "POST", "htu": resource, "iat": w.now.Unix(), "ath": ath, "nonce": w.nonce()}
+		claims := map[string]any{"jti": oauth.NewVerifier(), "htm": "POST", "htu": resource, "iat": w.Now().Unix(), "ath": ath, "nonce": w.nonce()}
 		if change != nil {
 			change(claims)
 		}
@@ -463,10 +463,10 @@ func TestAccessRefusals(t *testing.T) {
 		{"htu with query and fragment", dpop, proof(set("htu", resource+"?x=y#z")), true, ""},
 		{"htu in upper case with port", dpop, proof(set("htu", strings.Replace(resource, "https://issuer.example", "HTTPS://ISSUER.EXAMPLE:443", 1))), true, ""},
 		{"extra claims", dpop, proof(set("extra", 1)), true, ""},
-		{"nbf and exp", dpop, proof(func(m map[string]any) { m["nbf"], m["exp"] = w.now.Unix(), w.now.Unix()+60 }), true, ""},
-		{"10 s early", dpop, proof(set("iat", w.now.Unix()-10)), true, ""},
-		{"10 s late", dpop, proof(set("iat", w.now.Unix()+10)), true, ""},
-		{"exp past", dpop, proof(set("exp", w.now.Unix()-600)), false, "invalid_dpop_proof"},
+		{"nbf and exp", dpop, proof(func(m map[string]any) { m["nbf"], m["exp"] = w.Now().Unix(), w.Now().Unix()+60 }), true, ""},
+		{"10 s early", dpop, proof(set("iat", w.Now().Unix()-10)), true, ""},
+		{"10 s late", dpop, proof(set("iat", w.Now().Unix()+10)), true, ""},
+		{"exp past", dpop, proof(set("exp", w.Now().Unix()-600)), false, "invalid_dpop_proof"},
 		{"two headers", dpop, good + ", " + good, false, "invalid_dpop_proof"},
 		{"no JWT", dpop, "x", false, "invalid_dpop_proof"},
 		{"no jti", dpop, proof(del("jti")), false, "invalid_dpop_proof"},
@@ -484,8 +484,8 @@ func TestAccessRefusals(t *testing.T) {
 		{"bad signature", dpop, good[:len(good)-4] + "AAAA", false, "invalid_dpop_proof"},
 		{"htm", dpop, proof(set("htm", "GET")), false, "invalid_dpop_proof"},
 		{"htu", dpop, proof(set("htu", issuer+"/other")), false, "invalid_dpop_proof"},
-		{"iat an hour ago", dpop, proof(set("iat", w.now.Unix()-3600)), false, "invalid_dpop_proof"},
-		{"iat in an hour", dpop, proof(set("iat", w.now.Unix()+3600)), false, "invalid_dpop_proof"},
+		{"iat an hour ago", dpop, proof(set("iat", w.Now().Unix()-3600)), false, "invalid_dpop_proof"},
+		{"iat in an hour", dpop, proof(set("iat", w.Now().Unix()+3600)), false, "invalid_dpop_proof"},
 		{"ath", dpop, proof(set("ath", strings.Repeat("A", 43))), false, "invalid_dpop_proof"},
 		{"another key", dpop, w.proof(other, "POST", resource, token), false, "invalid_token"},
 		{"no proof", dpop, "", false, "invalid_dpop_proof"},
@@ -502,7 +502,7 @@ func TestAccessRefusals(t *testing.T) {
 			if tc.proof != "" {
 				r.Header["DPOP"] = tc.proof
 			}
-			g, rep, err := w.server.CheckAccess(w.ctx, w.store, r, w.now)
+			g, rep, err := w.server.CheckAccess(w.ctx, w.store, r, w.Now())
 			if err != nil || (g != nil) != tc.ok {
 				t.Fatalf("grant %v, refusal %v, error %v", g, rep.Refusal, err)
 			}
@@ -516,7 +516,7 @@ func TestAccessRefusals(t *testing.T) {
 		})
 	}
 	r := fetch.Request{Method: "POST", URL: resource + "?access_token=" + token, Header: map[string]string{"dpop": proof(nil)}}
-	if g, _, err := w.server.CheckAccess(w.ctx, w.store, r, w.now); g != nil || err != nil {
+	if g, _, err := w.server.CheckAccess(w.ctx, w.store, r, w.Now()); g != nil || err != nil {
 		t.Errorf("token in the query: %v %v", g, err)
 	}
 }
@@ -539,10 +539,10 @@ func TestStoreFailuresAreNotRefusals(t *testing.T) {
 	par := fetch.FormRequest(issuer+"/par", parFormOf(c))
 	w.attestTo(&par, c)
 	access := fetch.Request{Method: "POST", URL: resource, Header: map[string]string{"authorization": "DPoP " + token.AccessToken, "dpop": w.proof(c.DPoP, "POST", resource, token.AccessToken)}}
-	_, err1 := w.server.Push(w.ctx, failing{}, par, w.now)
-	_, _, err2 := w.server.CheckAccess(w.ctx, failing{}, access, w.now)
-	_, _, err3 := w.server.Authorize(w.ctx, failing{}, fetch.GetRequest(issuer+"/authorize?request_uri=x&client_id="+url.QueryEscape(clientID), ""), w.now)
-	_, err4 := w.server.Approve(w.ctx, failing{}, "x", oauth.Approval{Subject: "p"}, w.now)
+	_, err1 := w.server.Push(w.ctx, failing{}, par, w.Now())
+	_, _, err2 := w.server.CheckAccess(w.ctx, failing{}, access, w.Now())
+	_, _, err3 := w.server.Authorize(w.ctx, failing{}, fetch.GetRequest(issuer+"/authorize?request_uri=x&client_id="+url.QueryEscape(clientID), ""), w.Now())
+	_, err4 := w.server.Approve(w.ctx, failing{}, "x", oauth.Approval{Subject: "p"}, w.Now())
 	_, err5 := w.server.Offer(w.ctx, failing{}, oauth.Offer{Approval: oauth.Approval{Subject: "p", Credentials: []oauth.GrantedCredential{{Configuration: mdl}}}})
 	for i, err := range []error{err1, err2, err3, err4, err5} {
 		if !errors.Is(err, errDown) {

@@ -13,7 +13,7 @@ import (
 )
 
 func (w *world) redeem(c *oauth.Client, code, txCode string, want ...oauth.Details) (*oauth.Token, error) {
-	return c.RedeemPreAuthorized(w.ctx, code, txCode, want, w.now)
+	return c.RedeemPreAuthorized(w.ctx, code, txCode, want, w.Now())
 }
 
 // The answer to a token request was lost: the same wallet gets another token,
@@ -30,7 +30,7 @@ func TestLostAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.Refresh(w.ctx, first.RefreshToken, w.now); err == nil {
+	if _, err := c.Refresh(w.ctx, first.RefreshToken, w.Now()); err == nil {
 		t.Error("the refresh token of the lost answer is alive")
 	}
 	third, err := w.redeem(c, code, "493536", oauth.Details{Configuration: pid})
@@ -48,7 +48,7 @@ func TestLostAnswer(t *testing.T) {
 	if w.use(c, third) != 200 {
 		t.Error("a refused repetition ended the token")
 	}
-	next, err := c.Refresh(w.ctx, third.RefreshToken, w.now)
+	next, err := c.Refresh(w.ctx, third.RefreshToken, w.Now())
 	if err != nil || w.use(c, next) != 200 {
 		t.Errorf("refresh: %v", err)
 	}
@@ -63,25 +63,25 @@ func TestNoRepetitionAfter(t *testing.T) {
 			}
 		},
 		"use of the refresh token": func(w *world, c *oauth.Client, _ string, token *oauth.Token) {
-			if _, err := c.Refresh(w.ctx, token.RefreshToken, w.now); err != nil {
+			if _, err := c.Refresh(w.ctx, token.RefreshToken, w.Now()); err != nil {
 				t.Error(err)
 			}
 		},
 		"the life of the first token": func(w *world, c *oauth.Client, code string, _ *oauth.Token) {
-			w.now = w.now.Add(14 * time.Minute)
+			w.Pass(14 * time.Minute)
 			if _, err := w.redeem(c, code, ""); err != nil {
 				t.Error(err) // does not put it off
 			}
-			w.now = w.now.Add(time.Minute)
+			w.Pass(time.Minute)
 		},
 		"withdrawal": func(w *world, _ *oauth.Client, code string, _ *oauth.Token) {
-			if err := w.server.WithdrawOffer(w.ctx, w.store, code, w.now); err != nil {
+			if err := w.server.WithdrawOffer(w.ctx, w.store, code, w.Now()); err != nil {
 				t.Error(err)
 			}
 		},
 		"revocation of the grant": func(w *world, _ *oauth.Client, _ string, token *oauth.Token) {
 			// Its id is the hash of its first token.
-			if err := w.server.Revoke(w.ctx, w.store, once.Hash(token.AccessToken), w.now); err != nil {
+			if err := w.server.Revoke(w.ctx, w.store, once.Hash(token.AccessToken), w.Now()); err != nil {
 				t.Error(err)
 			}
 		},

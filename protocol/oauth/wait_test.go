@@ -48,7 +48,7 @@ func TestWait(t *testing.T) {
 			t.Errorf("%s: %d %v", r.URL, resp.Status, resp.Header)
 		}
 	}
-	if _, err := c.RedeemCode(w.ctx, a, code, w.now); err == nil || w.replies[len(w.replies)-1].Status != 429 {
+	if _, err := c.RedeemCode(w.ctx, a, code, w.Now()); err == nil || w.replies[len(w.replies)-1].Status != 429 {
 		t.Errorf("token: %v", err)
 	}
 	wait = 0
@@ -57,7 +57,7 @@ func TestWait(t *testing.T) {
 			t.Errorf("%s: %d %s", r.URL, resp.Status, resp.Body)
 		}
 	}
-	if _, err := c.RedeemCode(w.ctx, a, code, w.now); err != nil {
+	if _, err := c.RedeemCode(w.ctx, a, code, w.Now()); err != nil {
 		t.Errorf("token afterwards: %v", err)
 	}
 	if len(slices.Compact(asked)) != 1 {

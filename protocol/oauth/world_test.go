@@ -32,14 +32,14 @@ const (
 	pid      = "eu.europa.ec.eudi.pid.1"
 )
 
-var start = time.Unix(1_800_000_000, 0).UTC()
+var start = testkit.NewClock().Now()
 
 // world is an authorisation server, a resource behind it, and what wallets
 // need to talk to them. Requests and responses cross as bytes.
 type world struct {
+	*testkit.Clock
 	t        testing.TB
 	ctx      context.Context
-	now      time.Time
 	server   *oauth.Server
 	store    *once.Memory
 	attester key.Signer
@@ -53,7 +53,7 @@ type world struct {
 
 func newWorld(t testing.TB, change func(*oauth.ServerConfig)) *world {
 	t.Helper()
-	w := &world{t: t, ctx: context.Background(), now: start, store: once.NewMemory()}
+	w := &world{t: t, ctx: context.Background(), Clock: testkit.NewClock(), store: once.NewMemory()}
 	signer, leaf := pkitest.Certified(t, start)
 	w.attester, w.chain = signer, []*x509.Certificate{leaf}
 	c := oauth.ServerConfig{
@@ -98,13 +98,13 @@ func (w *world) route(ctx context.Context, r fetch.Request) (oauth.Reply, error)
 	case "https://issuer.example/.well-known/oauth-authorization-server/t/default":
 		return oauth.Reply{Response: fetch.JSONResponse(200, w.server.Metadata())}, nil
 	case issuer + "/par":
-		return w.server.Push(ctx, w.store, r, w.now)
+		return w.server.Push(ctx, w.store, r, w.Now())
 	case issuer + "/token":
-		return w.server.Token(ctx, w.store, r, w.now)
+		return w.server.Token(ctx, w.store, r, w.Now())
 	case issuer + "/challenge":
-		return w.server.Challenge(r, w.now), nil
+		return w.server.Challenge(r, w.Now()), nil
 	case resource:
-		g, rep, err := w.server.CheckAccess(ctx, w.store, r, w.now)
+		g, rep, err := w.server.CheckAccess(ctx, w.store, r, w.Now())
 		if g != nil {
 			w.grant = g
 			rep.Response = fetch.JSONResponse(200, "here you are")
@@ -128,9 +128,9 @@ func (w *world) client(id string) *oauth.Client {
 
 func (w *world) attest(id string, pub crypto.PublicKey, change func(*attestation.WalletInstance)) string {
 	w.t.Helper()
-	a := attestation.WalletInstance{Issuer: "https://provider.example", ClientID: id, Key: pub, IssuedAt: w.now, Expires: w.now.Add(12 * time.Hour),
+	a := attestation.WalletInstance{Issuer: "https://provider.example", ClientID: id, Key: pub, IssuedAt: w.Now(), Expires: w.Now().Add(12 * time.Hour),
 		WalletName: "eidos", WalletVersion: "1.2.3", Level: attestation.LevelLow,
-		Status: attestation.Status{Reference: attestation.StatusReference{Index: 42, URI: "https://provider.example/status"}, Ends: w.now.Add(31 * 24 * time.Hour)}}
+		Status: attestation.Status{Reference: attestation.StatusReference{Index: 42, URI: "https://provider.example/status"}, Ends: w.Now().Add(31 * 24 * time.Hour)}}
 	if change != nil {
 		change(&a)
 	}
@@ -144,11 +144,11 @@ func (w *world) attest(id string, pub crypto.PublicKey, change func(*attestation
 // browse opens the authorisation URL and says yes.
 func (w *world) browse(rawURL string) string {
 	w.t.Helper()
-	p, rep, err := w.server.Authorize(w.ctx, w.store, fetch.GetRequest(rawURL, ""), w.now)
+	p, rep, err := w.server.Authorize(w.ctx, w.store, fetch.GetRequest(rawURL, ""), w.Now())
 	if err != nil || p == nil {
 		w.t.Fatalf("authorisation page: %v %v", rep.Refusal, err)
 	}
-	rep, err = w.server.Approve(w.ctx, w.store, p.RequestURI, oauth.Approval{Subject: "person-1", Data: json.RawMessage(`{"proof":"desk"}`)}, w.now)
+	rep, err = w.server.Approve(w.ctx, w.store, p.RequestURI, oauth.Approval{Subject: "person-1", Data: json.RawMessage(`{"proof":"desk"}`)}, w.Now())
 	if err != nil || rep.Refusal != nil {
 		w.t.Fatalf("approve: %v %v", rep.Refusal, err)
 	}
@@ -158,7 +158,7 @@ func (w *world) browse(rawURL string) string {
 // authorised goes as far as a code.
 func (w *world) authorised(c *oauth.Client) (*oauth.Authorization, string) {
 	w.t.Helper()
-	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.now)
+	a, err := c.Push(w.ctx, oauth.AuthorizationRequest{Scope: "mdl"}, w.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func (w *world) authorised(c *oauth.Client) (*oauth.Authorization, string) {
 func (w *world) token(c *oauth.Client) *oauth.Token {
 	w.t.Helper()
 	a, code := w.authorised(c)
-	t, err := c.RedeemCode(w.ctx, a, code, w.now)
+	t, err := c.RedeemCode(w.ctx, a, code, w.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func (w *world) offer(txCode string) string {
 	w.t.Helper()
 	code, err := w.server.Offer(w.ctx, w.store, oauth.Offer{
 		Approval: oauth.Approval{Subject: "person-2", Credentials: []oauth.GrantedCredential{{Configuration: mdl, Identifiers: []string{"mdl-1"}}, {Configuration: pid}}},
-		TxCode:   txCode, Expires: w.now.Add(time.Hour),
+		TxCode:   txCode, Expires: w.Now().Add(time.Hour),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -250,7 +250,7 @@ func (w *world) form(c *oauth.Client, endpoint string, form url.Values, proof ke
 
 func (w *world) attestTo(r *fetch.Request, c *oauth.Client) {
 	w.t.Helper()
-	pop, err := attestation.PoP{ClientID: c.ID, Audience: issuer, Challenge: w.challenge(), IssuedAt: w.now}.Sign(w.ctx, c.Instance)
+	pop, err := attestation.PoP{ClientID: c.ID, Audience: issuer, Challenge: w.challenge(), IssuedAt: w.Now()}.Sign(w.ctx, c.Instance)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func (w *world) challenge() string {
 	var body struct {
 		C string `json:"attestation_challenge"`
 	}
-	rep := w.server.Challenge(fetch.Request{Method: "POST", URL: issuer + "/challenge"}, w.now)
+	rep := w.server.Challenge(fetch.Request{Method: "POST", URL: issuer + "/challenge"}, w.Now())
 	if err := json.Unmarshal(rep.Response.Body, &body); err != nil {
 		w.t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func (w *world) challenge() string {
 
 func (w *world) proof(by key.Signer, method, target, token string) string {
 	w.t.Helper()
-	p, err := oauth.DPoP{Method: method, URL: target, IssuedAt: w.now, AccessToken: token, Nonce: w.nonce()}.Sign(w.ctx, by)
+	p, err := oauth.DPoP{Method: method, URL: target, IssuedAt: w.Now(), AccessToken: token, Nonce: w.nonce()}.Sign(w.ctx, by)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -279,7 +279,7 @@ func (w *world) proof(by key.Signer, method, target, token string) string {
 
 // nonce gets a DPoP nonce as anybody can: from a refusal.
 func (w *world) nonce() string {
-	_, rep, err := w.server.CheckAccess(w.ctx, w.store, fetch.GetRequest(resource, ""), w.now)
+	_, rep, err := w.server.CheckAccess(w.ctx, w.store, fetch.GetRequest(resource, ""), w.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
