@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -213,7 +214,8 @@ func agreed(list []oid4vp.TransactionData, how []oid4vp.Authorised, result *core
 	for i, d := range list {
 		a := core.Agreed{Type: d.Type, Data: d.JSON, Credential: how[i].Credential, Hash: how[i].Hash, HashAlgorithm: how[i].Algorithm}
 		for _, doc := range result.Documents {
-			if doc.Credential == a.Credential && a.Binding == nil {
+			// Of several presentations for one credential it is the one that has the hash.
+			if doc.Credential == a.Credential && bytes.Contains(doc.KeyBinding, []byte(`"`+a.Hash+`"`)) {
 				a.Binding = doc.KeyBinding
 			}
 		}

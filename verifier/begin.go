@@ -61,7 +61,7 @@ type Transaction struct {
 	ID         string    `json:"id"`     // secret: whoever has it gets the result
 	Number     string    `json:"number"` // the same for logs, events and those who wait: no secret
 	Link       string    `json:"link"`
-	Code       string    `json:"code"` // what a QR code says: the link, but always by reference
+	Code       string    `json:"code,omitempty"` // what a QR code says: the link, but always by reference; empty if only this device may answer
 	RequestURI string    `json:"request_uri"`
 	Page       string    `json:"page"`  // our page that waits for the answer
 	Watch      string    `json:"watch"` // where the state is, for whoever waits
@@ -74,18 +74,23 @@ type Button struct {
 	Link    string    `json:"link" doc:"opens the wallet on this device"`
 	Watch   string    `json:"watch" doc:"where the state is: JSON, and server-sent events below /events"`
 	DC      string    `json:"dc" doc:"requests for the Digital Credentials API"`
-	QRSize  int       `json:"qr_size" doc:"side of the QR code of the link, in modules"`
-	QRPath  string    `json:"qr_path" doc:"its dark modules: d of an SVG path"`
+	QRSize  int       `json:"qr_size,omitempty" doc:"side of the QR code of the link, in modules; absent if only this device may answer"`
+	QRPath  string    `json:"qr_path,omitempty" doc:"its dark modules: d of an SVG path"`
 	Expires time.Time `json:"expires"`
 }
 
 // Button is the transaction for a web page.
 func (t Transaction) Button() (Button, error) {
+	b := Button{Link: t.Link, Watch: t.Watch, DC: t.Watch + "/dc", Expires: t.Expires}
+	if t.Code == "" {
+		return b, nil
+	}
 	code, err := qrcode.Screen(t.Code)
 	if err != nil {
-		return Button{}, fmt.Errorf("verifier: %w", err)
+		return b, fmt.Errorf("verifier: %w", err)
 	}
-	return Button{Link: t.Link, Watch: t.Watch, DC: t.Watch + "/dc", QRSize: code.Size(), QRPath: code.Path(), Expires: t.Expires}, nil
+	b.QRSize, b.QRPath = code.Size(), code.Path()
+	return b, nil
 }
 
 // question is what the parameters ask.
@@ -182,9 +187,13 @@ func (v *Verifier) Begin(ctx context.Context, tenant string, p AskParams) (Trans
 	if err != nil {
 		return Transaction{}, fmt.Errorf("verifier: begin: %w", err)
 	}
-	return Transaction{
-		ID: id, Number: r.id, Link: link, Code: req.reference(), RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Watch: t.base + "/watch/" + r.id, Expires: inner.Expires,
-	}, nil
+	tr := Transaction{
+		ID: id, Number: r.id, Link: link, RequestURI: inner.RequestURI, Page: t.base + "/t/" + id, Watch: t.base + "/watch/" + r.id, Expires: inner.Expires,
+	}
+	if !p.SameDevice {
+		tr.Code = req.reference()
+	}
+	return tr, nil
 }
 
 // allowsMode reports whether answers to links may come so.

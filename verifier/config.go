@@ -342,6 +342,9 @@ func (t Tenant) check(types *doctype.Catalogue, base string) error {
 			p.Add("presets: each needs a title and a name of letters and digits")
 		}
 		a, err := core.ParseAsk(preset.Ask, types)
+		if err == nil && preset.OnSite != "" {
+			_, err = core.ParseAsk(preset.OnSite, types)
+		}
 		if err == nil {
 			_, err = a.WithPurpose(preset.Purpose)
 		}

@@ -90,6 +90,15 @@ func (t *tenant) ask(text, purpose string) (core.Ask, error) {
 	return a, nil
 }
 
+// onSite is ask for where people see each other.
+func (t *tenant) onSite(text string) (core.Ask, error) {
+	a, err := core.ParseOnSite(text, t.v.types, t.presets...)
+	if err != nil {
+		return a, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	return a, nil
+}
+
 // newCA is the tenant's reader CA with the key that signs requests, on-site and
 // over the internet, with one certificate for both.
 func (t *tenant) newCA() *keyring.CA {

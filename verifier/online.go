@@ -350,7 +350,11 @@ type ending struct {
 // or, of what is kept, the relying party.
 func (t *tenant) sealResult(ctx context.Context, end ending) ([]byte, error) {
 	r := end.row
-	text, err := finished{SameDevice: end.asked.SameDevice, Error: end.error}.text(end.result)
+	sameDevice := end.asked.SameDevice
+	if end.result != nil && end.result.Verdict == core.Invalid && !end.result.Shows() {
+		sameDevice = false // the browser is not sent back, and there is nothing that it could give away
+	}
+	text, err := finished{SameDevice: sameDevice, Error: end.error}.text(end.result)
 	if err != nil {
 		return nil, err
 	}

@@ -328,9 +328,34 @@ func TestSameDevice(t *testing.T) {
 	if err != nil || !o.Result.OK() {
 		t.Errorf("%+v, %v", o, err)
 	}
+	if b, err := tr.Button(); err != nil || tr.Code != "" || b.QRPath != "" || b.QRSize != 0 || b.Link != tr.Link {
+		t.Errorf("a code for another device: %+v %v", b, err)
+	}
 	w.check(w.v.Forget(t.Context(), "shop", tr.ID))
 	if _, err := w.v.Outcome(t.Context(), "shop", tr.ID, ""); !errors.Is(err, verifier.ErrUnknownTransaction) {
 		t.Errorf("after Forget: %v", err)
+	}
+}
+
+// An answer that is not accepted sends nobody back with a code: whoever asked
+// learns all the same that there was one, and why it was not.
+func TestSameDeviceInvalid(t *testing.T) {
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	tr, err := w.v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask, SameDevice: true})
+	w.check(err)
+	req, err := w.opened(tr)
+	w.check(err)
+	other := *req
+	other.Nonce = "of another request"
+	if _, err := w.post(w.issue(5).answer(&other, "family_name", "age_over_21", "portrait")); err == nil {
+		t.Fatal("accepted")
+	}
+	o, err := w.v.Outcome(t.Context(), "default", tr.ID, "")
+	if err != nil || o.State != verifier.Done || o.Result == nil || o.Result.Verdict != core.Invalid || o.Result.Reason == "" {
+		t.Fatalf("%+v %v", o, err)
+	}
+	if o.Result.Shows() {
+		t.Errorf("%+v", o.Result)
 	}
 }
 

@@ -76,7 +76,7 @@ func (r *Reader) Read(ctx context.Context, qr, ask string, o ReadOptions) (core.
 	if err != nil {
 		return core.Result{}, err
 	}
-	if _, err := r.t.ask(ask, ""); err != nil { // before anybody is bothered
+	if _, err := r.t.onSite(ask); err != nil { // before anybody is bothered
 		return core.Result{}, err
 	}
 	dial := o.Dial
@@ -148,7 +148,7 @@ func (r *Reader) ReadConn(ctx context.Context, conn transport.Conn, e *engagemen
 	if o.Progress == nil {
 		o.Progress = func(string) {}
 	}
-	asked, err := r.t.ask(ask, "")
+	asked, err := r.t.onSite(ask)
 	if err != nil {
 		return core.Result{}, err
 	}

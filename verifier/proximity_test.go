@@ -359,7 +359,9 @@ func TestAddresses(t *testing.T) {
 // The pages say what is asked, where to go and what came of it, and the
 // browser that began sees the answer.
 func TestPages(t *testing.T) {
-	w := newWorld(t, testkit.SQLite(t), verifier.Config{})
+	w := newWorld(t, testkit.SQLite(t), verifier.Config{Tenants: []verifier.Tenant{{ID: "default", Name: "Shop", Page: true, Presets: []core.Preset{
+		{Name: "rental", Title: "Rent a car", Ask: "mdl:driving_privileges,expiry_date,family_name,given_name,portrait", Purpose: "Hand over a car"},
+	}}}})
 	const base = "http://verifier.localhost:8080/default/"
 	get := func(u, cookie string, status int, says ...string) fetch.Response {
 		t.Helper()
@@ -379,8 +381,8 @@ func TestPages(t *testing.T) {
 		return resp
 	}
 	get(base, "", 200, "Prove your identity", "Over 18", "Driving licence")
-	form := fetch.FormRequest(base, url.Values{"ask": {"driving"}})
-	foreign := fetch.FormRequest(base, url.Values{"ask": {"driving"}})
+	form := fetch.FormRequest(base, url.Values{"ask": {"rental"}})
+	foreign := fetch.FormRequest(base, url.Values{"ask": {"rental"}})
 	foreign.Header["sec-fetch-site"] = "cross-site"
 	if r := w.serve(foreign); r.Status != 403 {
 		t.Errorf("a foreign page began: %d", r.Status)

@@ -40,7 +40,7 @@ func (f roleFlags) verifier(m *machine, offline bool) (*verifier.Verifier, *hous
 type readerReadCmd struct {
 	roleFlags
 	QR        string `required:"" placeholder:"URI" help:"Text of the QR code that the phone shows (mdoc:…), or a file that holds it."`
-	Ask       string `default:"age18" help:"What to ask: age18, age21, identity, driving, or elements such as mdl:age_over_18,portrait."`
+	Ask       string `default:"age18" help:"What to ask: age18, age21, identity, address, driving, or elements such as mdl:age_over_18,portrait."`
 	Anonymous bool   `help:"Do not say who asks."`
 	Online    bool   `help:"Fetch newer lists where the pack's are old."`
 	Report    bool   `help:"Print every check."`
@@ -165,7 +165,7 @@ type verifierCmd struct {
 
 type verifierRequestCmd struct {
 	roleFlags
-	Ask          string   `default:"identity" help:"What to ask: age18, age21, identity, driving, or elements such as pid:family_name,birth_date."`
+	Ask          string   `default:"identity" help:"What to ask: age18, age21, identity, address, driving, or elements such as pid:family_name,birth_date."`
 	Purpose      string   `help:"Why, in words for the holder."`
 	Way          string   `default:"openid4vp" enum:"openid4vp,browser,annex-b,reader-link" help:"How apps answer: OpenID4VP 1.0 by link, the Digital Credentials API (browser), or by ISO/IEC TS 18013-7 the older OpenID4VP profile or a reader's link."`
 	Origin       string   `help:"Origin of the page that asks, for --way browser."`

@@ -374,7 +374,7 @@ func remoteOnPages(t *testing.T, s *hosted, b *tab) {
 	b.typed(s.urls[roleVerifier]+"/default/").submit("", nil).says("Open the wallet of this machine")
 	b.get(html.UnescapeString(regexp.MustCompile(`http://wallet\.localhost[^"]+`).FindString(b.body)))
 	b.submit("/show/website", nil).says("Share this?", "Driving licence", "Over 18")
-	b.submit(b.at.Path, url.Values{"decision": {"allow"}}).says("Shared", "Driving licence : Over 18, Photo")
+	b.submit(b.at.Path, url.Values{"decision": {"allow"}}).says("Shared", "Driving licence : Over 18")
 	link, _ = s.ask(t, "photoid:family_name")
 	b.get("/show").submit("/show/website", url.Values{"link": {link}}).says("None of your documents")
 }

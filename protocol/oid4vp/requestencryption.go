@@ -46,12 +46,9 @@ func (k requestKey) open(ctx context.Context, object string) (string, error) {
 	if cty := jwe.Header.CTY; cty != "" && !strings.EqualFold(strings.TrimPrefix(strings.ToLower(cty), "application/"), "jwt") && !strings.EqualFold(cty, RequestObjectType) {
 		return "", fail(InvalidRequest, "encrypted request object with %.40q in it, not a JWT (RFC 7519, 5.2)", cty)
 	}
-	plain, err := jwe.Decrypt(ctx, key.Ephemeral{Private: k.private})
+	plain, err := jwe.DecryptAtMost(ctx, key.Ephemeral{Private: k.private}, maxRequest)
 	if err != nil {
 		return "", fail(InvalidRequest, "encrypted request object: %w (OpenID4VP 1.0, 5.10)", err)
-	}
-	if len(plain) > maxRequest {
-		return "", fail(InvalidRequest, "request object of %d bytes, at most %d", len(plain), maxRequest)
 	}
 	return string(plain), nil
 }

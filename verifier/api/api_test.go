@@ -243,6 +243,7 @@ func TestRefusals(t *testing.T) {
 		`{"ask":"age18","redirect_uri":"https://evil.example/"}`:           "422 invalid",
 		`{"ask":"age18","wallet":"javascript:alert(1)"}`:                   "422 invalid",
 		`{"ask":"age18","wallet":"https://wallet.example/#x"}`:             "422 invalid",
+		`{"ask":"age18","same_device":true,"qr":"svg"}`:                    "422 invalid",
 		`{"ask":"age18","retain_hours":49}`:                                "422 invalid",
 		`{"ask":"age18","retain_hours":-1}`:                                "422 invalid",
 		`{"ask":"age18","purpose":"` + strings.Repeat("x", 201) + `"}`:     "422 invalid",

@@ -89,6 +89,9 @@ type started struct {
 }
 
 func (s *Server) start(c rest.Call, in startRequest) (started, error) {
+	if in.SameDevice && in.QR != "" {
+		return started{}, rest.Refusal(http.StatusUnprocessableEntity, "invalid", "A QR code is for another device: leave out qr, or same_device.")
+	}
 	tr, err := s.verifier.Begin(c, c.Tenant, verifier.AskParams{
 		Ask: in.Ask, DCQL: in.DCQL, Purpose: in.Purpose, RedirectURI: in.RedirectURI, SameDevice: in.SameDevice, Wallet: in.Wallet,
 		Retain: time.Duration(in.RetainHours) * time.Hour, ByValue: in.ByValue, Unsigned: in.Unsigned, ResponseMode: in.Mode,

@@ -44,7 +44,16 @@ type Preset struct {
 	Name    string `yaml:"name" json:"name"`
 	Title   string `yaml:"title" json:"title"`
 	Ask     string `yaml:"ask" json:"ask"`
+	OnSite  string `yaml:"onsite,omitempty" json:"onsite,omitempty"` // in the place of Ask, where people see each other; optional
 	Purpose string `yaml:"purpose" json:"purpose"`
+}
+
+// onSite is the preset where people see each other.
+func (p Preset) onSite() Preset {
+	if p.OnSite != "" {
+		p.Ask = p.OnSite
+	}
+	return p
 }
 
 //go:embed presets.yaml
@@ -57,7 +66,7 @@ var presets = sync.OnceValue(func() (list []Preset) {
 	return list
 })
 
-// Presets are the built-in ones: age18, age21, identity, driving.
+// Presets are the built-in ones: age18, age21, identity, address, driving.
 func Presets() []Preset { return slices.Clone(presets()) }
 
 // ParseAsk reads a question. It is the name of a preset, or:
@@ -81,6 +90,20 @@ func Presets() []Preset { return slices.Clone(presets()) }
 //
 // Errors wrap ErrAsk and say what is wrong where.
 func ParseAsk(text string, types *doctype.Catalogue, extra ...Preset) (Ask, error) {
+	return parseAsk(text, types, slices.Concat(extra, presets()))
+}
+
+// ParseOnSite is ParseAsk for a question where people see each other: the presets
+// then ask for the portrait too, by which to recognise who shows the document.
+func ParseOnSite(text string, types *doctype.Catalogue, extra ...Preset) (Ask, error) {
+	list := slices.Concat(extra, presets())
+	for i, p := range list {
+		list[i] = p.onSite()
+	}
+	return parseAsk(text, types, list)
+}
+
+func parseAsk(text string, types *doctype.Catalogue, presets []Preset) (Ask, error) {
 	if types == nil {
 		types = doctype.Builtin()
 	}
@@ -91,7 +114,7 @@ func ParseAsk(text string, types *doctype.Catalogue, extra ...Preset) (Ask, erro
 		return Ask{}, bad("not UTF-8")
 	}
 	name := strings.TrimSpace(text)
-	for _, p := range slices.Concat(extra, presets()) {
+	for _, p := range presets {
 		if p.Name == name {
 			q, err := parseQuery(p.Ask, types)
 			if err != nil {

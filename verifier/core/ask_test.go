@@ -3,6 +3,7 @@ package core_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -123,7 +124,32 @@ func TestPresets(t *testing.T) {
 		}
 		checkAsk(t, a)
 	}
+	portrait := func(a core.Ask, err error) (all, any bool) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = true
+		for _, c := range a.Query.Credentials {
+			has := slices.ContainsFunc(c.Claims, func(c query.Claim) bool {
+				last, _ := c.Path[len(c.Path)-1].(string)
+				return last == "portrait" || last == "picture"
+			})
+			all, any = all && has, any || has
+		}
+		return all, any
+	}
+	for _, p := range core.Presets() { // a website cannot look at anybody
+		if _, any := portrait(core.ParseAsk(p.Name, nil)); any {
+			t.Errorf("%s asks for the portrait over the internet", p.Name)
+		}
+		if all, _ := portrait(core.ParseOnSite(p.Name, nil)); !all {
+			t.Errorf("%s does not ask for the portrait on-site", p.Name)
+		}
+	}
 	own := core.Preset{Name: "age18", Title: "Ours", Ask: "mdl:age_over_18"}
+	if a, err := core.ParseOnSite("age18", nil, own); err != nil || len(a.Query.Credentials) != 1 {
+		t.Errorf("%+v, %v", a, err)
+	}
 	if a, err := core.ParseAsk("age18", nil, own); err != nil || a.Title != "Ours" || len(a.Query.Credentials) != 1 {
 		t.Errorf("%+v, %v", a, err)
 	}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,6 +85,11 @@ func (a Agreed) TextLines() []string {
 
 // OK reports whether the answer is valid and complete.
 func (r *Result) OK() bool { return r.Verdict == Valid }
+
+// Shows reports whether anything of the holder is in the result.
+func (r *Result) Shows() bool {
+	return slices.ContainsFunc(r.Documents, func(d Document) bool { return len(d.Elements) > 0 || d.Portrait != nil })
+}
 
 // Document is one document of an answer. Without a Valid verdict, or if the
 // answer's own report has a failure, it has no elements and no portrait.

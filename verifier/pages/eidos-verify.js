@@ -204,10 +204,14 @@
 			if (run.signal.aborted || turn.ended) return;
 			const phone = matchMedia("(pointer: coarse)").matches;
 			const link = make("p", {}, make("a", { href: asked.link, className: "eidos-link" }, this.#say("open")));
-			const code = make("div", {}, make("p", {}, this.#say("scan")), drawing(asked.qr_size, asked.qr_path, this.#say("qr")));
-			const other = make("details", {}, make("summary", {}, this.#say(phone ? "there" : "here")), phone ? code : link);
-			const again = turn.requests.length ? [this.#act("again", () => this.#ask(turn))] : [];
-			this.#fill(word && this.#say(word), phone ? link : code, other, ...again, this.#stop(run));
+			const ways = [link];
+			if (asked.qr_path) {
+				const code = make("div", {}, make("p", {}, this.#say("scan")), drawing(asked.qr_size, asked.qr_path, this.#say("qr")));
+				const other = make("details", {}, make("summary", {}, this.#say(phone ? "there" : "here")), phone ? code : link);
+				ways.splice(0, 1, phone ? link : code, other);
+			}
+			if (turn.requests.length) ways.push(this.#act("again", () => this.#ask(turn)));
+			this.#fill(word && this.#say(word), ...ways, this.#stop(run));
 		}
 
 		// act is a button below the first one.
