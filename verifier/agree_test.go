@@ -211,3 +211,20 @@ func TestAgreementRefused(t *testing.T) {
 		}
 	}
 }
+
+// Of several presentations for one credential the one that has the hash is that
+// by which the holder agreed.
+func TestAgreedByWhich(t *testing.T) {
+	data, err := oid4vp.NewTransactionData([]byte(`{"type":"https://bank.example/payment","credential_ids":["card"]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, mine := `{"jti":"1","transaction_data_hashes":["x"]}`, `{"jti":"2","transaction_data_hashes":["h"]}`
+	result := core.Result{Documents: []core.Document{
+		{Credential: "card", KeyBinding: []byte(other)}, {Credential: "pid", KeyBinding: []byte(mine)}, {Credential: "card", KeyBinding: []byte(mine)},
+	}}
+	got := verifier.Agreed([]oid4vp.TransactionData{data}, []oid4vp.Authorised{{Credential: "card", Algorithm: "sha-256", Hash: "h"}}, &result, time.Now())
+	if len(got) != 1 || string(got[0].Binding) != mine {
+		t.Errorf("%s", got[0].Binding)
+	}
+}

@@ -14,3 +14,6 @@ const (
 	MaxPerRow    = maxPerRow
 	MaxDeletions = maxDeletions
 )
+
+// Agreed is for a test.
+var Agreed = agreed

@@ -314,6 +314,16 @@ func TestAgeStandIn(t *testing.T) {
 		if q := c.d.consent.last(); strings.Contains(q.Text(), "although a statement") {
 			t.Errorf("%s: %s", c.ask, q.Text())
 		}
+		onSite, err := core.OnSite(a.Query, true)
+		if err != nil {
+			continue
+		}
+		// The same answer to the question as a DeviceRequest has it.
+		again, err := core.VerifyPresentations(t.Context(), v.got.Presentations, core.VerifyParams{
+			Asked: onSite, Anchors: w.anchors, Now: w.Clock.Now(), Transcript: v.got.Transcript})
+		if err != nil || again.Verdict != core.Valid || len(again.Documents[0].Elements) != 1 || again.Documents[0].Elements[0].ID != c.id || again.Documents[0].Elements[0].From != c.from {
+			t.Errorf("%s, on-site: %s %+v %v", c.ask, again.Reason, again.Documents, err)
+		}
 	}
 	if _, _, err := withMDL.Answer(t.Context(), v.link(`{"credentials":[{"id":"l","format":"mso_mdoc","meta":{"doctype_value":"org.iso.18013.5.1.mDL"},
 		"claims":[{"path":["org.iso.18013.5.1","age_over_18"]},{"path":["org.iso.18013.5.1","birth_date"]}]}]}`)); err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net"
 	"os"
 	"os/signal"
@@ -60,9 +61,41 @@ func TestScripts(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(env.WorkDir, "relying.yaml"), []byte(relying), 0o600); err != nil {
 				return err
 			}
+			if err := writePay(env); err != nil {
+				return err
+			}
 			return writeVectors(env.WorkDir)
 		},
 	})
+}
+
+// writePay writes a configuration with a bank's card in it (pay.txtar).
+func writePay(env *testscript.Env) error {
+	card, err := os.ReadFile(cardType)
+	if err != nil {
+		return err
+	}
+	pay := `issuer:
+  types: [card.yaml]
+  tenants:
+    - {id: default, name: Utopia Bank, country: UT, source: people.csv, offerings: [{docType: org.example.card.1, format: dc+sd-jwt}]}
+verifier:
+  types: [card.yaml]
+  tenants: [{id: default, name: Shop, transactionTypes: [{type: "urn:eudi:sca:payment:1"}]}]
+wallet:
+  types: [card.yaml]
+trust:
+  tenants:
+    - id: default
+      name: Utopia Trust
+      country: UT
+      sources:
+        - {name: bank, purpose: issuer, url: "http://issuer.localhost:PORT/default/iaca.pem", docTypes: ["urn:example:card:1"]}
+        - {name: provider, purpose: wallet-provider, url: "http://provider.localhost:PORT/default/ca.pem"}
+        - {name: shop, purpose: verifier, url: "http://verifier.localhost:PORT/default/reader-ca.pem"}
+`
+	pay = strings.ReplaceAll(pay, "PORT", env.Getenv("PORT"))
+	return errors.Join(os.WriteFile(filepath.Join(env.WorkDir, "card.yaml"), card, 0o600), os.WriteFile(filepath.Join(env.WorkDir, "pay.yaml"), []byte(pay), 0o600))
 }
 
 // freePort is a port that was free a moment ago, for servers that a script

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"regexp"
@@ -41,42 +42,48 @@ type pkiRegistrationCmd struct {
 
 // Run makes it.
 func (c *pkiRegistrationCmd) Run(m *machine) error {
-	payload, err := c.payload(m)
-	if err != nil {
-		return err
-	}
 	ring, err := c.ring(m.ctx)
 	if err != nil {
 		return err
 	}
-	now, k := m.now(), pkiKind("registrar")
-	ca, root, err := c.root(m.ctx, ring, k.ca, now)
+	signer, err := c.make(m.ctx, ring, m.now())
 	if err != nil {
-		return err
-	}
-	signer, err := ring.Current(m.ctx, "default", k.purpose, now)
-	if errors.Is(err, keyring.ErrNoKey) {
-		signer, err = issueUnder(m.ctx, ring, k, root, ca, pki.Template{Subject: underRoot(root, "Registrar")}, now)
-	}
-	if err != nil {
-		return err
-	}
-	token, err := jose.Sign(m.ctx, signer, jose.Header{Typ: registration.Type, X5C: signer.Record.Chain}, json.RawMessage(payload))
-	if err != nil {
-		return err
-	}
-	if err := writeFile(c.Out, []byte(token), 0o644); err != nil {
 		return err
 	}
 	return c.say(m, made{File: c.Out, Key: signer.Record.ID}, "wrote %s, valid for %d days; wallets that trust the root believe it", c.Out, c.Days)
 }
 
+// make writes the certificate, and returns who signed it.
+func (c *pkiRegistrationCmd) make(ctx context.Context, ring *keyring.Ring, now time.Time) (keyring.Key, error) {
+	payload, err := c.payload(now)
+	if err != nil {
+		return keyring.Key{}, err
+	}
+	k := pkiKind("registrar")
+	ca, root, err := c.root(ctx, ring, k.ca, now)
+	if err != nil {
+		return keyring.Key{}, err
+	}
+	signer, err := ring.Current(ctx, "default", k.purpose, now)
+	if errors.Is(err, keyring.ErrNoKey) {
+		signer, err = issueUnder(ctx, ring, k, root, ca, pki.Template{Subject: underRoot(root, "Registrar")}, now)
+	}
+	if err != nil {
+		return signer, err
+	}
+	token, err := jose.Sign(ctx, signer, jose.Header{Typ: registration.Type, X5C: signer.Record.Chain}, json.RawMessage(payload))
+	if err != nil {
+		return signer, err
+	}
+	return signer, writeFile(c.Out, []byte(token), 0o644)
+}
+
 // payload is what the certificate says.
-func (c *pkiRegistrationCmd) payload(m *machine) ([]byte, error) {
+func (c *pkiRegistrationCmd) payload(now time.Time) ([]byte, error) {
 	r := registration.Certificate{
 		Name: c.Name, Subject: c.Identifier, LegalName: c.Name, Country: c.Country, Registry: c.Registry, Entitlements: c.Entitlement,
 		PrivacyPolicy: c.Privacy, Support: c.Support, IntendedUse: c.Use,
-		Times: jose.Times{IssuedAt: jose.NewDate(m.now()), Expires: jose.NewDate(m.now().Add(time.Duration(c.Days) * 24 * time.Hour))},
+		Times: jose.Times{IssuedAt: jose.NewDate(now), Expires: jose.NewDate(now.Add(time.Duration(c.Days) * 24 * time.Hour))},
 	}
 	r.Supervision = supervision(c.Authority)
 	for _, p := range c.Purpose {

@@ -104,7 +104,9 @@ func (m *machine) start(ctx context.Context, cfg Config, dir string, roles []str
 		h.cfg.Verifier.WalletLink = h.cfg.WalletPages.URL + "/request" // the demonstration's website knows the demonstration's app
 	}
 	if m.shop {
-		h.openShop(port, m.keep.fetch("shop", h.network))
+		if err := h.openShop(ctx, port, m.keep.fetch("shop", h.network)); err != nil {
+			return nil, errors.Join(err, ln.Close(), h.close())
+		}
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	group, ctx := errgroup.WithContext(ctx)

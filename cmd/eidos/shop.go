@@ -30,6 +30,7 @@ const (
 	shopTenant = "shop"
 	shopHost   = "shop.localhost"
 	shopAsk    = "wine"
+	shopName   = "Utopia Wine"
 )
 
 // shop is a relying party of the demonstration on an origin of its own: a page
@@ -37,14 +38,15 @@ const (
 // system that asks the verifier's API and reads the answer, as
 // docs/relying-party.md tells a relying party to.
 type shop struct {
-	origin string // of its pages
-	script string // the verifier's base URL
-	wallet string // the page of the demonstration's app that takes requests
-	key    string // of the verifier's API; with api known once that is up
-	api    string
-	fetch  fetch.Func
-	now    func() time.Time
-	log    *slog.Logger
+	origin   string // of its pages
+	script   string // the verifier's base URL
+	wallet   string // the page of the demonstration's app that takes requests
+	register []byte // certificate of who registered it, PEM
+	key      string // of the verifier's API; with api known once that is up
+	api      string
+	fetch    fetch.Func
+	now      func() time.Time
+	log      *slog.Logger
 
 	mu     sync.Mutex
 	visits map[string]visit // by cookie; guarded by mu
@@ -63,25 +65,31 @@ const (
 )
 
 // openShop puts the shop on this machine: as a relying party of the verifier,
-// known to the trust service, on the listener of the roles at a port. Its key of
-// the API comes when that opens.
-func (h *house) openShop(port string, do fetch.Func) {
+// registered and known to the trust service, on the listener of the roles at a
+// port. Its key of the API comes when that opens.
+func (h *house) openShop(ctx context.Context, port string, do fetch.Func) error {
 	s := &shop{
 		origin: "http://" + shopHost + ":" + port, script: h.cfg.Verifier.URL + "/" + shopTenant, wallet: h.cfg.WalletPages.URL + "/request",
 		fetch: do, now: h.now, log: h.log, visits: make(map[string]visit),
 	}
 	h.shop = s
+	const ask, purpose = "photoid:age_over_18 | mdl:age_over_18 | pid:age_over_18 else age_in_years else birth_date", "Sell wine to adults only"
+	info, err := h.registerShop(ctx, s, ask, purpose)
+	if err != nil {
+		return fmt.Errorf("register the shop: %w", err)
+	}
 	h.cfg.Verifier.Tenants = append(h.cfg.Verifier.Tenants, verifier.DemoTenant(), verifier.Tenant{
-		ID: shopTenant, Name: "Utopia Wine", Country: "UT", Origins: []string{s.origin}, RedirectURIs: []string{s.origin + "/verified"},
+		ID: shopTenant, Name: shopName, Country: "UT", Identifier: shopIdentifier, Info: info, Origins: []string{s.origin}, RedirectURIs: []string{s.origin + "/verified"},
 		AlsoNamed: []string{verifier.ClientDIDJWK}, // so that its pages ask by every protocol
 		Presets: []core.Preset{{
-			Name: shopAsk, Title: "Over 18", Ask: "photoid:age_over_18 | mdl:age_over_18 | pid:age_over_18 else age_in_years else birth_date", Purpose: "Sell wine to adults only",
+			Name: shopAsk, Title: "Over 18", Ask: ask, Purpose: purpose,
 		}},
 	})
 	h.cfg.Verifier.WalletLink = s.wallet
 	h.cfg.Trust.Tenants[0].Sources = append(h.cfg.Trust.Tenants[0].Sources, trust.Source{
 		Name: "wine shop", Purpose: trustlist.Verifier, URL: s.script + "/reader-ca.pem",
-	})
+	}, trust.Source{Name: "register of relying parties", Purpose: trustlist.Registrar, URL: s.origin + "/register.pem"})
+	return nil
 }
 
 // employ gives the shop its key of the verifier's API.
@@ -105,6 +113,10 @@ func (s *shop) handler() http.Handler {
 	mux.Handle("GET /{$}", web.ErrFunc(s.serveHome))
 	mux.Handle("GET /shop.css", s.file("text/css; charset=utf-8", "shop.css"))
 	mux.Handle("GET /shop.js", s.file("text/javascript; charset=utf-8", "shop.js"))
+	mux.Handle("GET /register.pem", web.ErrFunc(func(w http.ResponseWriter, r *http.Request) error {
+		web.NewFile("application/x-pem-file", s.register).Serve(w, r, time.Minute)
+		return nil
+	}))
 	mux.Handle("POST /start-verification", own.Handler(web.ErrFunc(s.serveStart)))
 	mux.Handle("GET /verified", web.ErrFunc(s.serveVerified))
 	// The policy that docs/relying-party.md asks of a page with the button.

@@ -8,8 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/eidos-id/eidos/issuer"
+	"github.com/eidos-id/eidos/securearea/software"
 	"github.com/eidos-id/eidos/verifier"
 	"github.com/eidos-id/eidos/verifier/core"
+	"github.com/eidos-id/eidos/wallet"
 )
 
 // The shop remembers a bounded number of visits, sends strangers to its first
@@ -72,5 +75,53 @@ func TestShopReads(t *testing.T) {
 		if a.read(c.res); a.Answer != c.want {
 			t.Errorf("%+v: %q, want %q", c.res, a.Answer, c.want)
 		}
+	}
+}
+
+// TestShopRegistered: the app learns from the demonstration's trust service whom to
+// believe about the shop, shows what it is registered for, and answers with a PID,
+// of which the shop learns that its holder is of age and nothing else.
+func TestShopRegistered(t *testing.T) {
+	s := hostWith(t, func(m *machine, _ *Config) { m.shop = true })
+	var asked wallet.Question
+	follower := s.house.followIn(wallet.OnceTx(wallet.NewMemory()))
+	area, err := software.Open(t.Context(), software.Options{Storage: software.NewMemory(), Secret: make([]byte, 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := wallet.New(wallet.Config{}, wallet.Deps{Storage: wallet.NewMemory(), Area: area, Fetch: s.house.fetch, Anchors: follower.Anchors, Refresh: follower.Refresh,
+		Now: time.Now, Consent: consentFunc(func(q wallet.Question) (wallet.Answer, error) {
+			asked = q
+			return wallet.AutoApprove{Issuers: true}.Ask(t.Context(), q)
+		})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Install(t.Context(), s.urls[roleProvider]+"/default"); err != nil {
+		t.Fatal(err)
+	}
+	made := s.offer(t, "pid-sd-jwt", issuer.OfferParams{TxCode: true})
+	offer, err := w.ReadOffer(t.Context(), made.Link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Accept(t.Context(), offer, wallet.AcceptOptions{TxCode: made.TxCode}); err != nil {
+		t.Fatal(err)
+	}
+	link, outcome := s.askAs(t, shopTenant, shopAsk)
+	if _, _, err := w.Answer(t.Context(), link); err != nil {
+		t.Fatal(err)
+	}
+	if r := asked.Party.Registration; r == nil || r.Owner != shopName || r.Identifier != shopIdentifier || r.Registrar != registerName || len(r.Beyond) != 0 {
+		t.Errorf("%+v\n%s", r, asked.Text())
+	}
+	a := ageChecked{State: verifier.Done}
+	o := outcome()
+	if o.Result == nil {
+		t.Fatalf("%+v", o)
+	}
+	e := o.Result.Documents[0].Elements
+	if a.read(*o.Result); a.Answer != "yes" || len(e) != 1 || e[0].From != "birth_date" {
+		t.Errorf("%q %+v", a.Answer, e)
 	}
 }

@@ -203,15 +203,15 @@ type hosted struct {
 	link chan string
 }
 
-func host(t *testing.T) *hosted { return hostWith(t, func(*Config) {}) }
+func host(t *testing.T) *hosted { return hostWith(t, func(*machine, *Config) {}) }
 
-func hostWith(t *testing.T, change func(*Config)) *hosted {
+func hostWith(t *testing.T, change func(*machine, *Config)) *hosted {
 	t.Helper()
 	var errs bytes.Buffer
 	m := &machine{ctx: t.Context(), in: strings.NewReader(""), out: io.Discard, err: &errs, getenv: os.Getenv, now: time.Now}
 	s := &hosted{m: m, link: make(chan string, 16)}
 	cfg := demoConfig("127.0.0.1:0")
-	change(&cfg)
+	change(m, &cfg)
 	var err error
 	s.running, err = m.start(context.WithoutCancel(t.Context()), cfg, t.TempDir(), cfg.rolesHere([]string{"all"}), slog.New(slog.DiscardHandler),
 		func(link string) { s.link <- link })
@@ -243,6 +243,10 @@ func (s *hosted) offer(t *testing.T, offering string, p issuer.OfferParams) issu
 
 // ask begins a request of the website.
 func (s *hosted) ask(t *testing.T, ask string) (link string, outcome func() verifier.Outcome) {
+	return s.askAs(t, "default", ask)
+}
+
+func (s *hosted) askAs(t *testing.T, tenant, ask string) (link string, outcome func() verifier.Outcome) {
 	t.Helper()
 	h := *s.house
 	h.closers = nil
@@ -255,12 +259,12 @@ func (s *hosted) ask(t *testing.T, ask string) (link string, outcome func() veri
 			t.Error(err)
 		}
 	})
-	tx, err := v.Begin(t.Context(), "default", verifier.AskParams{Ask: ask})
+	tx, err := v.Begin(t.Context(), tenant, verifier.AskParams{Ask: ask})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return tx.Link, func() verifier.Outcome {
-		out, err := v.Outcome(t.Context(), "default", tx.ID, "")
+		out, err := v.Outcome(t.Context(), tenant, tx.ID, "")
 		if err != nil {
 			t.Fatal(err)
 		}

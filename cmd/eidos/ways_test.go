@@ -65,7 +65,7 @@ func newWays(t *testing.T, cfg verifier.Config, app func(*ways) wallet.Config, d
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := &ways{t: t, s: hostWith(t, func(c *Config) {
+	x := &ways{t: t, s: hostWith(t, func(_ *machine, c *Config) {
 		c.Issuer.Types = []string{cardType}
 		authority, dir := issuer.DemoTenant(), t.TempDir()
 		if err := demodata.Write(dir); err != nil {
