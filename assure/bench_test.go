@@ -45,7 +45,16 @@ func BenchmarkVerify(b *testing.B) {
 	testkit.Ratio(b, testkit.NewRaw(b).Verify, "verifications", func() {
 		doc, report := assure.VerifyDocument(context.Background(), l.document(b, response), p)
 		l.must(b, doc.Result, report)
-	}, func() { p.Anchors = trusting(b, trustlist.Issuer, l.root) }) // who have not met the signer
+	}, func() { p.Anchors = strangers(b, l.root) })
+}
+
+// strangers are anchors that have not met the signer.
+func strangers(b *testing.B, root *x509.Certificate) *assure.Anchors {
+	a, err := assure.NewAnchors(assure.Anchor{Purpose: trustlist.Issuer, Certificate: root})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return a
 }
 
 // BenchmarkVerifyChainKnown is for a verifier that has met the signer before.
@@ -80,7 +89,7 @@ func BenchmarkVerifySDJWT(b *testing.B) {
 		if got, report := assure.VerifySDJWT(context.Background(), s, p); !report.OK() || !got.HolderVerified || got.Payload == nil {
 			b.Fatal(report)
 		}
-	}, func() { p.Anchors = trusting(b, trustlist.Issuer, c.root) }) // who have not met the signer
+	}, func() { p.Anchors = strangers(b, c.root) })
 }
 
 // licence is a mobile driving licence to be, with all who take part.

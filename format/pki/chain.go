@@ -206,8 +206,8 @@ func VerifyChain(chain []*x509.Certificate, anchors *Pool, o VerifyOptions) (Pat
 }
 
 // newChecker begins the report on a chain. It fails one of no usual length.
-func newChecker(chain []*x509.Certificate, o VerifyOptions) *checker {
-	c := &checker{policy: Tolerant, brief: true}
+func newChecker(chain []*x509.Certificate, o VerifyOptions) checker {
+	c := checker{policy: Tolerant, brief: true}
 	c.Checks = make([]check.Check, 0, 10) // the usual chain has eight, and its user adds one
 	if o.Strict {
 		c.policy = Strict

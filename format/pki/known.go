@@ -13,7 +13,7 @@ import (
 
 const (
 	maxKnown = 1024 // chains that a pool remembers
-	maxMet   = 256  // chains of which it remembers that they came once
+	maxMet   = 64   // chains of which it remembers that they came once
 )
 
 // memory is of the chains that were found in order under the anchors of a pool,
