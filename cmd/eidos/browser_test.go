@@ -50,7 +50,7 @@ func TestShopInABrowser(t *testing.T) {
 	c.Press(".eidos-other").Until("!!document.querySelector('svg.eidos-qr')").Fits() // the browser has nobody to ask
 	c.Press("summary").Press(".eidos-link").Says("A website asks", "verifier.localhost").Fits().Press("main form button")
 	c.Says("Share this?", "Utopia Wine", "trusted", "Sell wine to adults only", "Over 18", "Nothing was shared yet").Fits()
-	if text := c.Text("main"); strings.Contains(text, "Sommerfeld") {
+	if text := c.Text("main"); strings.Contains(text, "Sommerfeld") || strings.Contains(text, "1984") { // its page says so
 		t.Errorf("the wine shop is asked to be shown more than an age: %s", text)
 	}
 	c.Press("button[value=allow]").Says("Shared", "Your answer has arrived", "shop.localhost").Press("a.button").Says("Over 18: yes", "Utopia Registry of Persons").Fits()

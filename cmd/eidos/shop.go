@@ -73,7 +73,7 @@ func (h *house) openShop(ctx context.Context, port string, do fetch.Func) error 
 		fetch: do, now: h.now, log: h.log, visits: make(map[string]visit),
 	}
 	h.shop = s
-	const ask, purpose = "photoid:age_over_18 | mdl:age_over_18 | pid:age_over_18 else age_in_years else birth_date", "Sell wine to adults only"
+	const ask, purpose = "photoid:age_over_18 | mdl:age_over_18", "Sell wine to adults only"
 	info, err := h.registerShop(ctx, s, ask, purpose)
 	if err != nil {
 		return fmt.Errorf("register the shop: %w", err)
