@@ -62,14 +62,28 @@ func formats() []*format {
 			refusals: map[string]string{"nonce": "device", "client": "device", "addressee": "device", "key": "device", "device": "device"},
 			issue:    (*utopia).licence, present: presentMdoc, verify: verifyMdoc,
 		}, {
-			name: query.FormatSDJWT, docType: vct, id: "pid", ask: "pid@sd-jwt:family_name,given_name",
-			query: `{"credentials":[{"id":"pid","format":"dc+sd-jwt","meta":{"vct_values":["` + vct + `"]},
-				"claims":[{"path":["family_name"]},{"path":["given_name"]}]}]}`,
+			name: query.FormatSDJWT, docType: pidVCT, id: "pid", ask: "pid@sd-jwt:family_name,given_name",
+			query:    familyAndGiven("pid", pidVCT),
 			values:   map[string]string{"family_name": familyName, "given_name": "Erika"},
 			refusals: map[string]string{"nonce": "'nonce' differs", "client": "'aud' differs", "device": "signature"},
-			issue:    (*utopia).pid, present: presentSDJWT, verify: verifySDJWT,
+			issue:    credential(pidVCT), present: presentSDJWT, verify: verifySDJWT,
 		},
 	}
+}
+
+// card is a customer card as SD-JWT VC, which may authorise what a PID may not.
+func card() *format {
+	const vct = "urn:utopia:card:1"
+	return &format{
+		name: query.FormatSDJWT, docType: vct, id: "card", query: familyAndGiven("card", vct),
+		values: map[string]string{"family_name": familyName, "given_name": "Erika"},
+		issue: credential(vct), present: presentSDJWT, verify: verifySDJWT,
+	}
+}
+
+func familyAndGiven(id, vct string) string {
+	return `{"credentials":[{"id":"` + id + `","format":"dc+sd-jwt","meta":{"vct_values":["` + vct + `"]},
+		"claims":[{"path":["family_name"]},{"path":["given_name"]}]}]}`
 }
 
 // midnight is when the documents were issued.
@@ -169,10 +183,17 @@ func verifyMdoc(presentation string, b binding, p assure.DocumentParams) (out sh
 	return out, nil
 }
 
-const vct = "urn:eudi:pid:1"
+const pidVCT = "urn:eudi:pid:1"
 
-// pid makes a PID as SD-JWT VC for a device key.
-func (u *utopia) pid(t testing.TB, device crypto.PublicKey) []byte {
+// credential makes SD-JWT VCs of a type, for a device key each.
+func credential(vct string) func(u *utopia, t testing.TB, device crypto.PublicKey) []byte {
+	return func(u *utopia, t testing.TB, device crypto.PublicKey) []byte {
+		t.Helper()
+		return u.credential(t, vct, device)
+	}
+}
+
+func (u *utopia) credential(t testing.TB, vct string, device crypto.PublicKey) []byte {
 	t.Helper()
 	claim := func(name, value string) sdjwt.Node {
 		text, _ := json.Marshal(value) // strings always can

@@ -140,7 +140,7 @@ func (u *utopia) newApp(t testing.TB, do fetch.Func, known ...wallet.KnownVerifi
 		t.Fatal(err)
 	}
 	storage, a := wallet.NewMemory(), &app{}
-	for _, f := range formats() {
+	for _, f := range append(formats(), card()) {
 		u.hold(t, storage, area, f)
 	}
 	a.Wallet, err = wallet.New(wallet.Config{
