@@ -77,7 +77,7 @@ func card() *format {
 	return &format{
 		name: query.FormatSDJWT, docType: vct, id: "card", query: familyAndGiven("card", vct),
 		values: map[string]string{"family_name": familyName, "given_name": "Erika"},
-		issue: credential(vct), present: presentSDJWT, verify: verifySDJWT,
+		issue:  credential(vct), present: presentSDJWT, verify: verifySDJWT,
 	}
 }
 
