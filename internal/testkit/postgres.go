@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -139,7 +140,8 @@ func (s *pgServer) start() error {
 		trap 'rm -rf "$1"' EXIT
 		initdb -D "$1/data" -U postgres -A trust -E UTF8 --locale=C -N >"$1/log" 2>&1 || { tail -n 5 "$1/log"; exit 1; }
 		postgres -D "$1/data" -k "$1" -c listen_addresses= -c fsync=off -c full_page_writes=off \
-			-c synchronous_commit=off -c shared_buffers=32MB -c max_connections=200 >"$1/log" 2>&1 </dev/null &
+			-c synchronous_commit=off -c shared_buffers=32MB -c max_connections=200 \
+			-c max_wal_size=64MB -c min_wal_size=32MB >"$1/log" 2>&1 </dev/null &
 		server=$!
 		n=0
 		until pg_isready -q -h "$1"; do
@@ -191,34 +193,52 @@ func (s *pgServer) command(name string, args ...string) *exec.Cmd {
 }
 
 // PostgresStored returns what is on disk of a database that Postgres has made: a
-// dump of it, and all files of the server's data and log of writes.
+// dump of it, the server's log of writes, and all of its files but those of other
+// databases.
 func PostgresStored(t testing.TB, dsn string) (dump, files []byte) {
 	t.Helper()
 	s, name := serverOf(t, dsn)
-	if out, err := s.command("psql", "-q", "-h", s.dir, "-U", "postgres", "-c", "checkpoint", name).CombinedOutput(); err != nil {
-		t.Fatalf("testkit: checkpoint: %v: %s", err, out)
-	}
-	var err error
-	if dump, err = s.command("pg_dump", "-h", s.dir, "-U", "postgres", name).Output(); err != nil {
-		t.Fatalf("testkit: pg_dump: %v", err)
-	}
-	var all bytes.Buffer
-	err = filepath.WalkDir(filepath.Join(s.dir, "data"), func(path string, d os.DirEntry, err error) error {
-		if errors.Is(err, os.ErrNotExist) || err == nil && !d.Type().IsRegular() {
-			return nil // the server makes and removes files as it likes
-		}
+	run := func(program string, args ...string) []byte {
+		t.Helper()
+		out, err := s.command(program, append(args, "-h", s.dir, "-U", "postgres", name)...).Output()
 		if err != nil {
+			t.Fatalf("testkit: %s: %v", program, err)
+		}
+		return out
+	}
+	data := filepath.Join(s.dir, "data")
+	writes, base := filepath.Join(data, "pg_wal"), filepath.Join(data, "base")
+	files = appendFiles(t, nil, writes) // before a checkpoint lets go of it
+	run("psql", "-q", "-c", "checkpoint")
+	own := strings.TrimSpace(string(run("psql", "-q", "-At", "-c", "select oid from pg_database where datname = current_database()")))
+	files = appendFiles(t, files, data, writes, base)
+	return run("pg_dump"), appendFiles(t, files, filepath.Join(base, own))
+}
+
+// appendFiles appends the contents of all files below a folder, but for those
+// below others.
+func appendFiles(t testing.TB, to []byte, dir string, but ...string) []byte {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, os.ErrNotExist): // the server makes and removes files as it likes
+			return nil
+		case err != nil:
 			return err
+		case slices.Contains(but, path):
+			return filepath.SkipDir
+		case !d.Type().IsRegular():
+			return nil
 		}
 		data, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) {
 			return nil
 		}
-		all.Write(data)
+		to = append(to, data...)
 		return err
 	})
 	if err != nil {
 		t.Fatalf("testkit: %v", err)
 	}
-	return dump, all.Bytes()
+	return to
 }
