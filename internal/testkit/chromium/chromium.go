@@ -65,7 +65,7 @@ func Open(t *testing.T, flags ...string) *Page {
 		ourIn.Close()
 		discard(t, profile)
 	})
-	if err := ourIn.SetReadDeadline(time.Now().Add(2 * time.Minute)); err != nil {
+	if err := ourIn.SetReadDeadline(time.Now().Add(10 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	p := &Page{t: t, to: ourOut, from: bufio.NewReader(ourIn)}
@@ -148,7 +148,7 @@ func (p *Page) Eval(expression string) any {
 // Until waits for an expression to be true.
 func (p *Page) Until(expression string) *Page {
 	p.t.Helper()
-	for range 300 {
+	for range 600 {
 		if p.Eval(expression) == true {
 			return p
 		}
