@@ -94,19 +94,7 @@ func (k *knownSigners) get(a *Anchors, id [sha256.Size]byte, now time.Time) (lis
 }
 
 func (k *knownSigners) put(a *Anchors, id [sha256.Size]byte, path pki.Path, r check.Report) {
-	chain, err := pki.ParseChain(path.Chain)
-	if err != nil {
-		return // then it is validated each time
-	}
-	s := listSigner{key: path.Signer.Key, checks: slices.Clone(r.Checks), from: path.Anchor.NotBefore, until: path.Anchor.NotAfter}
-	for _, c := range chain {
-		if c.NotBefore.After(s.from) {
-			s.from = c.NotBefore
-		}
-		if c.NotAfter.Before(s.until) {
-			s.until = c.NotAfter
-		}
-	}
+	s := listSigner{key: path.Signer.Key, checks: slices.Clone(r.Checks), from: path.From, until: path.Until}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if k.anchors != a || len(k.signers) >= maxKnown {

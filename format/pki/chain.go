@@ -10,6 +10,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -111,6 +112,8 @@ type Path struct {
 	Anchor     *x509.Certificate // of the pool; equal to Chain[0] if Exact
 	Exact      bool              // trusted as an exact signer, not by a CA
 	Revocation Revocation        // of Chain[0]
+
+	From, Until time.Time // all certificates are current, the anchor's and the ends included
 }
 
 // Signer is whose key signed an object, as far as those who rely on a path ask.
@@ -174,7 +177,8 @@ func (p *Pool) learn(id chainID, der [][]byte, o VerifyOptions) (Path, check.Rep
 		return Path{}, c.Report
 	}
 	if c.OK() {
-		p.memory.keep(id, chain, anchor, c.Checks)
+		whole := newPath(chain, anchor, Undetermined)
+		p.memory.keep(id, &knownPath{chain, anchor, slices.Clone(c.Checks), whole.From, whole.Until})
 	}
 	return c.end(chain, anchor, o)
 }
@@ -251,9 +255,15 @@ func newPath(chain []*x509.Certificate, anchor *x509.Certificate, state Revocati
 	path := Path{Chain: make([][]byte, len(chain)), Anchor: anchor, Revocation: state, Signer: Signer{
 		Key: leaf.PublicKey, Country: first(leaf.Subject.Country), State: first(leaf.Subject.Province),
 		NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-	}}
+	}, From: anchor.NotBefore, Until: anchor.NotAfter}
 	for i, cert := range chain {
 		path.Chain[i] = cert.Raw
+		if cert.NotBefore.After(path.From) {
+			path.From = cert.NotBefore
+		}
+		if cert.NotAfter.Before(path.Until) {
+			path.Until = cert.NotAfter
+		}
 	}
 	return path
 }

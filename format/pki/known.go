@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
-	"slices"
 	"sync"
 	"time"
 
@@ -79,16 +78,7 @@ func (m *memory) meet(id chainID) {
 }
 
 // keep remembers a path, whose certificates stay as they are.
-func (m *memory) keep(id chainID, chain []*x509.Certificate, anchor *x509.Certificate, checks []check.Check) {
-	p := &knownPath{chain: chain, anchor: anchor, checks: slices.Clone(checks), from: anchor.NotBefore, until: anchor.NotAfter}
-	for _, c := range chain {
-		if c.NotBefore.After(p.from) {
-			p.from = c.NotBefore
-		}
-		if c.NotAfter.Before(p.until) {
-			p.until = c.NotAfter
-		}
-	}
+func (m *memory) keep(id chainID, p *knownPath) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.kept == nil || len(m.kept) >= maxKnown {
