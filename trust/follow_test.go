@@ -17,12 +17,7 @@ import (
 // are; only the one who asked it waits.
 func TestFollowWhileNobodyAnswers(t *testing.T) {
 	ctx := t.Context()
-	w := newWorld(t, testkit.SQLite(t))
-	s := w.process(Config{})
-	w.demo()
-	if err := s.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w, s := published(t)
 	ask, hanging, answer := testkit.Through(s.Handler()), make(chan struct{}), make(chan struct{})
 	f := follow(func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		select {
@@ -74,12 +69,7 @@ func TestFollowWhileNobodyAnswers(t *testing.T) {
 // out, however valid it still is: caches and mirrors may have it.
 func TestFollowNothingOlder(t *testing.T) {
 	ctx := t.Context()
-	w := newWorld(t, testkit.SQLite(t))
-	s := w.process(Config{})
-	w.demo()
-	if err := s.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w, s := published(t)
 	ask, before, replay := testkit.Through(s.Handler()), map[string]fetch.Response{}, map[string]bool{}
 	served := func(ctx context.Context, r fetch.Request) (fetch.Response, error) {
 		if replay[r.URL] {

@@ -80,6 +80,18 @@ func (w *world) process(cfg Config) *Service {
 	return s
 }
 
+// published is a trust service that has published its lists.
+func published(t *testing.T) (*world, *Service) {
+	t.Helper()
+	w := newWorld(t, testkit.SQLite(t))
+	s := w.process(Config{})
+	w.demo()
+	if err := s.Refresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return w, s
+}
+
 // authority makes the certificate of a CA.
 func authority(t *testing.T, p pki.Profile, name string, now time.Time) *x509.Certificate {
 	t.Helper()
@@ -193,12 +205,7 @@ func number(t *testing.T, ask fetch.Func) uint64 {
 
 func TestStrict(t *testing.T) {
 	ctx := t.Context()
-	w := newWorld(t, testkit.SQLite(t))
-	s := w.process(Config{})
-	w.demo()
-	if err := s.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w, s := published(t)
 	get := func(path string) []byte {
 		resp, err := testkit.Through(s.Handler())(ctx, fetch.GetRequest(base+path, ""))
 		if err != nil || resp.Status != 200 {
@@ -321,12 +328,7 @@ func TestChange(t *testing.T) {
 // between might send it.
 func TestOffline(t *testing.T) {
 	ctx := t.Context()
-	w := newWorld(t, testkit.SQLite(t))
-	s := w.process(Config{})
-	w.demo()
-	if err := s.Refresh(ctx); err != nil {
-		t.Fatal(err)
-	}
+	w, s := published(t)
 	ask, store := testkit.Through(s.Handler()), once.NewMemory()
 	if _, err := follow(ask, store, "").Anchors(ctx, w.Now()); err != nil {
 		t.Fatal(err)
