@@ -135,6 +135,9 @@ func VerifyDER(der [][]byte, anchors *Pool, o VerifyOptions) (Path, check.Report
 	if anchors == nil {
 		anchors = NewPool()
 	}
+	if err := checkSizes(der); err != nil { // before anything is hashed
+		return Path{}, unreadable(err)
+	}
 	id := idOf(der, o)
 	known, met := anchors.memory.find(id, o.Now)
 	switch {

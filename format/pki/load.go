@@ -14,8 +14,8 @@ func ParseCertificate(der []byte) (*x509.Certificate, error) { return new(parser
 
 // certificate is ParseCertificate with an empty parser.
 func (p *parser) certificate(der []byte) (*x509.Certificate, error) {
-	if len(der) > MaxCertificateSize {
-		return nil, fmt.Errorf("certificate of %d bytes, more than %d: %w", len(der), MaxCertificateSize, ErrMalformed)
+	if err := checkSize(der); err != nil {
+		return nil, err
 	}
 	if cert, ok := p.usual(der); ok {
 		return cert, nil
@@ -27,14 +27,34 @@ func (p *parser) certificate(der []byte) (*x509.Certificate, error) {
 	return cert, nil
 }
 
+func checkSize(der []byte) error {
+	if len(der) > MaxCertificateSize {
+		return fmt.Errorf("certificate of %d bytes, more than %d: %w", len(der), MaxCertificateSize, ErrMalformed)
+	}
+	return nil
+}
+
+// checkSizes refuses a chain that is not worth looking at.
+func checkSizes(der [][]byte) error {
+	if len(der) == 0 || len(der) > MaxChainLength {
+		return fmt.Errorf("chain of %d certificates, not 1 to %d: %w", len(der), MaxChainLength, ErrMalformed)
+	}
+	for i, d := range der {
+		if err := checkSize(d); err != nil {
+			return fmt.Errorf("chain, number %d: %w", i+1, err)
+		}
+	}
+	return nil
+}
+
 // ParseChain parses the DER certificates of an x5chain or x5c, the signer's first.
 // At most MaxChainLength are accepted.
 func ParseChain(der [][]byte) ([]*x509.Certificate, error) { return new(parser).chain(der) }
 
 // chain is ParseChain with an empty parser for the signer's certificate.
 func (p *parser) chain(der [][]byte) ([]*x509.Certificate, error) {
-	if len(der) == 0 || len(der) > MaxChainLength {
-		return nil, fmt.Errorf("chain of %d certificates, not 1 to %d: %w", len(der), MaxChainLength, ErrMalformed)
+	if err := checkSizes(der); err != nil {
+		return nil, err
 	}
 	chain := make([]*x509.Certificate, len(der))
 	for i, d := range der {
